@@ -1,0 +1,82 @@
+import type { Inventory } from './batch.ts';
+import type { Labels } from './labels.ts';
+import type { MetricKind } from './metric.ts';
+
+/** `up`: its last sample is younger than three intervals. `silent`: older. `new`: enrolled, nothing arrived yet. */
+export type HostStatus = 'up' | 'silent' | 'new';
+
+/** One host in the fleet, as the table shows it. null: not known, never 0 in its place. Rates are per second. */
+export type HostRow = {
+  /** The id fixed at enrolment; `[a-z0-9.-]`, safe in a URL. */
+  readonly host: string;
+  /** What people call it: any text. */
+  readonly name: string;
+  readonly status: HostStatus;
+  readonly lastMs: number | null;
+  readonly everyMs: number | null;
+  readonly cpuRatio: number | null;
+  readonly memoryRatio: number | null;
+  readonly memoryBytes: number | null;
+  /** The fullest filesystem. */
+  readonly diskRatio: number | null;
+  readonly diskMountpoint: string | null;
+  readonly receiveBytesPerSecond: number | null;
+  readonly transmitBytesPerSecond: number | null;
+  readonly load1: number | null;
+  readonly cores: number | null;
+  readonly uptimeSeconds: number | null;
+};
+
+/** `GET /api/v1/hosts` */
+export type HostsReply = { readonly nowMs: number; readonly hosts: readonly HostRow[] };
+
+/** `GET /api/v1/hosts/:host` */
+export type HostReply = {
+  readonly nowMs: number;
+  readonly row: HostRow;
+  readonly inventory: Inventory | null;
+  readonly latest: readonly LatestValue[];
+};
+
+/**
+ * The newest value of one series. A counter's `value` is its rate per second over its last two samples, null when
+ * there is only one or when it was reset in between.
+ */
+export type LatestValue = {
+  readonly metric: string;
+  readonly labels: string;
+  readonly tsMs: number;
+  readonly value: number | null;
+};
+
+/**
+ * `GET /api/v1/series?host=&metric=&fromMs=&toMs=`: every label set of one metric on one host. A counter comes as its
+ * rate per second. The collector chooses the tier and the number of points.
+ */
+export type SeriesReply = {
+  readonly host: string;
+  readonly metric: string;
+  readonly kind: MetricKind;
+  /** Of the values here: a counter's unit is already per second (`By/s`). Empty for a metric not in the catalogue. */
+  readonly unit: string;
+  readonly fromMs: number;
+  readonly toMs: number;
+  /** Which table answered, the most detailed that the range allows: `raw`, `5m`. */
+  readonly tier: string;
+  readonly series: readonly SeriesPoints[];
+  /** Stretches inside the range in which the host sent nothing for this metric; a line must not be drawn over them. */
+  readonly gaps: readonly (readonly [fromMs: number, toMs: number])[];
+};
+
+/** `tsMs` and `values` have the same length; ticks rise. */
+export type SeriesPoints = {
+  readonly labels: Labels;
+  readonly tsMs: readonly number[];
+  readonly values: readonly number[];
+};
+
+/** `POST /api/v1/session`: a key opens a session of the browser. */
+export type SessionRequest = { readonly key: string };
+
+/** `POST /api/v1/enrolment-tokens` */
+export type EnrolmentTokenReply = { readonly token: string; readonly expiresMs: number };

@@ -1,0 +1,236 @@
+import { Packr, Unpackr } from 'msgpackr';
+
+import { LABELS_LENGTH_MAX, parseLabels } from './labels.ts';
+import { findFault } from './msgpack.ts';
+import { isRecord } from './record.ts';
+import { err, ok, type Result } from './result.ts';
+
+export const WIRE_VERSION = 1;
+/** Ten minutes at one tick a second, the most that one batch of a backlog carries. */
+export const TICKS_MAX = 600;
+/** What a host with 256 cores, 1,000 mounts or 1,000 containers needs, and some. */
+export const SERIES_MAX = 20_000;
+export const EVENTS_MAX = 100;
+export const METRIC_LENGTH_MAX = 128;
+export const TEXT_LENGTH_MAX = 256;
+
+/** One line of data over time: a metric name and its canonical label text (see labels.ts). */
+export type Series = readonly [metric: string, labels: string];
+
+/** What the machine is. Loaded once, sent when it changed. Absent: could not be found out. */
+export type Inventory = {
+  readonly os?: string;
+  readonly kernel?: string;
+  readonly arch?: string;
+  readonly cpuModel?: string;
+  readonly cores?: number;
+  readonly memoryBytes?: number;
+  readonly vendor?: string;
+  readonly model?: string;
+  readonly virtualization?: string;
+  readonly agentVersion?: string;
+};
+
+const INVENTORY_TEXTS = [
+  'os',
+  'kernel',
+  'arch',
+  'cpuModel',
+  'vendor',
+  'model',
+  'virtualization',
+  'agentVersion',
+] as const;
+const INVENTORY_NUMBERS = ['cores', 'memoryBytes'] as const;
+
+/** Something that happened on the host, at its own clock's time. `gap`: samples were taken and then lost. */
+export type HostEvent =
+  | { readonly kind: 'boot' | 'shutdown' | 'oom-kill'; readonly atMs: number }
+  | { readonly kind: 'gap'; readonly fromMs: number; readonly toMs: number; readonly dropped: number };
+
+/**
+ * What an agent sends: `series.length × ticksMs.length` samples.
+ *
+ * `values` has the shape [series, ticks], NaN where a series had no sample at a tick. `epoch` is random per spool and
+ * `seq` rises by one; together they name the batch. Ticks rise and are multiples of the sampling interval.
+ */
+export type Batch = {
+  readonly epoch: number;
+  readonly seq: number;
+  readonly sentMs: number;
+  readonly ticksMs: readonly number[];
+  readonly series: readonly Series[];
+  readonly values: Float64Array;
+  readonly info?: Inventory;
+  readonly events?: readonly HostEvent[];
+};
+
+const packr = new Packr({ useRecords: false, variableMapSize: true });
+const unpackr = new Unpackr({ useRecords: false, mapsAsObjects: true, int64AsType: 'number' });
+
+/** The bytes of a batch, version 1 of the wire, not yet compressed. */
+export function encodeBatch(batch: Batch): Uint8Array {
+  const { values } = batch;
+  return packr.pack({
+    v: WIRE_VERSION,
+    epoch: batch.epoch,
+    seq: batch.seq,
+    sentMs: batch.sentMs,
+    t: batch.ticksMs,
+    s: batch.series,
+    x: new Uint8Array(values.buffer, values.byteOffset, values.byteLength),
+    ...(batch.info === undefined ? {} : { info: batch.info }),
+    ...(batch.events === undefined || batch.events.length === 0 ? {} : { events: batch.events }),
+  });
+}
+
+/**
+ * Reads a batch from bytes of any origin. The error is a sentence for the log of whoever sent it; it never throws.
+ * Unknown fields are passed over, so that a newer agent can talk to an older collector.
+ */
+export function decodeBatch(bytes: Uint8Array): Result<Batch, string> {
+  const fault = findFault(bytes);
+  if (fault !== null) return err(fault);
+  const message: unknown = unpackr.unpack(bytes);
+  if (!isRecord(message)) return err('the message is not a map');
+  if (message['v'] !== WIRE_VERSION) return err(`v must be ${WIRE_VERSION}, was ${show(message['v'])}`);
+  const { epoch, seq, sentMs } = message;
+  if (!isCount(epoch)) return err(`epoch must be a whole number, was ${show(epoch)}`);
+  if (!isCount(seq)) return err(`seq must be a whole number, was ${show(seq)}`);
+  if (!isCount(sentMs)) return err(`sentMs must be Unix milliseconds, was ${show(sentMs)}`);
+  const ticksMs = readTicks(message['t']);
+  if (!ticksMs.ok) return ticksMs;
+  const series = readSeries(message['s']);
+  if (!series.ok) return series;
+  const values = readValues(message['x'], series.value.length * ticksMs.value.length);
+  if (!values.ok) return values;
+  const info = readInventory(message['info']);
+  if (!info.ok) return info;
+  const events = readEvents(message['events']);
+  if (!events.ok) return events;
+  return ok({
+    epoch,
+    seq,
+    sentMs,
+    ticksMs: ticksMs.value,
+    series: series.value,
+    values: values.value,
+    ...(info.value === null ? {} : { info: info.value }),
+    events: events.value,
+  });
+}
+
+function readTicks(value: unknown): Result<number[], string> {
+  if (!Array.isArray(value)) return err(`t must be an array of Unix milliseconds, was ${show(value)}`);
+  if (value.length > TICKS_MAX) return err(`t holds ${value.length} ticks, more than ${TICKS_MAX}`);
+  const ticksMs: number[] = [];
+  let previousMs = -1;
+  for (const tickMs of value) {
+    if (!isCount(tickMs)) return err(`a tick must be Unix milliseconds, was ${show(tickMs)}`);
+    if (tickMs <= previousMs) return err(`ticks must rise, but ${tickMs} follows ${previousMs}`);
+    ticksMs.push(tickMs);
+    previousMs = tickMs;
+  }
+  return ok(ticksMs);
+}
+
+const METRIC_PATTERN = /^[a-z][a-z0-9_]*(\.[a-z0-9_]+)*$/;
+
+function readSeries(value: unknown): Result<Series[], string> {
+  if (!Array.isArray(value)) return err(`s must be an array of [metric, labels], was ${show(value)}`);
+  if (value.length > SERIES_MAX) return err(`s holds ${value.length} series, more than ${SERIES_MAX}`);
+  const series: Series[] = [];
+  const seen = new Set<string>();
+  for (const entry of value) {
+    if (!Array.isArray(entry) || entry.length !== 2)
+      return err(`a series must be [metric, labels], was ${show(entry)}`);
+    const [metric, labels]: unknown[] = entry;
+    if (typeof metric !== 'string' || metric.length > METRIC_LENGTH_MAX || !METRIC_PATTERN.test(metric)) {
+      return err(`a metric's name is lower-case words joined by dots, was ${show(metric)}`);
+    }
+    if (typeof labels !== 'string') return err(`the labels of ${metric} must be one string, were ${show(labels)}`);
+    const fault = findLabelsFault(labels);
+    if (fault !== null) return err(`the labels of ${metric} are refused: ${fault}`);
+    const key = `${metric} ${labels}`;
+    if (seen.has(key)) return err(`the series ${show(key)} is there twice`);
+    seen.add(key);
+    series.push([metric, labels]);
+  }
+  return ok(series);
+}
+
+function findLabelsFault(labels: string): string | null {
+  if (labels.length > LABELS_LENGTH_MAX) return `they are ${labels.length} characters, more than ${LABELS_LENGTH_MAX}`;
+  const parsed = parseLabels(labels);
+  return parsed.ok ? null : parsed.error;
+}
+
+/** Copies the block out of the message, because its place in there need not be a multiple of eight. */
+function readValues(value: unknown, count: number): Result<Float64Array, string> {
+  if (!(value instanceof Uint8Array)) return err(`x must be binary, was ${show(value)}`);
+  if (value.byteLength !== count * 8) return err(`x must be ${count * 8} bytes (8 a sample), was ${value.byteLength}`);
+  const values = new Float64Array(count);
+  new Uint8Array(values.buffer).set(value);
+  return ok(values);
+}
+
+function readInventory(value: unknown): Result<Inventory | null, string> {
+  if (value === undefined || value === null) return ok(null);
+  if (!isRecord(value)) return err(`info must be a map, was ${show(value)}`);
+  const inventory: Record<string, string | number> = {};
+  for (const key of INVENTORY_TEXTS) {
+    const text = value[key];
+    if (text === undefined) continue;
+    if (typeof text !== 'string' || text.length > TEXT_LENGTH_MAX)
+      return err(`info.${key} must be a short text, was ${show(text)}`);
+    inventory[key] = text;
+  }
+  for (const key of INVENTORY_NUMBERS) {
+    const count = value[key];
+    if (count === undefined) continue;
+    if (!isCount(count)) return err(`info.${key} must be a whole number, was ${show(count)}`);
+    inventory[key] = count;
+  }
+  return ok(inventory);
+}
+
+function readEvents(value: unknown): Result<HostEvent[], string> {
+  if (value === undefined || value === null) return ok([]);
+  if (!Array.isArray(value)) return err(`events must be an array, was ${show(value)}`);
+  if (value.length > EVENTS_MAX) return err(`there are ${value.length} events, more than ${EVENTS_MAX}`);
+  const events: HostEvent[] = [];
+  for (const entry of value) {
+    const event = readEvent(entry);
+    if (event === null) return err(`an event is none that this collector knows: ${show(entry)}`);
+    events.push(event);
+  }
+  return ok(events);
+}
+
+function readEvent(value: unknown): HostEvent | null {
+  if (!isRecord(value)) return null;
+  const { kind, atMs, fromMs, toMs, dropped } = value;
+  switch (kind) {
+    case 'boot':
+    case 'shutdown':
+    case 'oom-kill':
+      return isCount(atMs) ? { kind, atMs } : null;
+    case 'gap':
+      return isCount(fromMs) && isCount(toMs) && isCount(dropped) && fromMs <= toMs
+        ? { kind, fromMs, toMs, dropped }
+        : null;
+    default:
+      return null;
+  }
+}
+
+function isCount(value: unknown): value is number {
+  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
+}
+
+/** A value from outside, short enough for a message. */
+function show(value: unknown): string {
+  if (value instanceof Uint8Array) return `${value.byteLength} bytes`;
+  const text = JSON.stringify(value) ?? 'nothing';
+  return text.length > 80 ? `${text.slice(0, 80)}…` : text;
+}

@@ -1,0 +1,105 @@
+import { err, ok, type Result } from './result.ts';
+
+/** One setting of a program: a flag `--name value`, an environment variable, a default, in this order of force. */
+export type Option<T> = {
+  readonly env?: string;
+  /** What stands for the value in the help text; a flag without one is a switch and takes no value. */
+  readonly placeholder?: string;
+  readonly help: string;
+  /** A secret may also be given as a file, `<env>_FILE`; the flag would show it to everyone on the machine. */
+  readonly secret?: true;
+  readonly default: T;
+  /** Text to value; the error says what would be right: `a port from 1 to 65535`. */
+  readonly parse: (text: string) => Result<T, string>;
+};
+
+export type Options = Readonly<Record<string, Option<unknown>>>;
+export type Values<O extends Options> = { readonly [K in keyof O]: O[K] extends Option<infer T> ? T : never };
+
+export type OptionsInput = {
+  readonly argv: readonly string[];
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** The text of a file, for secrets; throws when it cannot be read. */
+  readonly readFile: (path: string) => string;
+};
+
+/** The values of all options, or every fault at once, a sentence each. */
+export function parseOptions<O extends Options>(options: O, input: OptionsInput): Result<Values<O>, readonly string[]> {
+  const faults: string[] = [];
+  const given = readFlags(options, input.argv, faults);
+  const values: Record<string, unknown> = {};
+  for (const [name, option] of Object.entries(options)) {
+    const source = given.get(name) ?? readEnv(option, input, faults);
+    if (source === null) {
+      values[name] = option.default;
+      continue;
+    }
+    const parsed = option.parse(source.text);
+    if (parsed.ok) values[name] = parsed.value;
+    else
+      faults.push(
+        `${source.from} must be ${parsed.error}, was ${option.secret ? 'something else' : JSON.stringify(source.text)}`,
+      );
+  }
+  return faults.length > 0 ? err(faults) : ok(values as Values<O>); // every name has its parsed value or its default
+}
+
+/** The help text: one line of usage, then a line per option. */
+export function formatOptions(usage: string, options: Options): string {
+  const rows = Object.entries(options).map(([name, option]) => {
+    const flag = `--${flagOf(name)}${option.placeholder === undefined ? '' : ` ${option.placeholder}`}`;
+    const env = option.env === undefined ? '' : ` [${option.env}${option.secret ? ` or ${option.env}_FILE` : ''}]`;
+    return [flag, `${option.help}${env}`] as const;
+  });
+  rows.push(['--help', 'print this and exit']);
+  const width = Math.max(...rows.map(([flag]) => flag.length)) + 2;
+  return `${usage}\n\n${rows.map(([flag, help]) => `  ${flag.padEnd(width)}${help}`).join('\n')}\n`;
+}
+
+export const TEXT = (text: string): Result<string, string> => (text === '' ? err('a text') : ok(text));
+export const SWITCH = (text: string): Result<boolean, string> =>
+  text === 'true' || text === '1' ? ok(true) : text === 'false' || text === '0' ? ok(false) : err('true or false');
+export const PORT = (text: string): Result<number, string> =>
+  /^\d{1,5}$/.test(text) && Number(text) <= 65_535 ? ok(Number(text)) : err('a port from 0 (any free one) to 65535');
+
+type Source = { readonly from: string; readonly text: string };
+
+function readFlags(options: Options, argv: readonly string[], faults: string[]): Map<string, Source> {
+  const names = new Map(Object.keys(options).map((name) => [`--${flagOf(name)}`, name]));
+  const given = new Map<string, Source>();
+  for (let i = 0; i < argv.length; i += 1) {
+    const [from = '', ...rest] = (argv[i] ?? '').split('=');
+    const name = names.get(from);
+    const option = name === undefined ? undefined : options[name];
+    if (name === undefined || option === undefined) {
+      faults.push(`${argv[i]} is not an option; --help lists them`);
+      continue;
+    }
+    let text = rest.length > 0 ? rest.join('=') : undefined;
+    if (text === undefined && option.placeholder === undefined) text = 'true';
+    if (text === undefined) text = argv[(i += 1)];
+    if (text === undefined) faults.push(`${from} needs a value: ${from} ${option.placeholder}`);
+    else given.set(name, { from, text });
+  }
+  return given;
+}
+
+function readEnv(option: Option<unknown>, input: OptionsInput, faults: string[]): Source | null {
+  if (option.env === undefined) return null;
+  const text = input.env[option.env];
+  if (text !== undefined && text !== '') return { from: option.env, text };
+  const from = `${option.env}_FILE`;
+  const path = option.secret ? input.env[from] : undefined;
+  if (path === undefined || path === '') return null;
+  try {
+    return { from, text: input.readFile(path).trim() };
+  } catch (cause) {
+    faults.push(`${from} cannot be read: ${cause instanceof Error ? cause.message : String(cause)}`);
+    return null;
+  }
+}
+
+/** `dataDirectory` → `data-directory` */
+function flagOf(name: string): string {
+  return name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+}

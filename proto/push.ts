@@ -1,0 +1,45 @@
+import { isRecord } from './record.ts';
+
+/** Where an agent speaks to its collector, and what the two agree on besides the batch itself. */
+export const INGEST_PATH = '/api/v1/ingest';
+export const ENROLL_PATH = '/api/v1/enroll';
+export const BATCH_CONTENT_TYPE = 'application/x-msgpack';
+
+/** The largest body of a push as it travels, compressed. */
+export const BODY_BYTES_MAX = 1024 * 1024;
+/** The largest body after inflating: half a million samples. */
+export const INFLATED_BYTES_MAX = 4 * 1024 * 1024;
+
+/** How often an agent samples while nobody watches its host, and how often it pushes. */
+export const SAMPLE_MS_DEFAULT = 5_000;
+/** How often an agent samples, and pushes each tick at once, while somebody watches its host. */
+export const WATCHED_MS = 1_000;
+
+/**
+ * The answer to a batch that is in the store: `ack` is its `seq`. `everyMs` asks for that sampling interval, each tick
+ * pushed at once, until a later answer comes without it.
+ */
+export type Ack = { readonly ack: number; readonly everyMs?: number };
+
+/** Every answer of 400 and above carries this. `code` is for programs, `message` says what to do. */
+export type Refusal = { readonly error: { readonly code: string; readonly message: string } };
+
+/**
+ * A host asks to join the fleet: `name` is shown to people and gives the host its id; `machine` is a hash of the
+ * machine's own id, by which a re-installed host finds its history again.
+ */
+export type EnrollRequest = { readonly token: string; readonly name: string; readonly machine: string };
+
+/** `host` is the id under which the host's samples are stored, fixed from now on; `token` authorises its pushes. */
+export type EnrollReply = { readonly host: string; readonly token: string };
+
+export function readAck(value: unknown): Ack | null {
+  if (!isRecord(value) || typeof value['ack'] !== 'number') return null;
+  const { ack, everyMs } = value;
+  return typeof everyMs === 'number' && everyMs > 0 ? { ack, everyMs } : { ack };
+}
+
+export function readEnrollReply(value: unknown): EnrollReply | null {
+  if (!isRecord(value) || typeof value['host'] !== 'string' || typeof value['token'] !== 'string') return null;
+  return { host: value['host'], token: value['token'] };
+}
