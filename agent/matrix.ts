@@ -1,0 +1,74 @@
+import { SERIES_MAX, TICKS_MAX, type Batch, type Series } from '@muster/proto/batch';
+
+import type { Tick } from './sampler.ts';
+import type { Sample } from './source.ts';
+
+/** The samples of a batch: `values` has the shape [series, ticks], NaN where a series had no sample. */
+export type Matrix = Pick<Batch, 'ticksMs' | 'series' | 'values'>;
+
+/**
+ * Ticks, which must rise, as one matrix, or as several in the order of time when one would be more than a batch may
+ * hold (TICKS_MAX, SERIES_MAX) or than `bytesMax` bytes on the wire before compression.
+ */
+export function toMatrices(ticks: readonly Tick[], bytesMax: number): Matrix[] {
+  const rows = findRows(ticks);
+  const series = [...rows.values()].map(({ series: one }) => one);
+  const fits =
+    ticks.length <= TICKS_MAX && series.length <= SERIES_MAX && countBytes(series, ticks.length) <= bytesMax;
+  if (fits || (ticks.length <= 1 && series.length <= 1)) {
+    return [{ ticksMs: ticks.map(({ tsMs }) => tsMs), series, values: fillValues(ticks, rows) }];
+  }
+  return halve(ticks).flatMap((half) => toMatrices(half, bytesMax));
+}
+
+/** How many samples there are in truth, the holes left out. */
+export function countSamples({ values }: Matrix): number {
+  return values.reduce((count, value) => (Number.isNaN(value) ? count : count + 1), 0);
+}
+
+/** An upper bound of what a matrix takes in a message: 8 bytes a sample, 9 a tick, at most 13 around two strings. */
+export function countBytes(series: readonly Series[], tickCount: number): number {
+  let bytes = tickCount * 9;
+  for (const [metric, labels] of series) bytes += 13 + metric.length + Buffer.byteLength(labels) + 8 * tickCount;
+  return bytes;
+}
+
+type Rows = ReadonlyMap<string, { readonly row: number; readonly series: Series }>;
+
+/** Every series of the ticks, in the order in which they first appear. */
+function findRows(ticks: readonly Tick[]): Rows {
+  const rows = new Map<string, { readonly row: number; readonly series: Series }>();
+  for (const sample of ticks.flatMap(({ samples }) => samples)) {
+    const key = keyOf(sample);
+    if (!rows.has(key)) rows.set(key, { row: rows.size, series: [sample.metric, sample.labels] });
+  }
+  return rows;
+}
+
+function fillValues(ticks: readonly Tick[], rows: Rows): Float64Array {
+  const values = new Float64Array(rows.size * ticks.length).fill(Number.NaN);
+  for (const [column, { samples }] of ticks.entries()) {
+    for (const sample of samples) {
+      const row = rows.get(keyOf(sample))?.row ?? 0; // findRows has seen every sample
+      values[row * ticks.length + column] = sample.value;
+    }
+  }
+  return values;
+}
+
+function keyOf({ metric, labels }: Sample): string {
+  return `${metric} ${labels}`;
+}
+
+/** Splits by time; a single tick that is too large by itself is split by series. */
+function halve(ticks: readonly Tick[]): readonly (readonly Tick[])[] {
+  const [only] = ticks;
+  return ticks.length === 1 && only !== undefined
+    ? cut(only.samples).map((samples) => [{ ...only, samples }])
+    : cut(ticks);
+}
+
+function cut<T>(list: readonly T[]): readonly (readonly T[])[] {
+  const middle = Math.ceil(list.length / 2);
+  return [list.slice(0, middle), list.slice(middle)];
+}

@@ -1,0 +1,69 @@
+import { splitLines } from '../read-text.ts';
+
+/** One line of /proc/self/mountinfo. `device` is `major:minor`, the same for every mount of one filesystem. */
+export type Mount = {
+  readonly device: string;
+  readonly mountPoint: string;
+  readonly type: string;
+  readonly source: string;
+};
+
+/** Types that are over several disks, or over flash, and so marked as having none. */
+const MULTI_DEVICE_TYPES: ReadonlySet<string> = new Set(['btrfs', 'zfs', 'bcachefs', 'ubifs']);
+/** Types whose answers come over the network or from a program (fuse.* too): asking them may never return. */
+const REMOTE_TYPES: ReadonlySet<string> = new Set(
+  'nfs nfs4 cifs smb3 ceph 9p afs lustre gpfs beegfs glusterfs virtiofs fuse fuseblk'.split(' '),
+);
+/** Read-only images: always full, and never to be worried about. */
+const IMAGE_TYPES: ReadonlySet<string> = new Set(['squashfs', 'erofs', 'iso9660', 'udf', 'cramfs', 'romfs']);
+
+/**
+ * The mounts that hold data, one for each filesystem: of several (bind mounts, subvolumes) the one with the shortest
+ * path. The root is kept whatever it is, so that a container (overlay) and a diskless machine (tmpfs) have one.
+ *
+ * `nodev` are the types that the kernel lists as having no disk, /proc/filesystems: proc, sysfs, tmpfs, overlay, …
+ */
+export function chooseMounts(mounts: readonly Mount[], nodev: ReadonlySet<string>): Mount[] {
+  // Of several mounts over one another only the last can be seen.
+  const visible = new Map(mounts.map((mount) => [mount.mountPoint, mount]));
+  const chosen = new Map<string, Mount>();
+  for (const mount of visible.values()) {
+    if (IMAGE_TYPES.has(mount.type) || (mount.mountPoint !== '/' && isPseudo(mount.type, nodev))) continue;
+    const other = chosen.get(mount.device);
+    if (other === undefined || mount.mountPoint.length < other.mountPoint.length) chosen.set(mount.device, mount);
+  }
+  return [...chosen.values()];
+}
+
+function isPseudo(type: string, nodev: ReadonlySet<string>): boolean {
+  return nodev.has(type) && !MULTI_DEVICE_TYPES.has(type) && !isRemote(type);
+}
+
+/** A filesystem over the network, or in user space (fuse.sshfs). */
+export function isRemote(type: string): boolean {
+  return REMOTE_TYPES.has(type) || type.startsWith('fuse.');
+}
+
+/** Source: kernel document filesystems/proc, section 3.5: `36 35 98:0 /root /mnt rw shared:1 - ext3 /dev/root rw`. */
+export function parseMounts(text: string): Mount[] {
+  const mounts: Mount[] = [];
+  for (const line of splitLines(text)) {
+    const columns = line.split(' ');
+    const dash = columns.indexOf('-', 6); // optional fields, none to many, end at the dash
+    const [, , device, , mountPoint] = columns;
+    const [type, source] = dash === -1 ? [] : columns.slice(dash + 1);
+    if (device === undefined || mountPoint === undefined || type === undefined || source === undefined) continue;
+    mounts.push({ device, mountPoint: unescapeOctal(mountPoint), type: unescapeOctal(type), source: unescapeOctal(source) });
+  }
+  return mounts;
+}
+
+/** The types marked `nodev` in /proc/filesystems. */
+export function parseNodev(text: string): Set<string> {
+  return new Set(splitLines(text).flatMap((line) => /^nodev\t(\S+)$/.exec(line)?.[1] ?? []));
+}
+
+/** The kernel writes space, tab, newline, backslash and # as three octal digits: `\040`. Source: mangle() in fs/proc. */
+function unescapeOctal(text: string): string {
+  return text.replaceAll(/\\([0-7]{3})/g, (_whole, digits: string) => String.fromCharCode(Number.parseInt(digits, 8)));
+}

@@ -1,0 +1,205 @@
+import { join } from 'node:path';
+
+import type { Inventory } from '@muster/proto/batch';
+import { describeError, type Log } from '@muster/proto/log';
+import { WATCHED_MS } from '@muster/proto/push';
+
+import { openAccess, readAccessKey, type Access } from './access.ts';
+import type { Config } from './config.ts';
+import { makeApp, type Route } from './http/app.ts';
+import { openLiveServer } from './http/live-server.ts';
+import { loadPage } from './http/page.ts';
+import { makeEnrollRoutes } from './http/routes/enroll.ts';
+import { makeHealthRoutes } from './http/routes/health.ts';
+import { makeHostRoutes } from './http/routes/hosts.ts';
+import { makeIngestRoute } from './http/routes/ingest.ts';
+import { makeSeriesRoute } from './http/routes/series.ts';
+import { makeSessionRoutes } from './http/routes/session.ts';
+import { openServer } from './http/server.ts';
+import { openBuffer, type Buffer } from './ingest/buffer.ts';
+import { makeEventRows, makeSampleBlock, type HostBatch } from './ingest/columns.ts';
+import { acceptBatch, type IngestOptions } from './ingest/ingest.ts';
+import { makeLatest, type Latest } from './ingest/latest.ts';
+import { openLiveHub, type LiveHub } from './live.ts';
+import { openEmbedded } from './store/embedded.ts';
+import { insertEvents, insertSamples } from './store/insert.ts';
+import { lockDirectory } from './store/lock.ts';
+import { migrate } from './store/migrations.ts';
+import { readNewest, readSeries } from './store/queries.ts';
+import { openRollup, type Rollup } from './store/rollup.ts';
+import { loadState, type State } from './store/state.ts';
+import type { Engine } from './store/store.ts';
+
+/** A commit is one block: large enough for the engine under load, soon enough for the agent that waits. */
+const COMMIT_ROWS = 100_000;
+const COMMIT_MS = 250;
+/** What may wait for the store: 8 M samples, some seconds of full load. */
+const BUFFER_BYTES_MAX = 64 * 1024 * 1024;
+const ROLLUP_RUN_MS = 60_000;
+
+export type Collector = {
+  readonly port: number;
+  /** Opens the dashboard and signs in. */
+  readonly url: string;
+  close(): Promise<void>;
+};
+
+type Part = { readonly name: string; readonly close: () => unknown };
+
+/** Opens every part of the collector and joins them. The only file that knows all of them. */
+export async function openCollector(config: Config, log: Log, now: () => number): Promise<Collector> {
+  const opened: Part[] = [];
+  try {
+    const lock = await lockDirectory(config.data);
+    if (!lock.ok) throw new Error(lock.error);
+    opened.push({ name: 'data directory', close: lock.value.release });
+
+    const engine = await openEmbedded(config.data);
+    opened.push({ name: 'store', close: () => engine.close() });
+    await migrate(engine);
+    const state = await loadState(engine, now);
+    const rollup = await openRollup(engine, now);
+    const rolling = repeat(ROLLUP_RUN_MS, rollup.run, (error) => log.error('rollup.failed', { error }));
+    opened.push({ name: 'rollup', close: () => rolling.close() });
+
+    const latest = makeLatest();
+    for (const { host, name, inventory } of state.hosts.all()) latest.addHost(host, name, inventory);
+    for (const value of await readNewest(engine, now())) latest.restore(value);
+    const hub = openLiveHub(latest, now);
+    opened.push({ name: 'live hub', close: () => hub.close() });
+
+    const { buffer, fault } = openSampleBuffer(engine, rollup, log);
+    opened.push({ name: 'ingest buffer', close: () => buffer.close() });
+
+    const accessKey = await readAccessKey(config.data);
+    const onHost = (host: string, name: string): void => {
+      latest.addHost(host, name, null);
+      hub.hostChanged(host, []);
+      log.info('host.enrolled', { host, name });
+    };
+    const access = openAccess({ state, accessKey, onHost, now });
+    const ingest: IngestOptions = {
+      latest,
+      buffer,
+      onValues: hub.hostChanged,
+      onInventory: (host, inventory) => storeInventory(state, log, host, inventory),
+      everyMs: (host) => (hub.isWatched(host) ? WATCHED_MS : undefined),
+      now,
+      log,
+    };
+    const app = makeApp({
+      routes: makeRoutes({ fault, access, hub, ingest, latest, engine, rollup, now }),
+      page: await loadPage(join(import.meta.dirname, '../web/dist')),
+      authorise: access.authorise,
+      log,
+    });
+
+    // Whatever accepts work opens last and closes first.
+    const live = await openLiveServer({ port: config.livePort, authorise: access.authorise, handlers: hub });
+    opened.push({ name: 'live server', close: () => live.close() });
+    const server = await openServer({ app, hostname: config.bind, port: config.port, livePort: live.port, log });
+    opened.push({ name: 'HTTP server', close: () => server.close() });
+
+    const origin = `http://${config.bind.includes(':') ? `[${config.bind}]` : config.bind}:${server.port}`;
+    return { port: server.port, url: `${origin}/#key=${accessKey}`, close: () => closeAll(opened) };
+  } catch (cause) {
+    await closeAll(opened).catch(() => undefined); // the fault that stopped us is the one worth reporting
+    throw cause;
+  }
+}
+
+/** The buffer that commits to the store, and what keeps it from doing so, if anything. */
+function openSampleBuffer(
+  engine: Engine,
+  rollup: Rollup,
+  log: Log,
+): { buffer: Buffer<HostBatch>; fault: () => string | null } {
+  let fault: string | null = null;
+  const buffer = openBuffer<HostBatch>({
+    async insert(items) {
+      const block = makeSampleBlock(items);
+      await insertSamples(engine, block);
+      await insertEvents(engine, makeEventRows(items));
+      rollup.touch(block);
+      fault = null;
+    },
+    sizeOf: ({ batch }) => ({ rows: batch.values.length, bytes: batch.values.byteLength + batch.series.length * 64 }),
+    commitRows: COMMIT_ROWS,
+    commitMs: COMMIT_MS,
+    bytesMax: BUFFER_BYTES_MAX,
+    onError(error) {
+      fault = `The database does not take samples: ${describeError(error)}`;
+      log.error('ingest.insert-failed', { error });
+    },
+  });
+  return { buffer, fault: () => fault };
+}
+
+/** Not awaited by the ingest: the inventory is sent again with the agent's next start. */
+function storeInventory(state: State, log: Log, host: string, inventory: Inventory): void {
+  const record = state.hosts.get(host);
+  if (record === undefined || JSON.stringify(record.inventory) === JSON.stringify(inventory)) return;
+  state.hosts.put({ ...record, inventory }).catch((error: unknown) => log.error('host.not-stored', { host, error }));
+}
+
+type RouteParts = {
+  readonly fault: () => string | null;
+  readonly access: Access;
+  readonly hub: LiveHub;
+  readonly ingest: IngestOptions;
+  readonly latest: Latest;
+  readonly engine: Engine;
+  readonly rollup: Rollup;
+  readonly now: () => number;
+};
+
+function makeRoutes({ fault, access, hub, ingest, latest, engine, rollup, now }: RouteParts): readonly Route[] {
+  return [
+    ...makeHealthRoutes(fault),
+    ...makeSessionRoutes({
+      openSession: access.openSession,
+      async closeSession(session) {
+        await access.closeSession(session);
+        hub.endSession(session);
+      },
+    }),
+    ...makeEnrollRoutes({ createToken: access.createEnrolmentToken, enroll: access.enroll }),
+    makeIngestRoute((host, body) => acceptBatch(ingest, host, body)),
+    ...makeHostRoutes(latest, now),
+    makeSeriesRoute({
+      isHost: latest.has,
+      readSeries: (query) => readSeries(engine, { ...query, rolledUntilMs: rollup.rolledUntilMs() }),
+    }),
+  ];
+}
+
+/** Closes in the reverse of the order opened; a part that fails does not keep the others open. */
+async function closeAll(opened: readonly Part[]): Promise<void> {
+  const faults: unknown[] = [];
+  for (const { name, close } of opened.toReversed()) {
+    try {
+      await close();
+    } catch (cause) {
+      faults.push(new Error(`Cannot close the ${name}`, { cause }));
+    }
+  }
+  if (faults.length > 0) throw faults[0];
+}
+
+/** Runs a task again and again, `everyMs` after the last run has ended; `close` waits for a run under way. */
+function repeat(
+  everyMs: number,
+  task: () => Promise<void>,
+  onError: (error: unknown) => void,
+): { close(): Promise<void> } {
+  let running = Promise.resolve();
+  const timer = setInterval(() => {
+    running = running.then(task).catch(onError);
+  }, everyMs);
+  return {
+    close() {
+      clearInterval(timer);
+      return running;
+    },
+  };
+}

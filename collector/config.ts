@@ -1,0 +1,51 @@
+import { isIP } from 'node:net';
+
+import { PORT, SWITCH, TEXT, type Option, type Values } from '@muster/proto/options';
+import { err, ok } from '@muster/proto/result';
+
+/** The collector's settings. Flag before environment before default. */
+export const OPTIONS = {
+  port: {
+    env: 'MUSTER_PORT',
+    placeholder: 'PORT',
+    help: 'port of the dashboard, the API and the agents (default 7430)',
+    default: 7430,
+    parse: PORT,
+  } satisfies Option<number>,
+  livePort: {
+    env: 'MUSTER_LIVE_PORT',
+    placeholder: 'PORT',
+    help: 'loopback port of the live view, reached through the first (default 7431)',
+    default: 7431,
+    parse: PORT,
+  } satisfies Option<number>,
+  bind: {
+    env: 'MUSTER_BIND',
+    placeholder: 'ADDRESS',
+    help: 'address to listen on (default 127.0.0.1); any other also needs --insecure-http',
+    default: '127.0.0.1',
+    parse: (text: string) => (isIP(text) === 0 ? err('an IP address') : ok(text)),
+  } satisfies Option<string>,
+  insecureHttp: {
+    env: 'MUSTER_INSECURE_HTTP',
+    help: 'allow plain HTTP from other machines: whoever is on the way reads tokens and data',
+    default: false,
+    parse: SWITCH,
+  } satisfies Option<boolean>,
+  data: {
+    env: 'MUSTER_DATA',
+    placeholder: 'DIRECTORY',
+    help: 'where everything is kept (default /var/lib/muster)',
+    default: '/var/lib/muster',
+    parse: TEXT,
+  } satisfies Option<string>,
+};
+
+export type Config = Values<typeof OPTIONS>;
+
+/** What is wrong with settings that are right one by one. */
+export function findConfigFault(config: Config): string | null {
+  const isLoopback = config.bind === '::1' || config.bind.startsWith('127.');
+  if (isLoopback || config.insecureHttp) return null;
+  return `--bind ${config.bind} would serve plain HTTP to other machines; put a TLS proxy before 127.0.0.1, or say --insecure-http`;
+}

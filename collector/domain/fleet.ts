@@ -1,0 +1,99 @@
+import type { HostRow, HostStatus, LatestValue } from '@muster/proto/api';
+import { parseLabels } from '@muster/proto/labels';
+
+/** A host that has been silent for this many of its own intervals is no longer up. */
+const SILENT_INTERVALS = 3;
+/** Below this a silence says more about the network than about the host. */
+const SILENT_MS_MIN = 15_000;
+
+export type HostFacts = {
+  readonly host: string;
+  readonly name: string;
+  /** The newest tick that arrived, by the host's clock, and when it arrived, by ours. null: none yet. */
+  readonly lastMs: number | null;
+  readonly arrivedMs: number | null;
+  /** The distance of its newest two ticks. */
+  readonly everyMs: number | null;
+  readonly values: Iterable<LatestValue>;
+};
+
+/** Says whether a host is heard. By the time of arrival, so that a wrong clock on the host does not make it silent. */
+export function judgeStatus(facts: Pick<HostFacts, 'arrivedMs' | 'everyMs'>, nowMs: number): HostStatus {
+  if (facts.arrivedMs === null) return 'new';
+  const silentMs = Math.max(SILENT_MS_MIN, SILENT_INTERVALS * (facts.everyMs ?? 0));
+  return nowMs - facts.arrivedMs > silentMs ? 'silent' : 'up';
+}
+
+/** The one line that the fleet table shows of a host, from its newest values. */
+export function makeHostRow(facts: HostFacts, nowMs: number): HostRow {
+  const totals = addUp(facts.values);
+  return {
+    host: facts.host,
+    name: facts.name,
+    status: judgeStatus(facts, nowMs),
+    lastMs: facts.lastMs,
+    everyMs: facts.everyMs,
+    ...totals,
+  };
+}
+
+type Totals = {
+  -readonly [K in Exclude<keyof HostRow, 'host' | 'name' | 'status' | 'lastMs' | 'everyMs'>]: HostRow[K];
+};
+
+function addUp(values: Iterable<LatestValue>): Totals {
+  const totals: Totals = {
+    cpuRatio: null,
+    memoryRatio: null,
+    memoryBytes: null,
+    diskRatio: null,
+    diskMountpoint: null,
+    receiveBytesPerSecond: null,
+    transmitBytesPerSecond: null,
+    load1: null,
+    cores: null,
+    uptimeSeconds: null,
+  };
+  for (const latest of values) if (latest.value !== null) addValue(totals, latest, latest.value);
+  return totals;
+}
+
+function addValue(totals: Totals, { metric, labels }: LatestValue, value: number): void {
+  switch (metric) {
+    case 'system.cpu.utilization':
+      if (labels === '') totals.cpuRatio = value;
+      break;
+    case 'system.memory.utilization':
+      totals.memoryRatio = value;
+      break;
+    case 'system.memory.limit':
+      totals.memoryBytes = value;
+      break;
+    case 'system.cpu.load_average.1m':
+      totals.load1 = value;
+      break;
+    case 'system.cpu.logical.count':
+      totals.cores = value;
+      break;
+    case 'system.uptime':
+      totals.uptimeSeconds = value;
+      break;
+    case 'system.filesystem.utilization':
+      if (value < (totals.diskRatio ?? -1)) break;
+      totals.diskRatio = value;
+      totals.diskMountpoint = readLabel(labels, 'system.filesystem.mountpoint');
+      break;
+    case 'system.network.io':
+      if (readLabel(labels, 'network.io.direction') === 'receive') {
+        totals.receiveBytesPerSecond = (totals.receiveBytesPerSecond ?? 0) + value;
+      } else totals.transmitBytesPerSecond = (totals.transmitBytesPerSecond ?? 0) + value;
+      break;
+    default:
+      break;
+  }
+}
+
+function readLabel(text: string, key: string): string | null {
+  const labels = parseLabels(text);
+  return labels.ok ? (labels.value[key] ?? null) : null;
+}

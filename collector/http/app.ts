@@ -1,0 +1,65 @@
+import { Hono, type Context } from 'hono';
+
+import { describeError, type Log } from '@muster/proto/log';
+import type { Refusal } from '@muster/proto/push';
+
+import { admit, refuse, type Authorise, type Caller, type Role } from './auth.ts';
+
+/** One way in. `handle` is called only for a caller of the role. */
+export type Route = {
+  readonly method: 'GET' | 'POST' | 'DELETE';
+  readonly path: string;
+  readonly role: Role;
+  readonly handle: (context: Context, caller: Caller) => Response | Promise<Response>;
+};
+
+export type AppOptions = {
+  readonly routes: readonly Route[];
+  /** Answers every GET that no route takes: the page. */
+  readonly page: (path: string) => Response | null;
+  readonly authorise: Authorise;
+  readonly log: Log;
+};
+
+const SECURITY_HEADERS = {
+  'Content-Security-Policy':
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'",
+  'X-Content-Type-Options': 'nosniff',
+  'Referrer-Policy': 'no-referrer',
+  'Cross-Origin-Opener-Policy': 'same-origin',
+  'Cross-Origin-Resource-Policy': 'same-origin',
+} as const;
+
+/** The HTTP application: the routes, each behind its role, then the page. */
+export function makeApp(options: AppOptions): Hono {
+  const app = new Hono();
+  app.use(async (context, next) => {
+    await next();
+    for (const [name, value] of Object.entries(SECURITY_HEADERS)) context.res.headers.set(name, value);
+    if (context.req.path.startsWith('/api/')) context.res.headers.set('Cache-Control', 'no-store');
+  });
+  for (const route of options.routes) {
+    app.on(route.method, route.path, (context) => {
+      const caller = admit(context, route.role, options.authorise);
+      return caller instanceof Response ? caller : route.handle(context, caller);
+    });
+  }
+  app.get('*', (context) => {
+    const { path } = context.req;
+    const page = path.startsWith('/api/') ? null : options.page(path);
+    return page ?? refuse(context, 404, 'not-found', `There is nothing at ${path}`);
+  });
+  app.notFound((context) =>
+    refuse(context, 404, 'not-found', `There is nothing at ${context.req.method} ${context.req.path}`),
+  );
+  app.onError((error, context) => {
+    options.log.error('http.failed', {
+      method: context.req.method,
+      path: context.req.path,
+      error: describeError(error),
+    });
+    const body: Refusal = { error: { code: 'internal', message: 'The collector could not answer; its log says why' } };
+    return context.json(body, 500);
+  });
+  return app;
+}

@@ -1,0 +1,75 @@
+import type { Context } from 'hono';
+import { getCookie } from 'hono/cookie';
+
+import type { Refusal } from '@muster/proto/push';
+
+/** Who asks. `session` names the browser session of a person, null for a program with the access key. */
+export type Caller =
+  | { readonly kind: 'anyone' }
+  | { readonly kind: 'host'; readonly host: string }
+  | { readonly kind: 'admin'; readonly session: string | null };
+
+/** Whom a route lets in. There is no route without one. */
+export type Role = Caller['kind'];
+
+/** What a request brings to say who it is. */
+export type Credentials = { readonly bearer: string | null; readonly sessionId: string | null };
+
+/** Says who holds these credentials; anyone where they are missing, unknown, expired or revoked. */
+export type Authorise = (credentials: Credentials) => Caller;
+
+/** On plain HTTP: a `__Host-` name, which only a Secure cookie may have, comes with TLS. */
+export const SESSION_COOKIE = 'muster_session';
+
+const SAFE_METHODS = new Set(['GET', 'HEAD', 'OPTIONS']);
+
+/** Lets a request through to a route, or gives the answer that turns it away. */
+export function admit(context: Context, role: Role, authorise: Authorise): Caller | Response {
+  if (role === 'anyone') return { kind: 'anyone' };
+  const credentials = {
+    bearer: readBearer(context.req.header('authorization')),
+    sessionId: getCookie(context, SESSION_COOKIE) ?? null,
+  };
+  const caller = authorise(credentials);
+  if (caller.kind !== role) {
+    if (caller.kind === 'anyone') return refuse(context, 401, 'unauthorized', WHAT_TO_BRING[role]);
+    return refuse(context, 403, 'forbidden', `This is not for a ${caller.kind}. ${WHAT_TO_BRING[role]}`);
+  }
+  // A cookie is sent along by the browser whoever caused the request; a header is not.
+  const isFromCookie = caller.kind === 'admin' && caller.session !== null;
+  if (
+    isFromCookie &&
+    !SAFE_METHODS.has(context.req.method) &&
+    !isSameOrigin(context.req.header('origin'), context.req.header('host'))
+  ) {
+    return refuse(context, 403, 'cross-origin', 'This request comes from a page of another origin');
+  }
+  return caller;
+}
+
+const WHAT_TO_BRING = {
+  host: 'Send "Authorization: Bearer <host token>"; an agent gets its token at enrolment',
+  admin:
+    'Sign in on the page, or send "Authorization: Bearer <access key>"; the key is in the file access-key of the data directory',
+} as const;
+
+export function readBearer(header: string | undefined): string | null {
+  const match = /^Bearer +([\w.~+/-]+=*)$/i.exec(header ?? '');
+  return match?.[1] ?? null;
+}
+
+/** Whether a browser's Origin header names the very host and port that the request went to. */
+export function isSameOrigin(origin: string | undefined, host: string | undefined): boolean {
+  if (origin === undefined || host === undefined || !URL.canParse(origin)) return false;
+  return new URL(origin).host === host.toLowerCase();
+}
+
+/** An answer that says what was wrong and what to do. */
+export function refuse(
+  context: Context,
+  status: 400 | 401 | 403 | 404 | 408 | 413 | 415 | 503,
+  code: string,
+  message: string,
+): Response {
+  return context.json({ error: { code, message } } satisfies Refusal, status);
+}

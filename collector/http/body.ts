@@ -1,0 +1,34 @@
+import type { Context } from 'hono';
+
+import { err, ok, type Result } from '@muster/proto/result';
+
+/** Reads a body of at most `bytesMax`; 'too-large' as soon as that is known, 'cut' when the sender went away. */
+export async function readBody(context: Context, bytesMax: number): Promise<Result<Uint8Array, 'too-large' | 'cut'>> {
+  const declared = context.req.header('content-length');
+  if (declared !== undefined && Number(declared) > bytesMax) return err('too-large');
+  const body = context.req.raw.body;
+  if (body === null) return ok(new Uint8Array());
+  const chunks: Uint8Array[] = [];
+  let bytes = 0;
+  try {
+    for await (const chunk of body) {
+      bytes += chunk.byteLength;
+      if (bytes > bytesMax) return err('too-large');
+      chunks.push(chunk);
+    }
+  } catch {
+    return err('cut');
+  }
+  return ok(chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks));
+}
+
+/** Reads a JSON body of at most 16 KiB, enough for every form; null when it is not JSON or too large. */
+export async function readJson(context: Context): Promise<unknown> {
+  const body = await readBody(context, 16 * 1024);
+  if (!body.ok) return null;
+  try {
+    return JSON.parse(Buffer.from(body.value).toString('utf8'));
+  } catch {
+    return null;
+  }
+}

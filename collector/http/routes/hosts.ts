@@ -1,0 +1,35 @@
+import type { HostReply, HostsReply } from '@muster/proto/api';
+
+import type { Latest } from '../../ingest/latest.ts';
+import type { Route } from '../app.ts';
+import { refuse } from '../auth.ts';
+
+/** The fleet and one host of it, as they are now, from memory. */
+export function makeHostRoutes(latest: Latest, now: () => number): readonly Route[] {
+  return [
+    {
+      method: 'GET',
+      path: '/api/v1/hosts',
+      role: 'admin',
+      handle(context) {
+        const nowMs = now();
+        const hosts = latest.hosts().flatMap((host) => latest.row(host, nowMs) ?? []);
+        return context.json({ nowMs, hosts } satisfies HostsReply);
+      },
+    },
+    {
+      method: 'GET',
+      path: '/api/v1/hosts/:host',
+      role: 'admin',
+      handle(context) {
+        const nowMs = now();
+        const host = context.req.param('host') ?? '';
+        const row = latest.row(host, nowMs);
+        if (row === null)
+          return refuse(context, 404, 'unknown-host', `There is no host ${host}; GET /api/v1/hosts lists them`);
+        const reply: HostReply = { nowMs, row, inventory: latest.inventory(host), latest: latest.values(host) };
+        return context.json(reply);
+      },
+    },
+  ];
+}

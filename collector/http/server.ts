@@ -1,0 +1,137 @@
+import { createServer, STATUS_CODES, type IncomingMessage, type Server } from 'node:http';
+import { connect, type AddressInfo, type Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+
+import { serve } from '@hono/node-server';
+import type { Hono } from 'hono';
+
+import type { Log } from '@muster/proto/log';
+import { LIVE_PATH } from '@muster/proto/live';
+
+/** How long a client may take to send its headers, and its whole request. */
+const HEADERS_MS_MAX = 10_000;
+const REQUEST_MS_MAX = 15_000;
+/** How often slow clients are looked for. */
+const CHECK_MS = 1_000;
+/** Enough for 10,000 viewers, each with one request under way, and the agents. */
+const CONNECTIONS_MAX = 30_000;
+/** How long a stop waits for answers that are under way. */
+const CLOSE_MS_MAX = 5_000;
+
+export type ServerOptions = {
+  readonly app: Hono;
+  readonly hostname: string;
+  readonly port: number;
+  readonly livePort: number;
+  readonly log: Log;
+};
+
+export type HttpServer = { readonly port: number; close(): Promise<void> };
+
+/** Serves the application, and tunnels the upgrade of the live socket to its own server. Throws when it cannot listen. */
+export async function openServer(options: ServerOptions): Promise<HttpServer> {
+  const tunnels = new Set<Duplex>();
+  const server = await listen(options);
+  server.maxConnections = CONNECTIONS_MAX;
+  server.on('clientError', answerClientError);
+  server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+    if (new URL(request.url ?? '/', 'http://localhost').pathname !== LIVE_PATH) {
+      answer(socket, 404, 'not-found', `Only ${LIVE_PATH} can be upgraded`);
+      return;
+    }
+    tunnels.add(socket);
+    socket.once('close', () => tunnels.delete(socket));
+    tunnel(request, socket, head, options.livePort);
+  });
+  return {
+    // A TCP server that listens has an AddressInfo, not a path.
+    port: (server.address() as AddressInfo).port,
+    async close() {
+      for (const socket of tunnels) socket.destroy();
+      const closed = new Promise<void>((resolve) => {
+        server.close(() => resolve());
+      });
+      server.closeIdleConnections();
+      const force = setTimeout(() => server.closeAllConnections(), CLOSE_MS_MAX);
+      await closed;
+      clearTimeout(force);
+    },
+  };
+}
+
+function listen({ app, hostname, port, log }: ServerOptions): Promise<Server> {
+  return new Promise((resolve, reject) => {
+    const server = serve({
+      fetch: app.fetch,
+      hostname,
+      port,
+      createServer,
+      serverOptions: {
+        headersTimeout: HEADERS_MS_MAX,
+        requestTimeout: REQUEST_MS_MAX,
+        connectionsCheckingInterval: CHECK_MS,
+      },
+    }) as Server; // made by the createServer given here
+    server.once('error', (cause: Error & { code?: string }) => {
+      const why = cause.code === 'EADDRINUSE' ? 'the port is in use; choose another with --port' : cause.message;
+      reject(new Error(`Cannot listen on ${hostname}:${port}: ${why}`, { cause }));
+    });
+    server.once('listening', () => {
+      server.removeAllListeners('error');
+      server.on('error', (error) => log.error('http.server-failed', { error }));
+      resolve(server);
+    });
+  });
+}
+
+/** What Node refuses before the application sees it: slow, malformed or oversized requests. */
+function answerClientError(error: Error & { code?: string }, socket: Duplex): void {
+  switch (error.code) {
+    case 'ERR_HTTP_REQUEST_TIMEOUT':
+      answer(
+        socket,
+        408,
+        'too-slow',
+        `A request must be sent within ${REQUEST_MS_MAX / 1000} s, its headers within ${HEADERS_MS_MAX / 1000} s`,
+      );
+      break;
+    case 'HPE_HEADER_OVERFLOW':
+      answer(socket, 431, 'headers-too-large', 'The headers may be 16 KiB');
+      break;
+    case 'ECONNRESET':
+      socket.destroy();
+      break;
+    default:
+      answer(socket, 400, 'malformed', 'This is not an HTTP request');
+  }
+}
+
+function answer(socket: Duplex, status: number, code: string, message: string): void {
+  if (!socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const body = JSON.stringify({ error: { code, message } });
+  socket.end(
+    `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
+    () => socket.destroy(),
+  );
+}
+
+/** Passes an upgrade request on as it came and joins the two connections; the live server judges it. */
+function tunnel(request: IncomingMessage, socket: Duplex, head: Buffer, livePort: number): void {
+  const upstream = connect(livePort, '127.0.0.1');
+  const lines = [`GET ${request.url} HTTP/1.1`];
+  const { rawHeaders } = request;
+  for (let i = 0; i < rawHeaders.length; i += 2) lines.push(`${rawHeaders[i]}: ${rawHeaders[i + 1]}`);
+  upstream.write(`${lines.join('\r\n')}\r\n\r\n`);
+  upstream.write(head);
+  join(socket, upstream);
+  join(upstream, socket);
+}
+
+function join(from: Duplex | Socket, to: Duplex | Socket): void {
+  from.pipe(to);
+  from.on('error', () => to.destroy());
+  from.on('close', () => to.destroy());
+}

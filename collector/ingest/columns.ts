@@ -1,0 +1,73 @@
+import type { Batch } from '@muster/proto/batch';
+
+import type { Dictionary, EventRow, SampleBlock } from '../domain/samples.ts';
+
+/** A batch and the host whose token it came with. */
+export type HostBatch = { readonly host: string; readonly batch: Batch };
+
+/** Turns batches into one block of columns, in the order host, series, tick. Samples that are NaN are left out. */
+export function makeSampleBlock(items: readonly HostBatch[]): SampleBlock {
+  const rowsMax = items.reduce((sum, { batch }) => sum + batch.values.length, 0);
+  const metric = makeDictionary(rowsMax);
+  const host = makeDictionary(rowsMax);
+  const labels = makeDictionary(rowsMax);
+  const tsMs = new Float64Array(rowsMax);
+  const value = new Float64Array(rowsMax);
+  let rows = 0;
+  for (const item of items) {
+    const { ticksMs, series, values } = item.batch;
+    const hostIndex = host.indexOf(item.host);
+    let at = 0;
+    for (const [name, labelText] of series) {
+      const metricIndex = metric.indexOf(name);
+      const labelsIndex = labels.indexOf(labelText);
+      for (const tickMs of ticksMs) {
+        const sample = values[at] ?? NaN;
+        at += 1;
+        if (Number.isNaN(sample)) continue;
+        metric.indexes[rows] = metricIndex;
+        host.indexes[rows] = hostIndex;
+        labels.indexes[rows] = labelsIndex;
+        tsMs[rows] = tickMs;
+        value[rows] = sample;
+        rows += 1;
+      }
+    }
+  }
+  return {
+    rows,
+    metric: metric.take(rows),
+    host: host.take(rows),
+    labels: labels.take(rows),
+    tsMs: tsMs.subarray(0, rows),
+    value: value.subarray(0, rows),
+  };
+}
+
+/** The events of batches as rows. A gap stands at the time at which it began. */
+export function makeEventRows(items: readonly HostBatch[]): readonly EventRow[] {
+  return items.flatMap(({ host, batch }) =>
+    (batch.events ?? []).map((event) => {
+      if (event.kind !== 'gap') return { host, tsMs: event.atMs, kind: event.kind, body: '{}' };
+      const { kind, fromMs, toMs, dropped } = event;
+      return { host, tsMs: fromMs, kind, body: JSON.stringify({ toMs, dropped }) };
+    }),
+  );
+}
+
+function makeDictionary(rowsMax: number) {
+  const known = new Map<string, number>();
+  const indexes = new Uint32Array(rowsMax);
+  return {
+    indexes,
+    indexOf(text: string): number {
+      let index = known.get(text);
+      if (index === undefined) {
+        index = known.size;
+        known.set(text, index);
+      }
+      return index;
+    },
+    take: (rows: number): Dictionary => ({ texts: [...known.keys()], indexes: indexes.subarray(0, rows) }),
+  };
+}

@@ -1,0 +1,88 @@
+import type { LatestValue } from '@muster/proto/api';
+import { decodeBatch, type Batch, type Inventory } from '@muster/proto/batch';
+import type { Log } from '@muster/proto/log';
+import { findMetric } from '@muster/proto/metric';
+import type { Ack } from '@muster/proto/push';
+import { err, ok, type Result } from '@muster/proto/result';
+
+import type { Buffer } from './buffer.ts';
+import type { HostBatch } from './columns.ts';
+import type { Latest } from './latest.ts';
+
+/** A tick further ahead than this is refused: one wild clock must not open a partition for the year 2100. */
+const FUTURE_MS_MAX = 5 * 60_000;
+/** A tick older than this would be deleted at once: the samples are kept for 30 days. */
+const PAST_MS_MAX = 30 * 86_400_000;
+
+export type IngestFault =
+  | { readonly kind: 'malformed'; readonly message: string }
+  | { readonly kind: 'busy'; readonly message: string };
+
+export type IngestOptions = {
+  readonly latest: Latest;
+  readonly buffer: Buffer<HostBatch>;
+  /** Newer values of a host are known; called before they are stored. */
+  readonly onValues: (host: string, values: readonly LatestValue[]) => void;
+  readonly onInventory: (host: string, inventory: Inventory) => void;
+  /** The interval to ask of a host, undefined for its own. */
+  readonly everyMs: (host: string) => number | undefined;
+  readonly now: () => number;
+  readonly log: Log;
+};
+
+/**
+ * Takes the batch of one host: checks it, shows it, stores it. `body` is inflated and of any origin.
+ *
+ * Resolves when the batch is in the store, or with the reason why it is not; a malformed batch will never be, a busy
+ * store will take it later.
+ */
+export async function acceptBatch(
+  options: IngestOptions,
+  host: string,
+  body: Uint8Array,
+): Promise<Result<Ack, IngestFault>> {
+  const decoded = decodeBatch(body);
+  if (!decoded.ok) return err({ kind: 'malformed', message: `Cannot read the batch: ${decoded.error}` });
+  const nowMs = options.now();
+  const { batch, refused } = keepLegal(decoded.value, nowMs);
+  if (refused > 0) {
+    options.log.warn('ingest.samples-refused', { host, refused, clockOffsetMs: batch.sentMs - nowMs });
+  }
+  if (batch.info !== undefined) options.onInventory(host, batch.info);
+  const values = options.latest.apply(host, batch, nowMs);
+  if (values.length > 0) options.onValues(host, values);
+  const stored = await options.buffer.add({ host, batch });
+  if (!stored.ok) return err({ kind: 'busy', message: BUSY[stored.error] });
+  const everyMs = options.everyMs(host);
+  return ok(everyMs === undefined ? { ack: batch.seq } : { ack: batch.seq, everyMs });
+}
+
+const BUSY = {
+  full: 'Cannot take the batch: too much waits for the store; send it again later',
+  failed: 'Cannot store the batch: the database did not take it; send it again later',
+  closed: 'Cannot take the batch: the collector is stopping; send it again later',
+} as const;
+
+/** Leaves out what cannot be stored: ticks out of time, values that the metric cannot have. Says how many samples. */
+function keepLegal(batch: Batch, nowMs: number): { batch: Batch; refused: number } {
+  const columns = [...batch.ticksMs.keys()].filter((column) => isInTime(batch.ticksMs[column] ?? 0, nowMs));
+  const ticks = batch.ticksMs.length;
+  const values = new Float64Array(batch.series.length * columns.length);
+  let refused = 0;
+  for (const [row, [metric]] of batch.series.entries()) {
+    const { min, max } = findMetric(metric) ?? { min: -Number.MAX_VALUE, max: Number.MAX_VALUE };
+    for (const [place, column] of columns.entries()) {
+      const value = batch.values[row * ticks + column] ?? NaN;
+      const isLegal = Number.isNaN(value) || (value >= min && value <= max);
+      if (!isLegal) refused += 1;
+      values[row * columns.length + place] = isLegal ? value : NaN;
+    }
+  }
+  refused += (ticks - columns.length) * batch.series.length;
+  if (refused === 0) return { batch, refused };
+  return { batch: { ...batch, ticksMs: columns.map((column) => batch.ticksMs[column] ?? 0), values }, refused };
+}
+
+function isInTime(tickMs: number, nowMs: number): boolean {
+  return tickMs <= nowMs + FUTURE_MS_MAX && tickMs >= nowMs - PAST_MS_MAX;
+}

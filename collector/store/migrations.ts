@@ -1,0 +1,74 @@
+import { DATABASE, type Engine } from './store.ts';
+
+/**
+ * The schema, as numbered steps that only add. A step may run twice (two collectors starting at once, a kill in the
+ * middle), so each statement is one that says IF NOT EXISTS. A step that has been released is never edited.
+ */
+export type Migration = { readonly number: number; readonly name: string; readonly statements: readonly string[] };
+
+const STATE = 'version UInt64, removed UInt32 DEFAULT 0';
+
+export const MIGRATIONS: readonly Migration[] = [
+  {
+    number: 1,
+    name: 'samples, events, rollup, state',
+    statements: [
+      // One row per sample. Equal keys collapse, so that a batch sent twice is stored once. The order makes one metric
+      // over the fleet, and one metric of one host, short reads.
+      `CREATE TABLE IF NOT EXISTS ${DATABASE}.samples (
+        metric LowCardinality(String) COMMENT 'OpenTelemetry name; units in the catalogue of metrics',
+        host LowCardinality(String) COMMENT 'id fixed at enrolment',
+        labels LowCardinality(String) COMMENT 'canonical: key=value, sorted, joined by commas',
+        ts DateTime64(3, 'UTC') COMMENT 'the tick, by the clock of the host' CODEC(DoubleDelta, ZSTD(1)),
+        value Float64 COMMENT 'gauge: the state; counter: the count, not its rate' CODEC(Gorilla, ZSTD(1))
+      ) ENGINE = ReplacingMergeTree ORDER BY (metric, host, labels, ts) PARTITION BY toYYYYMMDD(ts)
+      TTL toDateTime(ts) + INTERVAL 30 DAY SETTINGS ttl_only_drop_parts = 1`,
+      // Five minutes of one series, of the values as sampled.
+      `CREATE TABLE IF NOT EXISTS ${DATABASE}.rollup_5m (
+        metric LowCardinality(String), host LowCardinality(String), labels LowCardinality(String),
+        ts DateTime64(3, 'UTC') COMMENT 'start of the five minutes' CODEC(DoubleDelta, ZSTD(1)),
+        samples UInt32, min Float64, max Float64, avg Float64, median Float64, stddev Float64, last Float64,
+        computed DateTime64(3, 'UTC') DEFAULT now64(3) COMMENT 'of two rows with one key the later counts'
+      ) ENGINE = ReplacingMergeTree(computed) ORDER BY (metric, host, labels, ts) PARTITION BY toYYYYMM(ts)
+      TTL toDateTime(ts) + INTERVAL 90 DAY SETTINGS ttl_only_drop_parts = 1`,
+      `CREATE TABLE IF NOT EXISTS ${DATABASE}.events (
+        host LowCardinality(String), ts DateTime64(3, 'UTC'), kind LowCardinality(String), body String COMMENT 'JSON'
+      ) ENGINE = ReplacingMergeTree ORDER BY (host, ts, kind, body) PARTITION BY toYYYYMM(ts)
+      TTL toDateTime(ts) + INTERVAL 365 DAY`,
+      `CREATE TABLE IF NOT EXISTS ${DATABASE}.hosts (
+        host String, name String, machine String COMMENT 'hash of the machine id', enrolledMs UInt64,
+        inventory String COMMENT 'JSON', ${STATE}
+      ) ENGINE = ReplacingMergeTree(version) ORDER BY host`,
+      `CREATE TABLE IF NOT EXISTS ${DATABASE}.host_tokens (
+        hash String COMMENT 'SHA-256 of the token, hex', host String, createdMs UInt64, ${STATE}
+      ) ENGINE = ReplacingMergeTree(version) ORDER BY hash`,
+      `CREATE TABLE IF NOT EXISTS ${DATABASE}.sessions (
+        hash String COMMENT 'SHA-256 of the session id, hex', createdMs UInt64, usedMs UInt64, ${STATE}
+      ) ENGINE = ReplacingMergeTree(version) ORDER BY hash`,
+    ],
+  },
+];
+
+/** Brings the schema up to date. Refuses a database that a newer Muster has written. */
+export async function migrate(engine: Engine): Promise<void> {
+  await engine.command(
+    `CREATE TABLE IF NOT EXISTS ${DATABASE}.migrations (number UInt32, name String, at DateTime DEFAULT now())
+     ENGINE = ReplacingMergeTree ORDER BY number`,
+  );
+  const rows = await engine.query(`SELECT toUInt32(max(number)) AS newest FROM ${DATABASE}.migrations`);
+  const newest = Number(rows[0]?.['newest'] ?? 0);
+  const known = MIGRATIONS.at(-1)?.number ?? 0;
+  if (newest > known) {
+    throw new Error(
+      `Cannot open the store: its schema is version ${newest}, this Muster knows up to ${known}; install the newer Muster again`,
+    );
+  }
+  for (const { number, name, statements } of MIGRATIONS) {
+    if (number <= newest) continue;
+    for (const statement of statements) await engine.command(statement);
+    await engine.insert('migrations', 1, [
+      { name: 'number', type: 'UInt32', values: [number] },
+      { name: 'name', type: 'String', values: [name] },
+    ]);
+  }
+}

@@ -1,0 +1,127 @@
+import type { Inventory } from '@muster/proto/batch';
+import { isRecord } from '@muster/proto/record';
+
+import type { Column } from './native.ts';
+import { DATABASE, type Engine } from './store.ts';
+
+export type HostRecord = {
+  readonly host: string;
+  readonly name: string;
+  readonly machine: string;
+  readonly enrolledMs: number;
+  readonly inventory: Inventory | null;
+};
+/** `hash`: SHA-256 of the token, hex. */
+export type HostToken = { readonly hash: string; readonly host: string; readonly createdMs: number };
+/** `hash`: SHA-256 of the session's id, hex. */
+export type SessionRecord = { readonly hash: string; readonly createdMs: number; readonly usedMs: number };
+
+/**
+ * A small table that is read into memory once and written through: each change is a new version of a row, the newest
+ * counts, a removal is a version too.
+ */
+export type StateTable<T> = {
+  get(key: string): T | undefined;
+  all(): Iterable<T>;
+  /** Resolves when it is stored; `get` gives it from then on. */
+  put(row: T): Promise<void>;
+  remove(key: string): Promise<void>;
+};
+
+export type State = {
+  readonly hosts: StateTable<HostRecord>;
+  readonly hostTokens: StateTable<HostToken>;
+  readonly sessions: StateTable<SessionRecord>;
+};
+
+/** Reads all state. `now` gives the versions, which rise even when the clock does not. */
+export async function loadState(engine: Engine, now: () => number): Promise<State> {
+  return {
+    hosts: await loadTable<HostRecord>(engine, now, {
+      table: 'hosts',
+      key: 'host',
+      encode: (row) => [
+        text('host', row.host),
+        text('name', row.name),
+        text('machine', row.machine),
+        count('enrolledMs', row.enrolledMs),
+        text('inventory', JSON.stringify(row.inventory)),
+      ],
+      decode: (row) => ({
+        host: String(row['host']),
+        name: String(row['name']),
+        machine: String(row['machine']),
+        enrolledMs: Number(row['enrolledMs']),
+        inventory: readInventory(row['inventory']),
+      }),
+    }),
+    hostTokens: await loadTable<HostToken>(engine, now, {
+      table: 'host_tokens',
+      key: 'hash',
+      encode: (row) => [text('hash', row.hash), text('host', row.host), count('createdMs', row.createdMs)],
+      decode: (row) => ({ hash: String(row['hash']), host: String(row['host']), createdMs: Number(row['createdMs']) }),
+    }),
+    sessions: await loadTable<SessionRecord>(engine, now, {
+      table: 'sessions',
+      key: 'hash',
+      encode: (row) => [text('hash', row.hash), count('createdMs', row.createdMs), count('usedMs', row.usedMs)],
+      decode: (row) => ({
+        hash: String(row['hash']),
+        createdMs: Number(row['createdMs']),
+        usedMs: Number(row['usedMs']),
+      }),
+    }),
+  };
+}
+
+type Row = Readonly<Record<string, unknown>>;
+type TableShape<T> = {
+  readonly table: string;
+  readonly key: keyof T & string;
+  readonly encode: (row: T) => Column[];
+  readonly decode: (row: Row) => T;
+};
+
+async function loadTable<T>(engine: Engine, now: () => number, shape: TableShape<T>): Promise<StateTable<T>> {
+  const rows = new Map<string, T>();
+  let version = 0;
+  for (const row of await engine.query(`SELECT * FROM ${DATABASE}.${shape.table} FINAL`)) {
+    version = Math.max(version, Number(row['version']));
+    if (Number(row['removed']) === 0) rows.set(String(row[shape.key]), shape.decode(row));
+  }
+  const write = (row: T, removed: 0 | 1): Promise<void> => {
+    version = Math.max(version + 1, now());
+    return engine.insert(shape.table, 1, [
+      ...shape.encode(row),
+      count('version', version),
+      { name: 'removed', type: 'UInt32', values: [removed] },
+    ]);
+  };
+  return {
+    get: (key) => rows.get(key),
+    all: () => rows.values(),
+    async put(row) {
+      await write(row, 0);
+      rows.set(String(row[shape.key]), row);
+    },
+    async remove(key) {
+      const row = rows.get(key);
+      if (row === undefined) return;
+      rows.delete(key);
+      await write(row, 1);
+    },
+  };
+}
+
+function text(name: string, value: string): Column {
+  return { name, type: 'String', values: [value] };
+}
+
+function count(name: string, value: number): Column {
+  return { name, type: 'UInt64', values: [value] };
+}
+
+function readInventory(value: unknown): Inventory | null {
+  const parsed: unknown = JSON.parse(String(value));
+  return isRecord(parsed) ? parsed : null; // written from an Inventory, by this file
+}

@@ -1,0 +1,20 @@
+import type { Column } from './native.ts';
+
+/** Values bound to `{name:Type}` in a query; never part of its text. */
+export type QueryParameters = Readonly<Record<string, string | number | readonly string[]>>;
+
+/**
+ * A ClickHouse database, embedded or a server: what the rest of the store is written against. A fault of the engine
+ * throws with ClickHouse's own message.
+ */
+export type Engine = {
+  /** Appends one block; resolves when it is committed. The columns are named as in the table, in any order. */
+  insert(table: string, rows: number, columns: readonly Column[]): Promise<void>;
+  /** Rows as objects; 64-bit integers come as text. */
+  query(sql: string, parameters?: QueryParameters): Promise<readonly Record<string, unknown>[]>;
+  /** Runs a statement without a result. */
+  command(sql: string, parameters?: QueryParameters): Promise<void>;
+  close(): Promise<void>;
+};
+
+export const DATABASE = 'muster';

@@ -1,0 +1,43 @@
+/** How many lines one chart draws at most: as many as there are colours to tell apart. */
+export const LINES_MAX = 8;
+
+/** The colours that a chart paints with, as CSS texts, taken from the custom properties of style/theme.css. */
+export type Palette = {
+  readonly series: readonly string[];
+  readonly areas: readonly string[];
+  readonly text: string;
+  readonly grid: string;
+  readonly axis: string;
+  readonly hatch: string;
+  readonly crosshair: string;
+  readonly tooltip: string;
+  readonly tooltipText: string;
+};
+
+/** Reads the palette as it stands for an element. `light-dark()` is only resolved in a real property, hence `color`. */
+export function readPalette(element: HTMLElement): Palette {
+  const own = element.style.color;
+  const read = (name: string): string => {
+    element.style.color = `var(${name})`;
+    return getComputedStyle(element).color;
+  };
+  const series = Array.from({ length: LINES_MAX }, (_, index) => read(`--series-${index + 1}`));
+  const palette: Palette = {
+    series,
+    areas: series.map((colour) => fade(colour, 0.28)),
+    text: read('--text-muted'),
+    grid: read('--chart-grid'),
+    axis: read('--chart-axis'),
+    hatch: read('--chart-hatch'),
+    crosshair: read('--chart-crosshair'),
+    tooltip: read('--chart-tooltip'),
+    tooltipText: read('--chart-tooltip-text'),
+  };
+  element.style.color = own;
+  return palette;
+}
+
+/** A computed colour, `rgb(r, g, b)`, made translucent. */
+function fade(colour: string, alpha: number): string {
+  return colour.replace('rgb(', 'rgba(').replace(')', `, ${alpha})`);
+}
