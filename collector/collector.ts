@@ -41,6 +41,8 @@ export type Collector = {
   readonly port: number;
   /** Opens the dashboard and signs in. */
   readonly url: string;
+  /** Every way in, with whom it lets in. */
+  readonly routes: readonly Pick<Route, 'method' | 'path' | 'role'>[];
   close(): Promise<void>;
 };
 
@@ -87,12 +89,9 @@ export async function openCollector(config: Config, log: Log, now: () => number)
       now,
       log,
     };
-    const app = makeApp({
-      routes: makeRoutes({ fault, access, hub, ingest, latest, engine, rollup, now }),
-      page: await loadPage(join(import.meta.dirname, '../web/dist')),
-      authorise: access.authorise,
-      log,
-    });
+    const routes = makeRoutes({ fault, access, hub, ingest, latest, engine, rollup, now });
+    const page = await loadPage(join(import.meta.dirname, '../web/dist'));
+    const app = makeApp({ routes, page, authorise: access.authorise, log });
 
     // Whatever accepts work opens last and closes first.
     const live = await openLiveServer({ port: config.livePort, authorise: access.authorise, handlers: hub });
@@ -101,7 +100,7 @@ export async function openCollector(config: Config, log: Log, now: () => number)
     opened.push({ name: 'HTTP server', close: () => server.close() });
 
     const origin = `http://${config.bind.includes(':') ? `[${config.bind}]` : config.bind}:${server.port}`;
-    return { port: server.port, url: `${origin}/#key=${accessKey}`, close: () => closeAll(opened) };
+    return { port: server.port, url: `${origin}/#key=${accessKey}`, routes, close: () => closeAll(opened) };
   } catch (cause) {
     await closeAll(opened).catch(() => undefined); // the fault that stopped us is the one worth reporting
     throw cause;

@@ -35,7 +35,7 @@ async function main() {
   child.on('error', (error) => fail(`Cannot run ${program}: ${error.message}`));
   child.on('exit', (code) => {
     process.exitCode = code ?? 1;
-    child.disconnect?.();
+    if (child.connected) child.disconnect();
   });
 }
 

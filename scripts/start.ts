@@ -124,7 +124,7 @@ function stopOnSignal(running: readonly Program[]): Promise<null> {
 /** Stops the programs in the reverse of the order started: the agent delivers what it has while the collector is up. */
 async function stopAll(running: readonly Program[]): Promise<void> {
   for (const program of running.toReversed()) await program.stop();
-  process.disconnect?.();
+  if (process.connected) process.disconnect();
 }
 
 main().catch((error: unknown) => {

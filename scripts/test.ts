@@ -28,7 +28,6 @@ async function main(): Promise<void> {
   if (count.skipped > 0) console.log(`${count.skipped} tests were skipped; the reasons are printed above`);
   console.log(`tests: ${count.passed} passed, ${count.failed} failed`);
   process.exitCode = count.failed === 0 && count.passed > 0 ? 0 : 1;
-  process.disconnect?.();
 }
 
 function tally(count: Count, name: string, isPassed: boolean): void {

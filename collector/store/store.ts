@@ -10,7 +10,7 @@ export type QueryParameters = Readonly<Record<string, string | number | readonly
 export type Engine = {
   /** Appends one block; resolves when it is committed. The columns are named as in the table, in any order. */
   insert(table: string, rows: number, columns: readonly Column[]): Promise<void>;
-  /** Rows as objects; 64-bit integers come as text. */
+  /** Rows as objects; whole numbers are exact up to 2^53. */
   query(sql: string, parameters?: QueryParameters): Promise<readonly Record<string, unknown>[]>;
   /** Runs a statement without a result. */
   command(sql: string, parameters?: QueryParameters): Promise<void>;

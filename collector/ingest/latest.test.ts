@@ -1,0 +1,117 @@
+import { expect, test } from 'vitest';
+
+import type { Batch } from '@muster/proto/batch';
+
+import { makeLatest } from './latest.ts';
+
+const IO = 'network.interface.name=eth0,network.io.direction=receive';
+
+function makeBatch(ticksMs: readonly number[], series: Record<string, readonly number[]>): Batch {
+  const names = Object.keys(series).map((key) => key.split('|'));
+  return {
+    epoch: 1,
+    seq: 1,
+    sentMs: 0,
+    ticksMs,
+    series: names.map(([metric = '', labels = '']) => [metric, labels] as const),
+    values: Float64Array.from(Object.values(series).flat()),
+  };
+}
+
+function makeKnown() {
+  const latest = makeLatest();
+  latest.addHost('web-1', '<b>web</b>', null);
+  return latest;
+}
+
+test('row() of a host that has sent nothing is new, with nothing known', () => {
+  expect(makeKnown().row('web-1', 1000)).toMatchObject({
+    host: 'web-1',
+    name: '<b>web</b>',
+    status: 'new',
+    lastMs: null,
+    cpuRatio: null,
+  });
+  expect(makeKnown().row('web-2', 1000)).toBeNull();
+});
+
+test('apply() gives every newer value: gauges as they are, counters as rates', () => {
+  const latest = makeKnown();
+  const batch = makeBatch([5000, 10_000], {
+    'system.cpu.utilization|': [0.5, 0.25],
+    [`system.network.io|${IO}`]: [1000, 6000],
+  });
+  expect(latest.apply('web-1', batch, 10_100)).toEqual([
+    { metric: 'system.cpu.utilization', labels: '', tsMs: 5000, value: 0.5 },
+    { metric: 'system.cpu.utilization', labels: '', tsMs: 10_000, value: 0.25 },
+    { metric: 'system.network.io', labels: IO, tsMs: 5000, value: null },
+    { metric: 'system.network.io', labels: IO, tsMs: 10_000, value: 1000 },
+  ]);
+  expect(latest.row('web-1', 10_200)).toMatchObject({
+    status: 'up',
+    lastMs: 10_000,
+    everyMs: 5000,
+    cpuRatio: 0.25,
+    receiveBytesPerSecond: 1000,
+  });
+});
+
+test('apply() gives no rate over a reset, and no negative one', () => {
+  const latest = makeKnown();
+  const values = latest.apply(
+    'web-1',
+    makeBatch([1000, 2000, 3000], { [`system.network.io|${IO}`]: [5000, 10, 30] }),
+    3000,
+  );
+  expect(values.map(({ value }) => value)).toEqual([null, null, 20]);
+});
+
+test('apply() passes over a batch out of a backlog and over ticks without a sample', () => {
+  const latest = makeKnown();
+  latest.apply('web-1', makeBatch([10_000], { 'system.cpu.utilization|': [0.9] }), 10_000);
+  expect(latest.apply('web-1', makeBatch([5000], { 'system.cpu.utilization|': [0.1] }), 10_100)).toEqual([]);
+  expect(latest.apply('web-1', makeBatch([15_000], { 'system.cpu.utilization|': [NaN] }), 15_000)).toEqual([]);
+  expect(latest.row('web-1', 15_000)).toMatchObject({ cpuRatio: 0.9, lastMs: 15_000 });
+});
+
+test('apply() forgets a series that is no longer renewed', () => {
+  const latest = makeKnown();
+  const disk =
+    'system.filesystem.utilization|system.device=/dev/sdb,system.filesystem.mountpoint=/mnt,system.filesystem.type=ext4';
+  latest.apply('web-1', makeBatch([1000], { [disk]: [0.99] }), 1000);
+  expect(latest.row('web-1', 1000)).toMatchObject({ diskRatio: 0.99, diskMountpoint: '/mnt' });
+  latest.apply('web-1', makeBatch([1000 + 600_001], { 'system.uptime|': [1] }), 601_001);
+  expect(latest.row('web-1', 601_001)).toMatchObject({ diskRatio: null, diskMountpoint: null });
+});
+
+test.for([
+  [20_000, 'up'],
+  [25_000, 'up'],
+  [25_001, 'silent'],
+] as const)('status() at %i ms, the last batch having come at 10,000, is %s', ([nowMs, status]) => {
+  const latest = makeKnown();
+  latest.apply('web-1', makeBatch([5000, 10_000], { 'system.uptime|': [1, 2] }), 10_000);
+  expect(latest.status('web-1', nowMs)).toBe(status);
+});
+
+test('status() does not depend on the clock of the host', () => {
+  const latest = makeKnown();
+  latest.apply('web-1', makeBatch([1, 2], { 'system.uptime|': [1, 2] }), 1_000_000);
+  expect(latest.status('web-1', 1_000_001)).toBe('up');
+});
+
+test('restore() brings a host back as it was, rates excepted', () => {
+  const latest = makeKnown();
+  latest.restore({ host: 'web-1', metric: 'system.cpu.utilization', labels: '', tsMs: 5000, value: 0.5 });
+  latest.restore({ host: 'web-1', metric: 'system.network.io', labels: IO, tsMs: 5000, value: 100 });
+  latest.restore({ host: 'gone', metric: 'system.uptime', labels: '', tsMs: 5000, value: 1 });
+  expect(latest.hosts()).toEqual(['web-1']);
+  expect(latest.row('web-1', 60_000)).toMatchObject({
+    status: 'silent',
+    lastMs: 5000,
+    cpuRatio: 0.5,
+    receiveBytesPerSecond: null,
+  });
+  latest.apply('web-1', makeBatch([10_000], { [`system.network.io|${IO}`]: [1100] }), 60_100);
+  expect(latest.row('web-1', 60_100)).toMatchObject({ status: 'up', receiveBytesPerSecond: 200 });
+});

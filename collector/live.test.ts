@@ -1,0 +1,197 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+
+import { TOPICS_MAX, type LiveMessage } from '@muster/proto/live';
+
+import type { LiveSocket } from './http/live-server.ts';
+import { makeLatest } from './ingest/latest.ts';
+import { openLiveHub } from './live.ts';
+import { encodeCpu, makeTestBatch, openTestCollector, type TestCollector } from './testing.ts';
+
+let collector: TestCollector;
+let host: { host: string; token: string };
+
+beforeAll(async () => {
+  collector = await openTestCollector();
+  host = await collector.enroll('web-1', 'a'.repeat(64));
+});
+
+afterAll(() => collector.close());
+
+/** A real socket through the tunnel, and the messages it gets, in order. */
+async function openSocket(headers: Record<string, string>) {
+  // The browser's WebSocket in Node, which takes headers as well.
+  const socket = new WebSocket(`${collector.origin.replace('http', 'ws')}/live`, { headers });
+  const received: LiveMessage[] = [];
+  let wake: () => void = () => undefined;
+  socket.addEventListener('message', ({ data }) => {
+    received.push(JSON.parse(String(data)));
+    wake();
+  });
+  const closed = new Promise<void>((resolve) => {
+    socket.addEventListener('close', () => resolve());
+  });
+  await new Promise<void>((resolve, reject) => {
+    socket.addEventListener('open', () => resolve());
+    socket.addEventListener('error', () => reject(new Error('Cannot open the socket')));
+  });
+  return {
+    socket,
+    closed,
+    ask: (request: unknown) => socket.send(JSON.stringify(request)),
+    async next(kind: LiveMessage['kind']): Promise<LiveMessage> {
+      for (;;) {
+        const index = received.findIndex((message) => message.kind === kind);
+        const [message] = index < 0 ? [] : received.splice(index, 1);
+        if (message !== undefined) return message;
+        await new Promise<void>((resolve) => {
+          wake = resolve;
+        });
+      }
+    },
+  };
+}
+
+const asAdmin = (): Record<string, string> => ({ Authorization: `Bearer ${collector.key}` });
+const nowMs = Math.floor(Date.now() / 1000) * 1000;
+
+test('a follower of a host gets a snapshot, then each value as it comes, and the host is asked for more', async () => {
+  const live = await openSocket(asAdmin());
+  live.ask({ kind: 'subscribe', topic: 'host/web-1' });
+  expect(await live.next('host-snapshot')).toMatchObject({
+    topic: 'host/web-1',
+    seq: 0,
+    row: { status: 'new' },
+    values: [],
+  });
+  const response = await collector.push(host.token, encodeCpu(1, nowMs, 0.5));
+  expect(await response.json()).toEqual({ ack: 1, everyMs: 1000 });
+  expect(await live.next('host-patch')).toMatchObject({
+    seq: 1,
+    row: { status: 'up', cpuRatio: 0.5 },
+    values: [{ metric: 'system.cpu.utilization', labels: '', tsMs: nowMs, value: 0.5 }],
+  });
+  live.ask({ kind: 'unsubscribe', topic: 'host/web-1' });
+  live.ask({ kind: 'subscribe', topic: 'host/nobody' });
+  expect(await live.next('refused')).toMatchObject({ code: 'unknown-host' });
+  expect(await (await collector.push(host.token, encodeCpu(2, nowMs + 1000, 0.5))).json()).toEqual({ ack: 2 });
+  live.socket.close();
+});
+
+test('a follower of the fleet gets every row, then those that change, new hosts among them', async () => {
+  const live = await openSocket(asAdmin());
+  live.ask({ kind: 'subscribe', topic: 'fleet' });
+  const snapshot = await live.next('fleet-snapshot');
+  expect(snapshot).toMatchObject({ rows: [{ host: 'web-1' }] });
+  await collector.enroll('web-2', 'b'.repeat(64));
+  const patch = await live.next('fleet-patch');
+  expect(patch).toMatchObject({ rows: [{ host: 'web-2', status: 'new' }] });
+  expect('seq' in patch && 'seq' in snapshot ? patch.seq - snapshot.seq : NaN).toBe(1);
+  live.socket.close();
+});
+
+test('a request that is none is refused and disturbs nothing', async () => {
+  const live = await openSocket(asAdmin());
+  live.socket.send('hello');
+  expect(await live.next('refused')).toMatchObject({ code: 'bad-request' });
+  live.ask({ kind: 'subscribe', topic: 'fleet' });
+  expect((await live.next('fleet-snapshot')).kind).toBe('fleet-snapshot');
+  live.socket.close();
+});
+
+test('a message beyond the limit ends the socket', async () => {
+  const live = await openSocket(asAdmin());
+  live.socket.send('x'.repeat(16 * 1024 + 1));
+  await live.closed;
+  expect(live.socket.readyState).toBe(WebSocket.CLOSED);
+});
+
+test('a socket needs a session or the key, and of a session the right origin; signing out ends it', async () => {
+  const opened = await fetch(`${collector.origin}/api/v1/session`, {
+    method: 'POST',
+    body: JSON.stringify({ key: collector.key }),
+  });
+  const cookie = (opened.headers.get('set-cookie') ?? '').split(';')[0] ?? '';
+  await expect(openSocket({})).rejects.toThrow('Cannot open');
+  await expect(openSocket({ Authorization: `Bearer ${host.token}` })).rejects.toThrow('Cannot open');
+  await expect(openSocket({ Cookie: cookie })).rejects.toThrow('Cannot open');
+  await expect(openSocket({ Cookie: cookie, Origin: 'http://evil.example' })).rejects.toThrow('Cannot open');
+  const live = await openSocket({ Cookie: cookie, Origin: collector.origin });
+  const out = await fetch(`${collector.origin}/api/v1/session`, {
+    method: 'DELETE',
+    headers: { Cookie: cookie, Origin: collector.origin },
+  });
+  expect(out.status).toBe(204);
+  await live.closed;
+  expect(live.socket.readyState).toBe(WebSocket.CLOSED);
+});
+
+/** A socket that takes nothing in until it is told to: what a page on a bad line looks like from here. */
+function makeSlowSocket() {
+  const sent: LiveMessage[] = [];
+  const state = { bufferedBytes: 0 };
+  const socket: LiveSocket = {
+    session: null,
+    send: (text) => void sent.push(JSON.parse(text)),
+    bufferedBytes: () => state.bufferedBytes,
+    end: () => undefined,
+  };
+  return { socket, sent, state };
+}
+
+function openTestHub() {
+  const latest = makeLatest();
+  for (let i = 1; i <= TOPICS_MAX + 1; i += 1) latest.addHost(`web-${i}`, `web-${i}`, null);
+  const hub = openLiveHub(latest, () => 1000);
+  const push = (seq: number): void => {
+    const batch = makeTestBatch(seq, seq * 1000, [['system.cpu.utilization', '', seq / 100]]);
+    hub.hostChanged('web-1', latest.apply('web-1', batch, 1000));
+  };
+  return { hub, push };
+}
+
+test('a socket that is behind misses patches and gets the newest state when it has caught up', () => {
+  const { hub, push } = openTestHub();
+  const { socket, sent, state } = makeSlowSocket();
+  hub.opened(socket);
+  hub.received(socket, '{"kind":"subscribe","topic":"host/web-1"}');
+  push(1);
+  state.bufferedBytes = 1_000_000;
+  push(2);
+  push(3);
+  state.bufferedBytes = 0;
+  push(4);
+  hub.drained(socket);
+  push(5);
+  hub.close();
+  expect(sent.map((message) => [message.kind, 'seq' in message ? message.seq : NaN])).toEqual([
+    ['host-snapshot', 0],
+    ['host-patch', 1],
+    ['host-snapshot', 4],
+    ['host-patch', 5],
+  ]);
+  expect(sent[2]).toMatchObject({ row: { cpuRatio: 0.04 } });
+});
+
+test('a socket follows a bounded number of topics', () => {
+  const { hub } = openTestHub();
+  const { socket, sent } = makeSlowSocket();
+  hub.opened(socket);
+  for (let i = 1; i <= TOPICS_MAX + 1; i += 1) hub.received(socket, `{"kind":"subscribe","topic":"host/web-${i}"}`);
+  hub.close();
+  expect(sent.filter(({ kind }) => kind === 'host-snapshot').length).toBe(TOPICS_MAX);
+  expect(sent.at(-1)).toMatchObject({ kind: 'refused', code: 'too-many-topics' });
+});
+
+test('a socket that closed is told nothing', () => {
+  const { hub, push } = openTestHub();
+  const { socket, sent } = makeSlowSocket();
+  hub.opened(socket);
+  hub.received(socket, '{"kind":"subscribe","topic":"host/web-1"}');
+  hub.closed(socket);
+  push(1);
+  expect(sent.length).toBe(1);
+  expect(hub.isWatched('web-1')).toBe(false);
+  hub.received(socket, '{"kind":"subscribe","topic":"host/web-1"}');
+  expect(hub.isWatched('web-1')).toBe(false);
+  hub.close();
+});

@@ -1,0 +1,75 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { encodeBatch, type Batch, type Series } from '@muster/proto/batch';
+import { makeLog } from '@muster/proto/log';
+import { BATCH_CONTENT_TYPE, INGEST_PATH, readEnrollReply, type EnrollReply } from '@muster/proto/push';
+
+import { openCollector } from './collector.ts';
+
+/** A real collector on free ports and a directory of its own, for tests; one per process (the engine's rule). */
+export async function openTestCollector() {
+  const data = await mkdtemp(join(tmpdir(), 'muster-collector-'));
+  const lines: string[] = [];
+  const config = { port: 0, livePort: 0, bind: '127.0.0.1', insecureHttp: false, data };
+  const collector = await openCollector(
+    config,
+    makeLog((line) => void lines.push(line), Date.now),
+    Date.now,
+  );
+  const { origin, hash } = new URL(collector.url);
+  const key = hash.slice('#key='.length);
+  const asAdmin = (path: string, method = 'GET'): Promise<Response> =>
+    fetch(`${origin}${path}`, { method, headers: { Authorization: `Bearer ${key}` } });
+  return {
+    origin,
+    port: collector.port,
+    routes: collector.routes,
+    key,
+    data,
+    /** What was logged. */
+    lines,
+    asAdmin,
+    /** Enrols a host as an agent does. */
+    async enroll(name: string, machine: string): Promise<EnrollReply> {
+      const token: unknown = await (await asAdmin('/api/v1/enrolment-tokens', 'POST')).json();
+      const response = await fetch(`${origin}/api/v1/enroll`, {
+        method: 'POST',
+        body: JSON.stringify({ ...Object(token), name, machine }),
+      });
+      const reply = readEnrollReply(await response.json());
+      if (reply === null) throw new Error(`Cannot enrol ${name}: ${response.status}`);
+      return reply;
+    },
+    push: (token: string, body: Uint8Array, headers: Record<string, string> = {}): Promise<Response> =>
+      fetch(`${origin}${INGEST_PATH}`, {
+        method: 'POST',
+        body: new Uint8Array(body),
+        headers: { Authorization: `Bearer ${token}`, 'Content-Type': BATCH_CONTENT_TYPE, ...headers },
+      }),
+    async close(): Promise<void> {
+      await collector.close();
+      await rm(data, { recursive: true });
+    },
+  };
+}
+
+export type TestCollector = Awaited<ReturnType<typeof openTestCollector>>;
+
+/** A batch of one tick. */
+export function makeTestBatch(seq: number, tickMs: number, samples: readonly (readonly [...Series, number])[]): Batch {
+  return {
+    epoch: 1,
+    seq,
+    sentMs: tickMs,
+    ticksMs: [tickMs],
+    series: samples.map(([metric, labels]) => [metric, labels] as const),
+    values: Float64Array.from(samples, ([, , value]) => value),
+  };
+}
+
+/** The bytes of a batch of one tick with a CPU utilization. */
+export function encodeCpu(seq: number, tickMs: number, cpuRatio: number): Uint8Array {
+  return encodeBatch(makeTestBatch(seq, tickMs, [['system.cpu.utilization', '', cpuRatio]]));
+}
