@@ -10,6 +10,13 @@ const NODE_MAJOR_MIN = 20;
 const PNPM = 'pnpm@12.21.0';
 /** A signal that comes again within this time is the same Ctrl-C, once from the terminal and once from npm. */
 const SAME_SIGNAL_MS = 1000;
+/** Without a network, npm's own retries take 70 s to say so. */
+const INSTALL_ENV = {
+  CI: 'true',
+  npm_config_fetch_retries: '2',
+  npm_config_fetch_retry_mintimeout: '1000',
+  npm_config_fetch_retry_maxtimeout: '5000',
+};
 const root = fileURLToPath(new URL('..', import.meta.url));
 const bin = join(root, 'node_modules', '.bin');
 const env = { ...process.env, PATH: `${bin}${delimiter}${process.env.PATH ?? ''}`, UV_THREADPOOL_SIZE: '16' };
@@ -45,7 +52,7 @@ async function install() {
   const stamp = join(root, 'node_modules', '.muster-installed');
   if (readText(stamp) === wanted) return true;
   const startedMs = Date.now();
-  process.stdout.write('Installing the packages: about 600 MB on disk, once …\n');
+  process.stdout.write('Installing the packages: about 1.1 GB on disk, once …\n');
   const { code, output } = await capture('npx', [
     '--yes',
     '--prefer-offline',
@@ -71,7 +78,7 @@ function explainInstall(output) {
   if (/ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ENETUNREACH|EHOSTUNREACH|ETIMEDOUT|ECONNRESET|network/i.test(output)) {
     return 'the npm registry cannot be reached; connect to the network (or set npm config proxy / registry) and run this again';
   }
-  if (/ENOSPC/.test(output)) return 'the disk is full; free about 1 GB and run this again';
+  if (/ENOSPC/.test(output)) return 'the disk is full; free about 2 GB and run this again';
   if (/EACCES|EPERM/.test(output)) return `files here cannot be written; make ${root} yours and run this again`;
   const line = output.split('\n').findLast((text) => /err/i.test(text)) ?? 'npx failed';
   return line.trim();
@@ -87,7 +94,7 @@ function capture(command, args) {
     let output = '';
     const child = spawn(command, args, {
       cwd: root,
-      env: { ...process.env, CI: 'true' },
+      env: { ...process.env, ...INSTALL_ENV },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     child.stdout.on('data', (chunk) => (output += chunk));

@@ -72,6 +72,7 @@ async function main(): Promise<void> {
     process.exitCode = 1;
   }
   await stopAll(running);
+  process.exit(); // the channel to the parent would keep this process
 }
 
 /** Starts the agent of this host, enrolled at the collector if it is not already. */
@@ -124,7 +125,6 @@ function stopOnSignal(running: readonly Program[]): Promise<null> {
 /** Stops the programs in the reverse of the order started: the agent delivers what it has while the collector is up. */
 async function stopAll(running: readonly Program[]): Promise<void> {
   for (const program of running.toReversed()) await program.stop();
-  if (process.connected) process.disconnect();
 }
 
 main().catch((error: unknown) => {

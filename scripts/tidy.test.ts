@@ -138,9 +138,7 @@ test('no file is named after nothing, none is too long, none exports a default',
 });
 
 test('nothing is left undone or switched off', () => {
-  const words = new RegExp(
-    ['TO' + 'DO', 'FIX' + 'ME', 'X' + 'XX', 'HA' + 'CK'].map((word) => `\\b${word}\\b`).join('|'),
-  );
+  const words = /\b(T[O]DO|F[I]XME|X[X]X|H[A]CK)\b/; // so written that this line is not one of them
   const faults = sources.filter(
     (file) => words.test(read(file)) || /\b(test|describe|it)\.(skip|only)\(/.test(read(file)),
   );

@@ -73,8 +73,13 @@ function listen({ app, hostname, port, log }: ServerOptions): Promise<Server> {
       },
     }) as Server; // made by the createServer given here
     server.once('error', (cause: Error & { code?: string }) => {
-      const why = cause.code === 'EADDRINUSE' ? 'the port is in use; choose another with --port' : cause.message;
-      reject(new Error(`Cannot listen on ${hostname}:${port}: ${why}`, { cause }));
+      const isTaken = cause.code === 'EADDRINUSE';
+      const message = `Cannot listen on ${hostname}:${port}`;
+      reject(
+        isTaken
+          ? new Error(`${message}: the port is in use; choose another with --port`)
+          : new Error(message, { cause }),
+      );
     });
     server.once('listening', () => {
       server.removeAllListeners('error');

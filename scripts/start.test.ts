@@ -1,0 +1,226 @@
+import { spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { createServer, type AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+import { afterAll, beforeAll, expect, test } from 'vitest';
+
+import { openEmbedded } from '@muster/collector/store/embedded';
+import { isRecord } from '@muster/proto/record';
+
+const ROOT = join(import.meta.dirname, '..');
+const MODES = ['user', 'nice', 'system', 'idle', 'iowait', 'interrupt', 'softirq', 'steal'] as const;
+
+let directory: string;
+
+beforeAll(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'muster-start-'));
+});
+
+afterAll(() => rm(directory, { recursive: true }));
+
+/** Runs `npm start`'s program, and gives its process, what it said so far, and its end. */
+function start(args: readonly string[], nodeArgs: readonly string[] = []) {
+  const child = spawn(process.execPath, [...nodeArgs, join(ROOT, 'scripts/run.mjs'), 'start', ...args], {
+    cwd: directory,
+  });
+  const said = { text: '' };
+  child.stdout.on('data', (chunk: Buffer) => (said.text += chunk.toString()));
+  child.stderr.on('data', (chunk: Buffer) => (said.text += chunk.toString()));
+  const exited = new Promise<number | null>((resolve) => {
+    child.once('close', resolve);
+  });
+  return { child, said, exited };
+}
+
+async function until<T>(what: string, look: () => T | null | Promise<T | null>): Promise<T> {
+  for (let attempt = 0; attempt < 400; attempt += 1) {
+    const found = await look();
+    if (found !== null) return found;
+    await sleep(50);
+  }
+  throw new Error(`Waited in vain for ${what}`);
+}
+
+function findUrl(text: string): URL | null {
+  const match = /http:\/\/\S+/.exec(text);
+  return match === null ? null : new URL(match[0]);
+}
+
+/** Clock ticks of 10 ms spent in each mode since boot. Source: proc(5). */
+function readCpuSeconds(): readonly number[] {
+  const [line = ''] = readFileSync('/proc/stat', 'utf8').split('\n');
+  return line
+    .split(/\s+/)
+    .slice(1, 9)
+    .map((ticks) => Number(ticks) / 100);
+}
+
+function readMemory(): { totalBytes: number; freeBytes: number } {
+  const text = readFileSync('/proc/meminfo', 'utf8');
+  const bytesOf = (name: string): number => Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(text)?.[1]) * 1024;
+  return { totalBytes: bytesOf('MemTotal'), freeBytes: bytesOf('MemFree') };
+}
+
+async function countTicks(url: URL, key: string): Promise<number> {
+  const nowMs = Date.now();
+  const headers = { Authorization: `Bearer ${key}` };
+  const list: unknown = await (await fetch(`${url.origin}/api/v1/hosts`, { headers })).json();
+  const hosts = isRecord(list) && Array.isArray(list['hosts']) ? list['hosts'] : [];
+  const [row] = hosts;
+  if (!isRecord(row)) return 0;
+  const query = `host=${String(row['host'])}&metric=system.cpu.time&fromMs=${nowMs - 600_000}&toMs=${nowMs + 1000}`;
+  const reply: unknown = await (await fetch(`${url.origin}/api/v1/series?${query}`, { headers })).json();
+  const series = isRecord(reply) && Array.isArray(reply['series']) ? reply['series'] : [];
+  const [first] = series;
+  return isRecord(first) && Array.isArray(first['tsMs']) ? first['tsMs'].length : 0;
+}
+
+test('npm start: what the agent read is what ClickHouse holds, Ctrl-C ends it with 0', async () => {
+  const before = { cpu: readCpuSeconds(), memory: readMemory() };
+  const frees = [before.memory.freeBytes];
+  const data = join(directory, 'data');
+  const { child, said, exited } = start(['--port', '0', '--data', data]);
+  const url = await until('the URL', () => findUrl(said.text));
+  const key = url.hash.slice('#key='.length);
+  await until('ticks of this host', async () => {
+    frees.push(readMemory().freeBytes);
+    return (await countTicks(url, key)) > 0 ? true : null;
+  });
+  child.kill('SIGINT');
+  expect(await exited).toBe(0);
+  const after = { cpu: readCpuSeconds(), memory: readMemory() };
+  frees.push(after.memory.freeBytes);
+
+  const engine = await openEmbedded(data);
+  const rows = await engine.query(
+    'SELECT metric, labels, max(ts) AS tick, argMax(value, ts) AS value FROM muster.samples FINAL GROUP BY metric, labels',
+  );
+  const times = await engine.query(
+    "SELECT labels, groupArray(value) AS values FROM (SELECT * FROM muster.samples FINAL WHERE metric = 'system.cpu.time' ORDER BY ts) GROUP BY labels",
+  );
+  await engine.close();
+  const valueOf = (metric: string, labels: string): number =>
+    Number(rows.find((row) => row['metric'] === metric && row['labels'] === labels)?.['value']);
+
+  // CPU time only rises, so each stored reading lies between one taken before and one taken after.
+  for (const [i, mode] of MODES.entries()) {
+    const values = times.find((row) => row['labels'] === `cpu.mode=${mode}`)?.['values'];
+    const seconds = Array.isArray(values) ? values.map(Number) : [];
+    expect(seconds.length, mode).toBeGreaterThan(0);
+    expect(Math.min(...seconds), mode).toBeGreaterThanOrEqual(before.cpu[i] ?? NaN);
+    expect(Math.max(...seconds), mode).toBeLessThanOrEqual(after.cpu[i] ?? NaN);
+  }
+  const usage = ['used', 'free', 'buffers', 'cached'].map((state) =>
+    valueOf('system.memory.usage', `system.memory.state=${state}`),
+  );
+  expect(usage.reduce((sum, bytes) => sum + bytes, 0)).toBe(after.memory.totalBytes);
+  expect(valueOf('system.memory.limit', '')).toBe(after.memory.totalBytes);
+  // Free memory moves while the test runs; the reading lies among ours, or as near as what the programs themselves take.
+  const slackBytes = 512 * 1024 * 1024;
+  expect(valueOf('system.memory.usage', 'system.memory.state=free')).toBeGreaterThanOrEqual(
+    Math.min(...frees) - slackBytes,
+  );
+  expect(valueOf('system.memory.usage', 'system.memory.state=free')).toBeLessThanOrEqual(
+    Math.max(...frees) + slackBytes,
+  );
+}, 60_000);
+
+test('npm start a second time finds the host again, with its identity and its history', async () => {
+  const data = join(directory, 'data');
+  const identity = await readFile(join(data, 'agent/identity.json'), 'utf8');
+  expect((await stat(join(data, 'agent/identity.json'))).mode & 0o777).toBe(0o600);
+  expect((await stat(join(data, 'access-key'))).mode & 0o777).toBe(0o600);
+  // The URL may have another port now: the agent is told it anew.
+  const { child, said, exited } = start(['--port', '0', '--data', data]);
+  const url = await until('the URL', () => findUrl(said.text));
+  const ticks = await countTicks(url, url.hash.slice('#key='.length));
+  expect(ticks).toBeGreaterThan(0);
+  await until('a further tick', async () =>
+    (await countTicks(url, url.hash.slice('#key='.length))) > ticks ? true : null,
+  );
+  expect(JSON.parse(await readFile(join(data, 'agent/identity.json'), 'utf8'))).toMatchObject({
+    host: JSON.parse(identity).host,
+  });
+  child.kill('SIGTERM');
+  expect(await exited).toBe(0);
+}, 60_000);
+
+test('npm start on a data directory that is in use says who holds it, in one line', async () => {
+  const data = join(directory, 'held');
+  const first = start(['--port', '0', '--data', data, '--no-agent']);
+  await until('the URL', () => findUrl(first.said.text));
+  const second = start(['--port', '0', '--data', data, '--no-agent']);
+  expect(await second.exited).toBe(1);
+  expect(second.said.text.trim()).toMatch(
+    /^Cannot open the data directory .*held: process \d+ holds it; stop that one \(kill \d+\) or choose another with --data$/,
+  );
+  first.child.kill('SIGTERM');
+  expect(await first.exited).toBe(0);
+}, 60_000);
+
+test('npm start on a port that is in use says so, in one line', async () => {
+  const server = createServer().listen(0, '127.0.0.1');
+  await new Promise((resolve) => {
+    server.once('listening', resolve);
+  });
+  const { port } = server.address() as AddressInfo; // it listens on a port, not a path
+  const { said, exited } = start(['--port', String(port), '--data', join(directory, 'port'), '--no-agent']);
+  expect(await exited).toBe(1);
+  expect(said.text.trim()).toBe(`Cannot listen on 127.0.0.1:${port}: the port is in use; choose another with --port`);
+  server.close();
+}, 60_000);
+
+test('npm start with a data directory that cannot be one says so, in one line', async () => {
+  const file = join(directory, 'file');
+  await writeFile(file, '');
+  const { said, exited } = start(['--port', '0', '--data', file, '--no-agent']);
+  expect(await exited).toBe(1);
+  expect(said.text.trim()).toMatch(/^Cannot use the data directory .*file: EEXIST/);
+});
+
+test('npm start with wrong options reports all of them', async () => {
+  const { said, exited } = start(['--port', 'x', '--colour']);
+  expect(await exited).toBe(2);
+  expect(said.text.trim().split('\n')).toEqual([
+    '--colour is not an option; --help lists them',
+    '--port must be a port from 0 (any free one) to 65535, was "x"',
+  ]);
+});
+
+test('npm start -- --help lists the options', async () => {
+  const { said, exited } = start(['--help']);
+  expect(await exited).toBe(0);
+  for (const option of ['--port', '--data', '--no-agent', '--help']) expect(said.text).toContain(option);
+});
+
+test('npm start on a Node that is too old says which one is needed, in one line', async () => {
+  const preload = join(directory, 'old-node.cjs');
+  await writeFile(
+    preload,
+    "Object.defineProperty(process, 'versions', { value: { ...process.versions, node: '18.20.0' } });",
+  );
+  const { said, exited } = start([], ['--require', preload]);
+  expect(await exited).toBe(1);
+  expect(said.text).toBe(
+    'Cannot run Muster: it needs Node 20 or newer, this is 18.20.0; get it from https://nodejs.org\n',
+  );
+});
+
+test('a killed npm start leaves no program behind', async () => {
+  const data = join(directory, 'killed');
+  const { child, said, exited } = start(['--port', '0', '--data', data]);
+  await until('the URL', () => findUrl(said.text));
+  child.kill('SIGKILL'); // which nobody can pass on to the programs it started
+  await exited;
+  const isReleased = await until('the end of the collector', () =>
+    stat(join(data, 'lock')).then(
+      () => null,
+      () => true,
+    ),
+  );
+  expect(isReleased).toBe(true);
+}, 60_000);
