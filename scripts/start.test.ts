@@ -1,17 +1,16 @@
-import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
 import { openEmbedded } from '@muster/collector/store/embedded';
 import { isRecord } from '@muster/proto/record';
 
-const ROOT = join(import.meta.dirname, '..');
+import { runMuster, until } from './run-muster.ts';
+
 const MODES = ['user', 'nice', 'system', 'idle', 'iowait', 'interrupt', 'softirq', 'steal'] as const;
 
 let directory: string;
@@ -21,34 +20,6 @@ beforeAll(async () => {
 });
 
 afterAll(() => rm(directory, { recursive: true }));
-
-/** Runs `npm start`'s program, and gives its process, what it said so far, and its end. */
-function start(args: readonly string[], nodeArgs: readonly string[] = []) {
-  const child = spawn(process.execPath, [...nodeArgs, join(ROOT, 'scripts/run.mjs'), 'start', ...args], {
-    cwd: directory,
-  });
-  const said = { text: '' };
-  child.stdout.on('data', (chunk: Buffer) => (said.text += chunk.toString()));
-  child.stderr.on('data', (chunk: Buffer) => (said.text += chunk.toString()));
-  const exited = new Promise<number | null>((resolve) => {
-    child.once('close', resolve);
-  });
-  return { child, said, exited };
-}
-
-async function until<T>(what: string, look: () => T | null | Promise<T | null>): Promise<T> {
-  for (let attempt = 0; attempt < 400; attempt += 1) {
-    const found = await look();
-    if (found !== null) return found;
-    await sleep(50);
-  }
-  throw new Error(`Waited in vain for ${what}`);
-}
-
-function findUrl(text: string): URL | null {
-  const match = /http:\/\/\S+/.exec(text);
-  return match === null ? null : new URL(match[0]);
-}
 
 /** Clock ticks of 10 ms spent in each mode since boot. Source: proc(5). */
 function readCpuSeconds(): readonly number[] {
@@ -83,12 +54,12 @@ test('npm start: what the agent read is what ClickHouse holds, Ctrl-C ends it wi
   const before = { cpu: readCpuSeconds(), memory: readMemory() };
   const frees = [before.memory.freeBytes];
   const data = join(directory, 'data');
-  const { child, said, exited } = start(['--port', '0', '--data', data]);
-  const url = await until('the URL', () => findUrl(said.text));
-  const key = url.hash.slice('#key='.length);
+  const { child, url, exited } = runMuster(['--port', '0', '--data', data]);
+  const address = await url();
+  const key = address.hash.slice('#key='.length);
   await until('ticks of this host', async () => {
     frees.push(readMemory().freeBytes);
-    return (await countTicks(url, key)) > 0 ? true : null;
+    return (await countTicks(address, key)) > 0 ? true : null;
   });
   child.kill('SIGINT');
   expect(await exited).toBe(0);
@@ -135,12 +106,12 @@ test('npm start a second time finds the host again, with its identity and its hi
   expect((await stat(join(data, 'agent/identity.json'))).mode & 0o777).toBe(0o600);
   expect((await stat(join(data, 'access-key'))).mode & 0o777).toBe(0o600);
   // The URL may have another port now: the agent is told it anew.
-  const { child, said, exited } = start(['--port', '0', '--data', data]);
-  const url = await until('the URL', () => findUrl(said.text));
-  const ticks = await countTicks(url, url.hash.slice('#key='.length));
+  const { child, url, exited } = runMuster(['--port', '0', '--data', data]);
+  const address = await url();
+  const ticks = await countTicks(address, address.hash.slice('#key='.length));
   expect(ticks).toBeGreaterThan(0);
   await until('a further tick', async () =>
-    (await countTicks(url, url.hash.slice('#key='.length))) > ticks ? true : null,
+    (await countTicks(address, address.hash.slice('#key='.length))) > ticks ? true : null,
   );
   expect(JSON.parse(await readFile(join(data, 'agent/identity.json'), 'utf8'))).toMatchObject({
     host: JSON.parse(identity).host,
@@ -151,9 +122,9 @@ test('npm start a second time finds the host again, with its identity and its hi
 
 test('npm start on a data directory that is in use says who holds it, in one line', async () => {
   const data = join(directory, 'held');
-  const first = start(['--port', '0', '--data', data, '--no-agent']);
-  await until('the URL', () => findUrl(first.said.text));
-  const second = start(['--port', '0', '--data', data, '--no-agent']);
+  const first = runMuster(['--port', '0', '--data', data, '--no-agent']);
+  await first.url();
+  const second = runMuster(['--port', '0', '--data', data, '--no-agent']);
   expect(await second.exited).toBe(1);
   expect(second.said.text.trim()).toMatch(
     /^Cannot open the data directory .*held: process \d+ holds it; stop that one \(kill \d+\) or choose another with --data$/,
@@ -168,7 +139,7 @@ test('npm start on a port that is in use says so, in one line', async () => {
     server.once('listening', resolve);
   });
   const { port } = server.address() as AddressInfo; // it listens on a port, not a path
-  const { said, exited } = start(['--port', String(port), '--data', join(directory, 'port'), '--no-agent']);
+  const { said, exited } = runMuster(['--port', String(port), '--data', join(directory, 'port'), '--no-agent']);
   expect(await exited).toBe(1);
   expect(said.text.trim()).toBe(`Cannot listen on 127.0.0.1:${port}: the port is in use; choose another with --port`);
   server.close();
@@ -177,13 +148,13 @@ test('npm start on a port that is in use says so, in one line', async () => {
 test('npm start with a data directory that cannot be one says so, in one line', async () => {
   const file = join(directory, 'file');
   await writeFile(file, '');
-  const { said, exited } = start(['--port', '0', '--data', file, '--no-agent']);
+  const { said, exited } = runMuster(['--port', '0', '--data', file, '--no-agent']);
   expect(await exited).toBe(1);
   expect(said.text.trim()).toMatch(/^Cannot use the data directory .*file: EEXIST/);
 });
 
 test('npm start with wrong options reports all of them', async () => {
-  const { said, exited } = start(['--port', 'x', '--colour']);
+  const { said, exited } = runMuster(['--port', 'x', '--colour']);
   expect(await exited).toBe(2);
   expect(said.text.trim().split('\n')).toEqual([
     '--colour is not an option; --help lists them',
@@ -192,7 +163,7 @@ test('npm start with wrong options reports all of them', async () => {
 });
 
 test('npm start -- --help lists the options', async () => {
-  const { said, exited } = start(['--help']);
+  const { said, exited } = runMuster(['--help']);
   expect(await exited).toBe(0);
   for (const option of ['--port', '--data', '--no-agent', '--help']) expect(said.text).toContain(option);
 });
@@ -203,7 +174,7 @@ test('npm start on a Node that is too old says which one is needed, in one line'
     preload,
     "Object.defineProperty(process, 'versions', { value: { ...process.versions, node: '18.20.0' } });",
   );
-  const { said, exited } = start([], ['--require', preload]);
+  const { said, exited } = runMuster([], ['--require', preload]);
   expect(await exited).toBe(1);
   expect(said.text).toBe(
     'Cannot run Muster: it needs Node 20 or newer, this is 18.20.0; get it from https://nodejs.org\n',
@@ -212,8 +183,8 @@ test('npm start on a Node that is too old says which one is needed, in one line'
 
 test('a killed npm start leaves no program behind', async () => {
   const data = join(directory, 'killed');
-  const { child, said, exited } = start(['--port', '0', '--data', data]);
-  await until('the URL', () => findUrl(said.text));
+  const { child, url, exited } = runMuster(['--port', '0', '--data', data]);
+  await url();
   child.kill('SIGKILL'); // which nobody can pass on to the programs it started
   await exited;
   const isReleased = await until('the end of the collector', () =>

@@ -31,6 +31,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'agent/sources',
     'agent/source.ts',
     'agent/rate.ts',
+    'agent/ratio.ts',
     'agent/read-text.ts',
     'agent/remember.ts',
     'agent/package.json',

@@ -31,20 +31,16 @@ export function createSession(): Session {
   };
   const api = makeApi((input, init) => fetch(input, init), refuse);
 
-  const settle = (reply: Awaited<ReturnType<Api['readSession']>>): void => {
-    if (reply.ok) setState({ kind: 'signed-in' });
-    else if (reply.error.status !== 401) setState({ kind: 'unreachable', message: reply.error.message });
-  };
   const signIn = async (key: string): Promise<void> => {
     const reply = await api.openSession(key);
-    // A refused key is news even to a page that was only just opened.
-    if (!reply.ok && reply.error.status === 401) setState({ kind: 'signed-out', message: reply.error.message });
-    else settle(reply);
+    setState(reply.ok ? { kind: 'signed-in' } : { kind: 'signed-out', message: reply.error.message });
   };
   const check = async (): Promise<void> => {
     const key = takeKey(window.location, window.history);
     if (key !== null) return signIn(key);
-    settle(await api.readSession());
+    const reply = await api.readSession();
+    if (reply.ok) setState({ kind: 'signed-in' });
+    else if (reply.error.status !== 401) setState({ kind: 'unreachable', message: reply.error.message });
   };
   const signOut = async (): Promise<void> => {
     await api.closeSession();

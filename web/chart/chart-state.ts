@@ -9,6 +9,7 @@ export type Picture = {
   readonly points: Points;
   readonly axis: ValueAxis;
   readonly timeStepMs: number;
+  readonly timeTicks: readonly number[];
 };
 
 /** What the parts of a chart read while it paints. */

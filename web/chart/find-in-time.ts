@@ -12,7 +12,8 @@ export function findInTime(chart: Chart, event: Pick<ChartEvent, 'x'>): Interact
   const atMs = x.getValueForPixel(event.x) ?? Number.NaN;
   const reachMs = (REACH_PX / x.width) * (x.max - x.min);
   return chart.getSortedVisibleDatasetMetas().flatMap((meta) => {
-    const points = chart.data.datasets[meta.index]?.data as readonly Point[]; // the only data that charts here are given
+    // The only data that charts here are given.
+    const points = (chart as Chart<'line', Point[]>).data.datasets[meta.index]?.data ?? [];
     const index = nearestIndex(points, atMs, reachMs);
     const element = index === null ? undefined : meta.data[index];
     return index === null || element === undefined ? [] : [{ element, datasetIndex: meta.index, index }];

@@ -2,7 +2,15 @@ import { expect, test } from 'vitest';
 
 import { indexAt, type Line, valueAt } from './model.ts';
 
-const line: Line = { key: 'a', name: 'a', colour: 0, below: false, tsMs: [10, 20, 30], values: [1, Number.NaN, 3] };
+const line: Line = {
+  key: 'a',
+  group: 'a',
+  side: '',
+  colour: 0,
+  below: false,
+  tsMs: [10, 20, 30],
+  values: [1, Number.NaN, 3],
+};
 
 test.for([
   [9, -1],

@@ -9,7 +9,10 @@ export type Shape = 'stack' | 'lines' | 'mirror';
 /** One line. `tsMs` rises and is as long as `values`; NaN: no value there. */
 export type Line = {
   readonly key: string;
-  readonly name: string;
+  /** What the line is of; the lines of one group share a colour and an entry in the legend. */
+  readonly group: string;
+  /** Which of its group it is, such as `in` and `out`; '' where there is only one. */
+  readonly side: string;
   /** Index into the palette. */
   readonly colour: number;
   /** Drawn downwards from zero, in a mirrored chart. */
@@ -36,6 +39,10 @@ export type Model = {
 
 /** What stays the same about a chart. */
 export type Look = { readonly shape: Shape; readonly quantity: Quantity };
+
+export function nameLine(line: Pick<Line, 'group' | 'side'>): string {
+  return line.side === '' ? line.group : `${line.group} ${line.side}`;
+}
 
 /** The value of a line at an instant: that of its newest sample, unless that is older than `holdMs`. */
 export function valueAt(line: Line, atMs: number, holdMs: number): number | null {

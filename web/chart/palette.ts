@@ -1,10 +1,15 @@
 /** How many lines one chart draws at most: as many as there are colours to tell apart. */
 export const LINES_MAX = 8;
+/** The colour after those: for what is there but is not used. */
+export const NEUTRAL_COLOUR = LINES_MAX;
 
 /** The colours that a chart paints with, as CSS texts, taken from the custom properties of style/theme.css. */
 export type Palette = {
   readonly series: readonly string[];
+  /** Faint, because areas lie over each other. */
   readonly areas: readonly string[];
+  /** Strong, because layers of a stack do not. */
+  readonly layers: readonly string[];
   readonly text: string;
   readonly grid: string;
   readonly axis: string;
@@ -21,10 +26,11 @@ export function readPalette(element: HTMLElement): Palette {
     element.style.color = `var(${name})`;
     return getComputedStyle(element).color;
   };
-  const series = Array.from({ length: LINES_MAX }, (_, index) => read(`--series-${index + 1}`));
+  const series = Array.from({ length: NEUTRAL_COLOUR + 1 }, (_, index) => read(`--series-${index + 1}`));
   const palette: Palette = {
     series,
-    areas: series.map((colour) => fade(colour, 0.28)),
+    areas: series.map((colour) => fade(colour, 0.22)),
+    layers: series.map((colour, index) => fade(colour, index === NEUTRAL_COLOUR ? 0.25 : 0.7)),
     text: read('--text-muted'),
     grid: read('--chart-grid'),
     axis: read('--chart-axis'),

@@ -6,12 +6,23 @@ import { breakLine, makePoints, thinIndices } from './points.ts';
 
 const NONE = Number.NaN;
 const line = (key: string, tsMs: number[], values: number[], below = false): Line => ({
-  ...{ key, name: key, colour: 0, below },
+  key,
+  group: key,
+  side: '',
+  colour: 0,
+  below,
   tsMs,
   values,
 });
 const model = (lines: readonly Line[], gaps: Model['gaps'] = []): Model => ({
-  ...{ fromMs: 100, toMs: 500, lines, leftOut: 0, gaps, holdMs: 100, limit: null, reference: null },
+  fromMs: 100,
+  toMs: 500,
+  lines,
+  leftOut: 0,
+  gaps,
+  holdMs: 100,
+  limit: null,
+  reference: null,
 });
 const drawn = (points: readonly { x: number; y: number }[]): (readonly [number, number])[] =>
   points.map(({ x, y }) => [x, y]);

@@ -9,20 +9,18 @@ import {
   LineController,
   LineElement,
   PointElement,
-  type ScaleOptionsByType,
   Tooltip,
-  type TooltipOptions,
 } from 'chart.js';
 
 import { formatInstant, formatQuantity } from '../format.ts';
 import type { ChartState, Picture } from './chart-state.ts';
 import { findInTime } from './find-in-time.ts';
-import type { Look, Model } from './model.ts';
+import { type Look, type Model, nameLine } from './model.ts';
 import { makeOverlay } from './overlay.ts';
 import { type Palette, readPalette } from './palette.ts';
 import { makePoints, type Point } from './points.ts';
 import { localZoneOffset, pickTimeStep, timeTickLabel, timeTicks } from './time-axis.ts';
-import { makeValueAxis } from './value-axis.ts';
+import { makeValueAxis, valueTickLabel } from './value-axis.ts';
 
 declare module 'chart.js' {
   // oxlint-disable-next-line typescript/consistent-type-definitions -- only an interface merges with the library's own
@@ -32,7 +30,9 @@ declare module 'chart.js' {
 }
 
 type LineChart = Chart<'line', Point[]>;
-type LinearOptions = NonNullable<NonNullable<ChartConfiguration<'line'>['options']>['scales']>[string];
+type LineOptions = NonNullable<ChartConfiguration<'line'>['options']>;
+type ScaleOptions = NonNullable<LineOptions['scales']>[string];
+type TooltipOptions = NonNullable<NonNullable<LineOptions['plugins']>['tooltip']>;
 
 /** Room that one tick label of the time axis wants. */
 const TICK_PX = 84;
@@ -85,11 +85,15 @@ export function makeTimeChart(
 
 function makePicture(model: Model, look: Look, widthPx: number): Picture {
   const points = makePoints(model, look.shape, widthPx);
+  const peak = Math.max(points.peak, model.reference?.value ?? 0);
+  const depth = look.shape === 'mirror' ? points.depth : null;
+  const timeStepMs = pickTimeStep(model.toMs - model.fromMs, Math.max(2, Math.floor(widthPx / TICK_PX)));
   return {
     model,
     points,
-    axis: makeValueAxis({ peak: points.peak, depth: points.depth, limit: model.limit, quantity: look.quantity }),
-    timeStepMs: pickTimeStep(model.toMs - model.fromMs, Math.max(2, Math.floor(widthPx / TICK_PX))),
+    axis: makeValueAxis({ peak, depth, limit: model.limit, quantity: look.quantity }),
+    timeStepMs,
+    timeTicks: timeTicks(model.fromMs, model.toMs, timeStepMs, localZoneOffset),
   };
 }
 
@@ -99,16 +103,17 @@ function makeDatasets({ model, points }: Picture, look: Look, palette: Palette):
     return {
       data: [...data],
       borderColor: palette.series[colour] ?? palette.text,
-      backgroundColor: palette.areas[colour] ?? palette.text,
+      borderWidth: look.shape === 'stack' ? 1 : 1.5,
+      backgroundColor: (look.shape === 'stack' ? palette.layers : palette.areas)[colour] ?? palette.text,
       fill: pickFill(look, index, points.lines.length),
     };
   });
 }
 
-/** What the area of a line reaches down to. Many lines from zero would hide each other. */
+/** What the area of a line reaches down to. Many areas from zero would hide each other. */
 function pickFill(look: Look, index: number, count: number): string | false {
   if (look.shape === 'stack') return index === 0 ? 'origin' : '-1';
-  return look.shape === 'mirror' || count === 1 ? 'origin' : false;
+  return count <= (look.shape === 'mirror' ? 4 : 1) ? 'origin' : false;
 }
 
 /** Everything that changes is read from `state` while painting, so that an update only has to bring new points. */
@@ -126,7 +131,7 @@ function makeConfiguration(look: Look, state: Readonly<ChartState>): ChartConfig
       interaction: { mode: 'inTime', intersect: false },
       elements: {
         point: { radius: 0, hoverRadius: 0, hitRadius: 0 },
-        line: { borderWidth: 1.5, borderJoinStyle: 'round', borderCapStyle: 'round' },
+        line: { borderJoinStyle: 'round', borderCapStyle: 'round' },
       },
       scales: { x: makeTimeScale(state), y: makeValueScale(look, state) },
       plugins: { tooltip: makeTooltip(look, state) },
@@ -134,9 +139,10 @@ function makeConfiguration(look: Look, state: Readonly<ChartState>): ChartConfig
   };
 }
 
-function makeTimeScale(state: Readonly<ChartState>): LinearOptions {
+function makeTimeScale(state: Readonly<ChartState>): ScaleOptions {
   return {
     type: 'linear',
+    bounds: 'data',
     border: { display: false },
     grid: { color: () => state.palette.grid, drawTicks: false },
     afterDataLimits: (scale) => {
@@ -144,9 +150,7 @@ function makeTimeScale(state: Readonly<ChartState>): LinearOptions {
       scale.max = state.picture?.model.toMs ?? 1;
     },
     afterBuildTicks: (scale) => {
-      if (state.picture === null) return;
-      const { model, timeStepMs } = state.picture;
-      scale.ticks = timeTicks(model.fromMs, model.toMs, timeStepMs, localZoneOffset).map((value) => ({ value }));
+      scale.ticks = (state.picture?.timeTicks ?? []).map((value) => ({ value }));
     },
     ticks: {
       autoSkip: false,
@@ -159,9 +163,10 @@ function makeTimeScale(state: Readonly<ChartState>): LinearOptions {
   };
 }
 
-function makeValueScale(look: Look, state: Readonly<ChartState>): LinearOptions {
+function makeValueScale(look: Look, state: Readonly<ChartState>): ScaleOptions {
   return {
     type: 'linear',
+    bounds: 'data',
     border: { display: false },
     grid: { color: ({ tick }) => (tick.value === 0 ? state.palette.axis : state.palette.grid), drawTicks: false },
     afterFit: (scale) => {
@@ -172,19 +177,21 @@ function makeValueScale(look: Look, state: Readonly<ChartState>): LinearOptions 
       scale.max = state.picture?.axis.max ?? 1;
     },
     afterBuildTicks: (scale) => {
-      scale.ticks = (state.picture?.axis.ticks ?? []).map((value) => ({ value }));
+      // Without lines there is nothing that the numbers would measure.
+      const ticks = state.picture?.model.lines.length ? state.picture.axis.ticks : [];
+      scale.ticks = ticks.map((value) => ({ value }));
     },
     ticks: {
       autoSkip: false,
       padding: 6,
       font: FONT,
       color: () => state.palette.text,
-      callback: (value) => formatQuantity(look.quantity, Math.abs(Number(value))),
+      callback: (value) => valueTickLabel(Number(value), look.quantity),
     },
   };
 }
 
-function makeTooltip(look: Look, state: Readonly<ChartState>): Partial<TooltipOptions<'line'>> {
+function makeTooltip(look: Look, state: Readonly<ChartState>): TooltipOptions {
   return {
     caretSize: 0,
     caretPadding: 12,
@@ -202,13 +209,14 @@ function makeTooltip(look: Look, state: Readonly<ChartState>): Partial<TooltipOp
     callbacks: {
       title: ([item]) => (item === undefined ? '' : formatInstant((item.raw as Point).x)),
       label: ({ raw, datasetIndex }) => {
-        const name = state.picture?.model.lines[datasetIndex]?.name ?? '';
+        const line = state.picture?.model.lines[datasetIndex];
+        const name = line === undefined ? '' : nameLine(line);
         return `${name}  ${formatQuantity(look.quantity, (raw as Point).value)}`;
       },
-      labelColor: ({ dataset }) => ({
-        borderColor: String(dataset.borderColor),
-        backgroundColor: String(dataset.borderColor),
-      }),
+      labelColor: ({ datasetIndex }) => {
+        const colour = state.palette.series[state.picture?.model.lines[datasetIndex]?.colour ?? 0] ?? '';
+        return { borderColor: colour, backgroundColor: colour };
+      },
     },
   };
 }

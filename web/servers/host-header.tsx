@@ -1,0 +1,78 @@
+import type { HostRow } from '@muster/proto/api';
+import type { Inventory } from '@muster/proto/batch';
+import { A } from '@solidjs/router';
+import { createMemo, For, type JSX } from 'solid-js';
+
+import { useApp } from '../app-context.ts';
+import { formatAge, formatBytes, formatCount, formatDuration, formatInstant, UNKNOWN } from '../format.ts';
+import { StatusMark } from '../status-mark.tsx';
+import { Choice } from '../ui/choice.tsx';
+import { type Range, RANGES } from './range.ts';
+
+type RangeKey = Range['key'];
+
+/** Which host this is, how it is, what it is, and how much of its past is shown. */
+export function HostHeader(props: {
+  readonly row: HostRow;
+  readonly inventory: Inventory | null;
+  readonly range: Range;
+  readonly onRange: (key: RangeKey) => void;
+}): JSX.Element {
+  const { live, clock } = useApp();
+  const seen = (): string =>
+    props.row.lastMs === null ? 'nothing arrived yet' : `last seen ${formatAge(clock.nowMs() - props.row.lastMs)}`;
+  const facts = createMemo(() => listFacts(props.row, props.inventory));
+  return (
+    <header class="host-header">
+      <nav class="crumbs" aria-label="Breadcrumb">
+        <A href="/">Fleet</A>
+      </nav>
+      <div class="host-title">
+        <h1>{props.row.name}</h1>
+        <StatusMark status={live.state() === 'lost' ? 'stale' : props.row.status} />
+        <span class="hint" title={formatInstant(props.row.lastMs)}>
+          {seen()}
+        </span>
+      </div>
+      <dl class="facts" data-testid="inventory">
+        <For each={facts()}>
+          {([name, value]) => (
+            <div class="fact">
+              <dt>{name}</dt>
+              <dd title={value}>{value}</dd>
+            </div>
+          )}
+        </For>
+      </dl>
+      <div class="range-bar">
+        <Choice<RangeKey>
+          label="Range"
+          options={RANGES}
+          chosen={props.range.key}
+          testId="range"
+          data={(key) => ({ 'data-range': key })}
+          onChoose={props.onRange}
+        />
+      </div>
+    </header>
+  );
+}
+
+function listFacts(row: HostRow, inventory: Inventory | null): (readonly [name: string, value: string])[] {
+  const cores = inventory?.cores ?? row.cores;
+  return [
+    ['System', inventory?.os ?? UNKNOWN],
+    ['Kernel', joinKnown(inventory?.kernel, inventory?.arch)],
+    ['Processor', inventory?.cpuModel ?? UNKNOWN],
+    ['Cores', formatCount(cores)],
+    ['Memory', formatBytes(inventory?.memoryBytes ?? row.memoryBytes)],
+    ['Machine', joinKnown(inventory?.vendor, inventory?.model, inventory?.virtualization)],
+    ['Agent', inventory?.agentVersion ?? UNKNOWN],
+    ['Uptime', formatDuration(row.uptimeSeconds === null ? null : row.uptimeSeconds * 1000)],
+  ];
+}
+
+function joinKnown(...texts: readonly (string | undefined)[]): string {
+  const known = texts.filter((text) => text !== undefined && text !== '');
+  return known.length === 0 ? UNKNOWN : known.join(' · ');
+}
