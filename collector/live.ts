@@ -1,20 +1,14 @@
 import type { LatestValue } from '@muster/proto/api';
 import { readLiveRequest, TOPICS_MAX, type LiveMessage, type Topic } from '@muster/proto/live';
 
+import { makeAudiences } from './audiences.ts';
 import type { LiveHandlers, LiveSocket } from './http/live-server.ts';
 import type { Latest } from './ingest/latest.ts';
 
-/** A page that has this much unread gets no patches; it gets a snapshot when it has caught up. */
-const BEHIND_BYTES = 64 * 1024;
 /** Rows of the fleet that change within this time travel together. */
 const FLEET_MS = 250;
 
-type Audience = { seq: number; readonly sockets: Set<LiveSocket>; readonly behind: Set<LiveSocket> };
-
-/**
- * Who follows which topic, and what they are told. Messages are made once per topic, not once per socket, and a topic
- * without followers costs nothing.
- */
+/** What pages are told, and who is told. */
 export type LiveHub = LiveHandlers & {
   /** New values of a host, or none where only its status or name may have changed. */
   readonly hostChanged: (host: string, values: readonly LatestValue[]) => void;
@@ -25,28 +19,13 @@ export type LiveHub = LiveHandlers & {
 };
 
 export function openLiveHub(latest: Latest, now: () => number): LiveHub {
-  const audiences = new Map<string, Audience>();
-  const topicsOf = new Map<LiveSocket, Set<Topic>>();
+  const audiences = makeAudiences();
   const changedHosts = new Set<string>();
   const statuses = new Map<string, string>();
 
-  function publish(topic: Topic, makePatch: (seq: number) => LiveMessage | null): void {
-    const audience = audiences.get(topic);
-    if (audience === undefined) return;
-    const patch = makePatch(audience.seq + 1);
-    if (patch === null) return;
-    audience.seq += 1;
-    const text = JSON.stringify(patch);
-    for (const socket of audience.sockets) {
-      if (audience.behind.has(socket)) continue;
-      if (socket.bufferedBytes() > BEHIND_BYTES) audience.behind.add(socket);
-      else socket.send(text);
-    }
-  }
-
   function hostChanged(host: string, values: readonly LatestValue[]): void {
     changedHosts.add(host);
-    publish(`host/${host}`, (seq) => {
+    audiences.publish(`host/${host}`, (seq) => {
       const nowMs = now();
       const row = latest.row(host, nowMs);
       return row === null ? null : { kind: 'host-patch', topic: `host/${host}`, seq, nowMs, row, values };
@@ -66,7 +45,7 @@ export function openLiveHub(latest: Latest, now: () => number): LiveHub {
   function publishFleet(): void {
     noticeStatuses();
     if (changedHosts.size === 0) return;
-    publish('fleet', (seq) => {
+    audiences.publish('fleet', (seq) => {
       const nowMs = now();
       const rows = [...changedHosts].flatMap((host) => latest.row(host, nowMs) ?? []);
       return { kind: 'fleet-patch', topic: 'fleet', seq, nowMs, rows };
@@ -75,63 +54,40 @@ export function openLiveHub(latest: Latest, now: () => number): LiveHub {
   }
 
   function sendSnapshot(socket: LiveSocket, topic: Topic): void {
-    const message = makeSnapshot(latest, topic, audiences.get(topic)?.seq ?? 0, now());
-    socket.send(JSON.stringify(message));
+    socket.send(JSON.stringify(makeSnapshot(latest, topic, audiences.seq(topic), now())));
   }
 
   function subscribe(socket: LiveSocket, topic: Topic): void {
-    const topics = topicsOf.get(socket);
-    if (topics === undefined) return;
-    if (topics.size >= TOPICS_MAX && !topics.has(topic)) {
-      refuse(socket, topic, 'too-many-topics', `One socket may follow ${TOPICS_MAX} topics`);
-      return;
-    }
-    if (topic !== 'fleet' && !latest.has(topic.slice('host/'.length))) {
+    if (topic !== 'fleet' && !latest.has(hostOf(topic))) {
       refuse(socket, topic, 'unknown-host', 'There is no such host');
-      return;
-    }
-    topics.add(topic);
-    const audience = audiences.get(topic) ?? { seq: 0, sockets: new Set(), behind: new Set() };
-    audiences.set(topic, audience);
-    audience.sockets.add(socket);
-    audience.behind.delete(socket);
-    sendSnapshot(socket, topic);
-  }
-
-  function unsubscribe(socket: LiveSocket, topic: Topic): void {
-    topicsOf.get(socket)?.delete(topic);
-    const audience = audiences.get(topic);
-    if (audience === undefined) return;
-    audience.sockets.delete(socket);
-    audience.behind.delete(socket);
-    if (audience.sockets.size === 0) audiences.delete(topic);
+    } else if (audiences.join(socket, topic)) sendSnapshot(socket, topic);
+    else refuse(socket, topic, 'too-many-topics', `One socket may follow ${TOPICS_MAX} topics`);
   }
 
   const timer = setInterval(publishFleet, FLEET_MS);
   return {
-    opened: (socket) => void topicsOf.set(socket, new Set()),
+    opened: (socket) => audiences.addSocket(socket),
     received(socket, text) {
       const request = readLiveRequest(text);
       if (!request.ok) refuse(socket, '', 'bad-request', request.error);
       else if (request.value.kind === 'subscribe') subscribe(socket, request.value.topic);
-      else unsubscribe(socket, request.value.topic);
+      else audiences.leave(socket, request.value.topic);
     },
     drained(socket) {
-      for (const topic of topicsOf.get(socket) ?? []) {
-        if (audiences.get(topic)?.behind.delete(socket)) sendSnapshot(socket, topic);
-      }
+      for (const topic of audiences.takeBehind(socket)) sendSnapshot(socket, topic);
     },
-    closed(socket) {
-      for (const topic of topicsOf.get(socket) ?? []) unsubscribe(socket, topic);
-      topicsOf.delete(socket);
-    },
+    closed: (socket) => audiences.removeSocket(socket),
     hostChanged,
-    isWatched: (host) => audiences.has(`host/${host}`),
+    isWatched: (host) => audiences.isFollowed(`host/${host}`),
     endSession(session) {
-      for (const socket of topicsOf.keys()) if (socket.session === session) socket.end();
+      for (const socket of audiences.sockets()) if (socket.session === session) socket.end();
     },
     close: () => clearInterval(timer),
   };
+}
+
+function hostOf(topic: Exclude<Topic, 'fleet'>): string {
+  return topic.slice('host/'.length);
 }
 
 function makeSnapshot(latest: Latest, topic: Topic, seq: number, nowMs: number): LiveMessage {
@@ -139,7 +95,7 @@ function makeSnapshot(latest: Latest, topic: Topic, seq: number, nowMs: number):
     const rows = latest.hosts().flatMap((host) => latest.row(host, nowMs) ?? []);
     return { kind: 'fleet-snapshot', topic, seq, nowMs, rows };
   }
-  const host = topic.slice('host/'.length);
+  const host = hostOf(topic);
   const row = latest.row(host, nowMs);
   if (row === null) return { kind: 'refused', topic, code: 'unknown-host', message: 'There is no such host' };
   return { kind: 'host-snapshot', topic, seq, nowMs, row, values: latest.values(host) };

@@ -12,7 +12,9 @@ export type HostRow = {
   /** What people call it: any text. */
   readonly name: string;
   readonly status: HostStatus;
+  /** Its newest tick, by its own clock, and when that arrived, by the collector's. */
   readonly lastMs: number | null;
+  readonly arrivedMs: number | null;
   readonly everyMs: number | null;
   readonly cpuRatio: number | null;
   readonly memoryRatio: number | null;
@@ -64,7 +66,10 @@ export type SeriesReply = {
   /** Which table answered, the most detailed that the range allows: `raw`, `5m`. */
   readonly tier: string;
   readonly series: readonly SeriesPoints[];
-  /** Stretches inside the range in which the host sent nothing for this metric; a line must not be drawn over them. */
+  /**
+   * Stretches between two samples of the range in which the host sent nothing for this metric; a line must not be
+   * drawn over them. What lies before the first sample and after the last is not among them.
+   */
   readonly gaps: readonly (readonly [fromMs: number, toMs: number])[];
 };
 

@@ -32,13 +32,14 @@ export function makeHostRow(facts: HostFacts, nowMs: number): HostRow {
     name: facts.name,
     status: judgeStatus(facts, nowMs),
     lastMs: facts.lastMs,
+    arrivedMs: facts.arrivedMs,
     everyMs: facts.everyMs,
     ...totals,
   };
 }
 
 type Totals = {
-  -readonly [K in Exclude<keyof HostRow, 'host' | 'name' | 'status' | 'lastMs' | 'everyMs'>]: HostRow[K];
+  -readonly [K in Exclude<keyof HostRow, keyof HostFacts | 'status'>]: HostRow[K];
 };
 
 function addUp(values: Iterable<LatestValue>): Totals {

@@ -4,6 +4,8 @@ import { join } from 'node:path';
 
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 
+import type { Series } from '@muster/proto/batch';
+
 import { makeSampleBlock } from '../ingest/columns.ts';
 import { openEmbedded } from './embedded.ts';
 import { insertEvents, insertSamples } from './insert.ts';
@@ -40,8 +42,7 @@ const RANGE = { host: 'web-1', metric: 'm.gauge', kind: 'gauge', rolledUntilMs: 
 
 /** Puts one series of one host, a value a step. */
 async function put(
-  metric: string,
-  labels: string,
+  [metric, labels]: Series,
   startMs: number,
   stepMs: number,
   values: readonly number[],
@@ -97,7 +98,7 @@ test('insertSamples() stores text and numbers exactly, whatever the text', async
 });
 
 test('insertSamples() of a batch twice stores each sample once', async () => {
-  for (let i = 0; i < 2; i += 1) await put('m.gauge', '', START_MS, 1000, [1, 2, 3]);
+  for (let i = 0; i < 2; i += 1) await put(['m.gauge', ''], START_MS, 1000, [1, 2, 3]);
   expect(await engine.query('SELECT count() AS n FROM muster.samples FINAL')).toEqual([{ n: 3 }]);
   const answer = await readSeries(engine, { ...RANGE, fromMs: START_MS, toMs: START_MS + 10_000 });
   expect(answer.series).toEqual([
@@ -113,8 +114,8 @@ test('insertSamples() of a batch twice stores each sample once', async () => {
 });
 
 test('insertSamples() leaves out samples that are NaN, and takes a block of nothing', async () => {
-  await put('m.gauge', '', START_MS, 1000, [NaN, 2, NaN]);
-  await put('m.gauge', '', START_MS, 1000, [NaN]);
+  await put(['m.gauge', ''], START_MS, 1000, [NaN, 2, NaN]);
+  await put(['m.gauge', ''], START_MS, 1000, [NaN]);
   expect(await engine.query('SELECT value FROM muster.samples')).toEqual([{ value: 2 }]);
 });
 
@@ -137,7 +138,7 @@ test.for([
 });
 
 test('readSeries() gives a counter as its rate, without one over a reset', async () => {
-  await put('m.count', 'a=1', START_MS, 1000, [100, 110, 130, 5, 25]);
+  await put(['m.count', 'a=1'], START_MS, 1000, [100, 110, 130, 5, 25]);
   const answer = await readSeries(engine, {
     ...RANGE,
     metric: 'm.count',
@@ -159,7 +160,7 @@ test('readSeries() gives a counter as its rate, without one over a reset', async
 
 test('readSeries() keeps the peak when it thins a series out', async () => {
   const values = Array.from({ length: 5000 }, (_, i) => (i === 1234 ? 99 : Math.sin(i / 50)));
-  await put('m.gauge', '', START_MS, 1000, values);
+  await put(['m.gauge', ''], START_MS, 1000, values);
   const answer = await readSeries(engine, { ...RANGE, fromMs: START_MS, toMs: START_MS + 5_000_000 });
   expect(answer.tier).toBe('raw');
   expect(answer.series[0]?.points.length).toBe(POINTS_MAX);
@@ -167,8 +168,8 @@ test('readSeries() keeps the peak when it thins a series out', async () => {
 });
 
 test('readSeries() names the gaps, at the interval of the series', async () => {
-  await put('m.gauge', '', START_MS, 5000, [1, 2, 3]);
-  await put('m.gauge', '', START_MS + 60_000, 5000, [4, 5]);
+  await put(['m.gauge', ''], START_MS, 5000, [1, 2, 3]);
+  await put(['m.gauge', ''], START_MS + 60_000, 5000, [4, 5]);
   const answer = await readSeries(engine, { ...RANGE, fromMs: START_MS, toMs: START_MS + 100_000 });
   expect(answer.gaps).toEqual([[START_MS + 10_000, START_MS + 60_000]]);
 });
@@ -184,10 +185,9 @@ test('readSeries() of a host, metric or range without samples is empty', async (
 test('readSeries() over a long range joins the rollup and the samples that follow it', async () => {
   const perWindow = 60;
   const values = Array.from({ length: 4 * perWindow }, (_, i) => Math.floor(i / perWindow));
-  await put('m.gauge', '', START_MS, 5000, values);
+  await put(['m.gauge', ''], START_MS, 5000, values);
   await put(
-    'm.count',
-    '',
+    ['m.count', ''],
     START_MS,
     5000,
     values.map((_, i) => i * 10),
@@ -205,7 +205,7 @@ test('readSeries() over a long range joins the rollup and the samples that follo
 });
 
 test('openRollup() computes a window again when late samples touch it', async () => {
-  await put('m.gauge', '', START_MS, 5000, [1, 2, 3]);
+  await put(['m.gauge', ''], START_MS, 5000, [1, 2, 3]);
   const rollup = await openRollup(engine, () => START_MS + DAY_MS / 2);
   await rollup.run();
   const late = {
@@ -241,13 +241,13 @@ test('joinWindows() joins windows that follow one another, an hour at most', () 
 
 test('readNewest() gives the newest value of each series, and of a silent host when it was heard', async () => {
   const nowMs = START_MS + DAY_MS / 2;
-  await put('system.uptime', '', START_MS, 5000, [1, 2, 3]);
+  await put(['system.uptime', ''], START_MS, 5000, [1, 2, 3]);
   const rollup = await openRollup(engine, () => nowMs);
   await rollup.run();
   expect(await readNewest(engine, nowMs)).toEqual([
     { host: 'web-1', metric: 'system.uptime', labels: '', tsMs: START_MS, value: 3 },
   ]);
-  await put('m.gauge', 'a=1', nowMs - 10_000, 5000, [7, 8]);
+  await put(['m.gauge', 'a=1'], nowMs - 10_000, 5000, [7, 8]);
   expect(await readNewest(engine, nowMs)).toContainEqual({
     host: 'web-1',
     metric: 'm.gauge',

@@ -49,7 +49,7 @@ export function EmptyFleet(): JSX.Element {
           </Switch>
         </li>
         <li>
-          Start the agent on that host with it:
+          Start the agent on that host with it, in a checkout of Muster:
           <code class="code-block">{agentCommand(window.location.origin, token()?.token ?? '<token>')}</code>
         </li>
       </ol>
@@ -58,5 +58,7 @@ export function EmptyFleet(): JSX.Element {
 }
 
 function agentCommand(origin: string, token: string): string {
-  return `MUSTER_TOKEN=${token} muster-agent --url ${origin}`;
+  const { hostname, protocol } = new URL(origin);
+  const isPlain = protocol === 'http:' && hostname !== 'localhost' && !hostname.startsWith('127.');
+  return `MUSTER_TOKEN=${token} node_modules/.bin/node agent/main.ts --url ${origin}${isPlain ? ' --insecure-http' : ''}`;
 }

@@ -8,6 +8,7 @@ const row = (host: string, known: Partial<HostRow> = {}): HostRow => ({
   name: host,
   status: 'up',
   lastMs: null,
+  arrivedMs: null,
   everyMs: null,
   cpuRatio: null,
   memoryRatio: null,

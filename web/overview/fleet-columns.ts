@@ -13,7 +13,7 @@ export const FLEET_COLUMNS = [
   { key: 'transmit', title: 'Net out', first: 'descending', sortBy: (row: HostRow) => row.transmitBytesPerSecond },
   { key: 'load', title: 'Load', first: 'descending', sortBy: (row: HostRow) => row.load1 },
   { key: 'uptime', title: 'Uptime', first: 'ascending', sortBy: (row: HostRow) => row.uptimeSeconds },
-  { key: 'seen', title: 'Last seen', first: 'ascending', sortBy: (row: HostRow) => row.lastMs },
+  { key: 'seen', title: 'Last seen', first: 'ascending', sortBy: (row: HostRow) => row.arrivedMs },
 ] as const;
 
 export type FleetColumn = (typeof FLEET_COLUMNS)[number];

@@ -33,7 +33,7 @@ const CELL_LABELS: Readonly<Record<string, string>> = {
 export function FleetRow(props: { readonly row: HostRow }): JSX.Element {
   const { live, clock } = useApp();
   const uptimeMs = (): number | null => (props.row.uptimeSeconds === null ? null : props.row.uptimeSeconds * 1000);
-  const ageMs = (): number | null => (props.row.lastMs === null ? null : clock.nowMs() - props.row.lastMs);
+  const ageMs = (): number | null => (props.row.arrivedMs === null ? null : clock.nowMs() - props.row.arrivedMs);
   return (
     <div class="fleet-row" role="row" data-testid="host-row" data-host={props.row.host} data-status={props.row.status}>
       <Cell name="status">
@@ -60,7 +60,7 @@ export function FleetRow(props: { readonly row: HostRow }): JSX.Element {
       </Cell>
       <Cell name="uptime">{formatDuration(uptimeMs())}</Cell>
       <Cell name="seen">
-        <span title={formatInstant(props.row.lastMs)}>{formatAge(ageMs())}</span>
+        <span title={formatInstant(props.row.arrivedMs)}>{formatAge(ageMs())}</span>
       </Cell>
     </div>
   );

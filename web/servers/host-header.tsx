@@ -20,7 +20,9 @@ export function HostHeader(props: {
 }): JSX.Element {
   const { live, clock } = useApp();
   const seen = (): string =>
-    props.row.lastMs === null ? 'nothing arrived yet' : `last seen ${formatAge(clock.nowMs() - props.row.lastMs)}`;
+    props.row.arrivedMs === null
+      ? 'nothing arrived yet'
+      : `last seen ${formatAge(clock.nowMs() - props.row.arrivedMs)}`;
   const facts = createMemo(() => listFacts(props.row, props.inventory));
   return (
     <header class="host-header">
@@ -30,7 +32,7 @@ export function HostHeader(props: {
       <div class="host-title">
         <h1>{props.row.name}</h1>
         <StatusMark status={live.state() === 'lost' ? 'stale' : props.row.status} />
-        <span class="hint" title={formatInstant(props.row.lastMs)}>
+        <span class="hint" title={formatInstant(props.row.arrivedMs)}>
           {seen()}
         </span>
       </div>
