@@ -4,93 +4,127 @@ import { BODY_BYTES_MAX } from '@muster/proto/push';
 import { countBytes, countSamples, toMatrices, type Matrix } from './matrix.ts';
 import type { Tick } from './sampler.ts';
 
-/**
- * What waits for the collector at most: at 100 series a day at one tick a second, or five at the default. With its
- * bookkeeping a sample takes about its 8 bytes, so that the agent stays below 100 MB during the longest outage.
- */
+/** What waits for the collector at most: of 100 series 19 hours at one tick a second, or four days at the default. */
 export const BACKLOG_BYTES_MAX = 64 * 1024 * 1024;
-/** A minute at one tick a second: ticks take less room in a batch than one by one. */
-const OPEN_TICKS_MAX = 60;
 /** A batch travels even if it cannot be compressed at all; the rest is for events and the inventory. */
 export const BATCH_BYTES_MAX = BODY_BYTES_MAX - 64 * 1024;
+/** A minute at one tick a second. In a batch a sample takes its eight bytes, in a tick several times as many. */
+const OPEN_TICKS_MAX = 60;
 
 /** A batch as it waits; `sentMs` is known only when it goes out. */
 export type WaitingBatch = Omit<Batch, 'sentMs'>;
 
-export type BacklogOptions = { readonly epoch: number; readonly bytesMax: number };
-
 /**
- * What was sampled and is not in the store yet. A batch that was handed out never changes any more, so that it can be
- * sent again under its `seq`, and it stays until it is settled, discarded or postponed.
+ * What was sampled and is not in the store yet. A batch that was handed out never changes, so that it can be sent
+ * again under its `seq`; it counts until it is settled, discarded or postponed.
  */
 export type Backlog = {
   readonly add: (tick: Tick) => void;
-  /** Events travel with the next batch that is taken by `takeNewest`. */
   readonly note: (event: HostEvent) => void;
   readonly describe: (info: Inventory) => void;
-  /** Hands out what came in since the last call, or what is left of it when that is more than one batch. */
+  /** Hands out the newest batch that was never handed out, with all that was noted and described since the last one. */
   readonly takeNewest: () => WaitingBatch | null;
-  /** Hands out the batch that waits longest. */
+  /** Hands out the batch that waits longest; those that were postponed come last. */
   readonly takeOldest: () => WaitingBatch | null;
   /** The batch is in the store. */
   readonly settle: (batch: WaitingBatch) => void;
-  /** The batch will never be in the store: its samples become a gap. */
+  /** The batch will never be in the store. Its samples become a gap. */
   readonly discard: (batch: WaitingBatch) => void;
-  /** The batch goes behind all others. */
   readonly postpone: (batch: WaitingBatch) => void;
-  /** Samples that are not in the store yet, and how many were given up so far. */
-  readonly count: () => { readonly waiting: number; readonly dropped: number };
+  /** Samples that are not in the store yet. */
+  readonly countWaiting: () => number;
 };
 
-/** A backlog in memory: it does not outlive the process. */
+export type BacklogOptions = { readonly epoch: number; readonly bytesMax: number };
+
+/** A backlog in memory, so that it ends with the process. Over its limit it gives up the oldest samples, as a gap. */
 export function openBacklog({ epoch, bytesMax }: BacklogOptions): Backlog {
-  const waiting: WaitingBatch[] = [];
-  const handedOut = new Set<WaitingBatch>();
+  const waiting: WaitingBatch[] = []; // never handed out, oldest first
+  const postponed: WaitingBatch[] = [];
   let open: Tick[] = [];
-  let events: HostEvent[] = [];
+  let events: readonly HostEvent[] = [];
   let info: Inventory | null = null;
   let seq = 0;
   let bytes = 0;
-  let dropped = 0;
+  let samples = 0;
 
   function makeBatch(matrix: Matrix): WaitingBatch {
-    bytes += bytesOf(matrix);
     seq += 1;
+    bytes += countBytes(matrix);
+    samples += countSamples(matrix);
     return { epoch, seq, ...matrix };
   }
 
-  /** Turns the open ticks into batches that wait. */
+  function forget(batch: WaitingBatch): void {
+    bytes -= countBytes(batch);
+    samples -= countSamples(batch);
+  }
+
+  /** Turns the open ticks into waiting batches, and makes room for them. */
   function seal(): void {
-    if (open.length > 0) waiting.push(...toMatrices(open, BATCH_BYTES_MAX).map(makeBatch));
+    waiting.push(...toMatrices(open, BATCH_BYTES_MAX).map(makeBatch));
     open = [];
     while (bytes > bytesMax) {
-      const oldest = waiting.shift();
-      if (oldest === undefined) return; // all else is on its way
+      const oldest = postponed.shift() ?? waiting.shift();
+      if (oldest === undefined) return; // all that is left is on its way
       forget(oldest);
-      giveUp(oldest);
-      events = [...(oldest.events ?? []), ...events].slice(-EVENTS_MAX);
+      events = joinEvents([...(oldest.events ?? []), ...events, ...toGap(oldest)]);
       info ??= oldest.info ?? null;
     }
   }
 
-  function handOut(batch: WaitingBatch): WaitingBatch {
-    handedOut.add(batch);
-    return batch;
-  }
+  return {
+    add: (tick) => {
+      // Ticks rise within a batch; a clock that was set back begins another one.
+      if (open.length >= OPEN_TICKS_MAX || tick.tsMs <= (open.at(-1)?.tsMs ?? -1)) seal();
+      open.push(tick);
+    },
+    note: (event) => {
+      events = joinEvents([...events, event]);
+    },
+    describe: (next) => {
+      info = next;
+    },
+    takeNewest: () => {
+      seal();
+      const isNews = events.length > 0 || info !== null;
+      const newest = waiting.pop() ?? (isNews ? makeBatch(EMPTY) : null);
+      if (newest === null || !isNews) return newest;
+      const batch = { ...newest, events, ...(info === null ? {} : { info }) };
+      events = [];
+      info = null;
+      return batch;
+    },
+    takeOldest: () => waiting.shift() ?? postponed.shift() ?? null,
+    settle: forget,
+    discard: (batch) => {
+      forget(batch);
+      // If it was refused because of its events, one more event would have the next one refused too, and so on.
+      if (batch.events === undefined) events = joinEvents([...events, ...toGap(batch)]);
+    },
+    postpone: (batch) => postponed.push(batch),
+    countWaiting: () => samples + open.reduce((count, tick) => count + tick.samples.length, 0),
+  };
+}
 
-  function forget(batch: WaitingBatch): void {
-    handedOut.delete(batch);
-    bytes -= bytesOf(batch);
-  }
+const EMPTY: Matrix = { ticksMs: [], series: [], values: new Float64Array(0) };
 
-  /** Counts the samples of a batch as lost, in the gap event that has not been sent yet or in a new one. */
-  function giveUp(batch: WaitingBatch): void {
-    const count = countSamples(batch);
-    const fromMs = batch.ticksMs[0];
-    const toMs = batch.ticksMs.at(-1);
-    if (count === 0 || fromMs === undefined || toMs === undefined) return;
-    dropped += count;
-    const gap = { kind: 'gap', fromMs, toMs, dropped: count } as const;
-    const known = events.findIndex(({ kind }) => kind === 'gap');
-    …
-  }
+function toGap(batch: WaitingBatch): HostEvent[] {
+  const dropped = countSamples(batch);
+  if (dropped === 0) return [];
+  return [{ kind: 'gap', fromMs: Math.min(...batch.ticksMs), toMs: Math.max(...batch.ticksMs), dropped }];
+}
+
+/** All gaps as one, behind the other events; the oldest fall out when there are more than a batch may carry. */
+function joinEvents(events: readonly HostEvent[]): readonly HostEvent[] {
+  const gaps = events.filter((event) => event.kind === 'gap');
+  const others = events.filter((event) => event.kind !== 'gap').slice(1 - EVENTS_MAX);
+  if (gaps.length === 0) return others;
+  const gap: HostEvent = {
+    kind: 'gap',
+    fromMs: Math.min(...gaps.map(({ fromMs }) => fromMs)),
+    toMs: Math.max(...gaps.map(({ toMs }) => toMs)),
+    dropped: gaps.reduce((sum, { dropped }) => sum + dropped, 0),
+  };
+  return [...others, gap];
+}

@@ -8,16 +8,15 @@ export type Matrix = Pick<Batch, 'ticksMs' | 'series' | 'values'>;
 
 /**
  * Ticks, which must rise, as one matrix, or as several in the order of time when one would be more than a batch may
- * hold (TICKS_MAX, SERIES_MAX) or than `bytesMax` bytes on the wire before compression.
+ * hold (TICKS_MAX, SERIES_MAX) or than `bytesMax` bytes on the wire before compression. No ticks give no matrix.
  */
 export function toMatrices(ticks: readonly Tick[], bytesMax: number): Matrix[] {
+  if (ticks.length === 0) return [];
   const rows = findRows(ticks);
   const series = [...rows.values()].map(({ series: one }) => one);
-  const fits =
-    ticks.length <= TICKS_MAX && series.length <= SERIES_MAX && countBytes(series, ticks.length) <= bytesMax;
-  if (fits || (ticks.length <= 1 && series.length <= 1)) {
-    return [{ ticksMs: ticks.map(({ tsMs }) => tsMs), series, values: fillValues(ticks, rows) }];
-  }
+  const shape = { ticksMs: ticks.map(({ tsMs }) => tsMs), series };
+  const fits = ticks.length <= TICKS_MAX && series.length <= SERIES_MAX && countBytes(shape) <= bytesMax;
+  if (fits || ticks.length * series.length <= 1) return [{ ...shape, values: fillValues(ticks, rows) }];
   return halve(ticks).flatMap((half) => toMatrices(half, bytesMax));
 }
 
@@ -27,8 +26,9 @@ export function countSamples({ values }: Matrix): number {
 }
 
 /** An upper bound of what a matrix takes in a message: 8 bytes a sample, 9 a tick, at most 13 around two strings. */
-export function countBytes(series: readonly Series[], tickCount: number): number {
-  let bytes = tickCount * 9;
+export function countBytes({ ticksMs, series }: Omit<Matrix, 'values'>): number {
+  const tickCount = ticksMs.length;
+  let bytes = 9 * tickCount;
   for (const [metric, labels] of series) bytes += 13 + metric.length + Buffer.byteLength(labels) + 8 * tickCount;
   return bytes;
 }

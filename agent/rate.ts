@@ -1,10 +1,13 @@
 import { counterRise } from '@muster/proto/metric';
 
+import { ratioOf } from './ratio.ts';
+
 /** Counters that are parts of one whole, such as the times of a core by mode. */
 export type Counters<K extends string> = Readonly<Record<K, number>>;
 
 /**
- * The share of each counter in what all of them rose by between two readings: each 0…1, together 1.
+ * The share of each counter in what all of them rose by between two readings: each 0…1, together 1 but for the
+ * last digit.
  *
  * Null when nothing rose, and when a counter fell (a reset says nothing about the time in between), except those in
  * `wavering`, whose fall is the kernel's inaccuracy and counts as no rise.
@@ -24,5 +27,5 @@ export function sharesOf<K extends string>(
     total += rise;
   }
   if (total === 0) return null;
-  return Object.fromEntries(rises.map(([key, rise]) => [key, rise / total])) as Counters<K>; // one entry for each of keys
+  return Object.fromEntries(rises.map(([key, rise]) => [key, ratioOf(rise, total)])) as Counters<K>; // one entry for each of keys
 }

@@ -4,6 +4,7 @@ import { formatLabels } from '@muster/proto/labels';
 import { err, ok, type Result } from '@muster/proto/result';
 
 import { sharesOf } from '../rate.ts';
+import { ratioOf } from '../ratio.ts';
 import { parseCount, readText, splitLines } from '../read-text.ts';
 import { remember } from '../remember.ts';
 import type { Sample, Source } from '../source.ts';
@@ -103,7 +104,6 @@ function sampleUtilization(previous: Cpu | null, current: Cpu, labelsOf: (core: 
   return samples;
 }
 
-/** Shares add up to 1 only as far as floating point goes, hence the bound. */
 function busyOf(shares: CpuTimes): number {
-  return Math.max(0, 1 - shares.idle - shares.iowait);
+  return ratioOf(1 - shares.idle - shares.iowait, 1);
 }

@@ -4,6 +4,7 @@ import { formatLabels, LABELS_LENGTH_MAX } from '@muster/proto/labels';
 import { describeError } from '@muster/proto/log';
 import { ok } from '@muster/proto/result';
 
+import { ratioOf } from '../ratio.ts';
 import { readText } from '../read-text.ts';
 import type { Sample, Source } from '../source.ts';
 import { chooseMounts, isRemote, parseMounts, parseNodev, type Mount } from './mounts.ts';
@@ -39,8 +40,8 @@ export function makeFilesystemSource(options: FilesystemOptions): Source {
     read: async () => {
       const samples: Sample[] = [];
       const leftOut: string[] = [];
+      // One at a time, so that calls that hang cannot take every thread.
       for (const { mount, labels } of readMounts()) {
-        // oxlint-disable-next-line no-await-in-loop -- one at a time, so that hanging calls cannot take every thread
         const answer = labels === null ? 'has too long a name' : await ask(mount);
         if (typeof answer === 'string') leftOut.push(`${mount.mountPoint.slice(0, 100)} ${answer}`);
         else if (labels !== null) samples.push(...sampleFilesystem(answer, labels));
@@ -113,7 +114,7 @@ export function sampleFilesystem(answer: StatFs, labels: FilesystemLabels): Samp
     { metric: 'system.filesystem.usage', labels: labels.reserved, value: (freeBlocks - availableBlocks) * bsize },
   ];
   if (usedBlocks + availableBlocks > 0) {
-    const value = usedBlocks / (usedBlocks + availableBlocks);
+    const value = ratioOf(usedBlocks, usedBlocks + availableBlocks);
     samples.push({ metric: 'system.filesystem.utilization', labels: labels.all, value });
   }
   if (files > 0) {
@@ -121,7 +122,7 @@ export function sampleFilesystem(answer: StatFs, labels: FilesystemLabels): Samp
     samples.push(
       { metric: 'system.filesystem.inodes.usage', labels: labels.used, value: files - freeFiles },
       { metric: 'system.filesystem.inodes.usage', labels: labels.free, value: freeFiles },
-      { metric: 'system.filesystem.inodes.utilization', labels: labels.all, value: 1 - freeFiles / files },
+      { metric: 'system.filesystem.inodes.utilization', labels: labels.all, value: ratioOf(files - freeFiles, files) },
     );
   }
   return samples;

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { formatLabels } from '@muster/proto/labels';
 import { err, ok, type Result } from '@muster/proto/result';
 
+import { ratioOf } from '../ratio.ts';
 import { parseCount, readText, splitLines } from '../read-text.ts';
 import type { Sample, Source } from '../source.ts';
 
@@ -88,13 +89,13 @@ function sampleMemory(memory: Memory): Sample[] {
   samples.push(
     { metric: 'system.memory.limit', labels: '', value: total },
     { metric: 'system.memory.linux.available', labels: '', value: available },
-    { metric: 'system.memory.utilization', labels: '', value: 1 - available / total },
+    { metric: 'system.memory.utilization', labels: '', value: ratioOf(total - available, total) },
   );
   if (swapTotal === 0) return samples;
   samples.push(
     { metric: 'system.paging.usage', labels: PAGING_USED, value: swapTotal - swapFree },
     { metric: 'system.paging.usage', labels: PAGING_FREE, value: swapFree },
-    { metric: 'system.paging.utilization', labels: '', value: 1 - swapFree / swapTotal },
+    { metric: 'system.paging.utilization', labels: '', value: ratioOf(swapTotal - swapFree, swapTotal) },
   );
   return samples;
 }

@@ -53,7 +53,12 @@ export function parseMounts(text: string): Mount[] {
     const [, , device, , mountPoint] = columns;
     const [type, source] = dash === -1 ? [] : columns.slice(dash + 1);
     if (device === undefined || mountPoint === undefined || type === undefined || source === undefined) continue;
-    mounts.push({ device, mountPoint: unescapeOctal(mountPoint), type: unescapeOctal(type), source: unescapeOctal(source) });
+    mounts.push({
+      device,
+      mountPoint: unescapeOctal(mountPoint),
+      type: unescapeOctal(type),
+      source: unescapeOctal(source),
+    });
   }
   return mounts;
 }

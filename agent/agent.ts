@@ -1,0 +1,154 @@
+import { randomBytes } from 'node:crypto';
+import { statfs } from 'node:fs/promises';
+
+import type { Log } from '@muster/proto/log';
+import { Pool } from 'undici';
+
+import { BACKLOG_BYTES_MAX, openBacklog, type Backlog } from './backlog.ts';
+import { clampEvery, type Config } from './config.ts';
+import { enroll } from './enroll.ts';
+import { openPush } from './push.ts';
+import { openSampler } from './sampler.ts';
+import type { Schedule } from './schedule.ts';
+import type { Source } from './source.ts';
+import { makeCpuSource } from './sources/cpu.ts';
+import { makeDiskSource } from './sources/disk.ts';
+import { makeFilesystemSource, STATFS_MS_MAX } from './sources/filesystem.ts';
+import { readInventory } from './sources/inventory.ts';
+import { makeLoadSource } from './sources/load.ts';
+import { makeMemorySource } from './sources/memory.ts';
+import { makeNetworkSource } from './sources/network.ts';
+import { makePressureSource } from './sources/pressure.ts';
+import { makeUptimeSource, readUptime } from './sources/uptime.ts';
+import { makeStateDirectory, noticeBoot, readIdentity, readMachine, writeIdentity } from './state.ts';
+
+/** How long a request to the collector may take: a slow line, and its commit. */
+const DEADLINE_MS = 10_000;
+/** A kept connection outlives the time between two pushes, if the collector does not close it before. */
+const POOL_OPTIONS = { connections: 1, connectTimeout: 5_000, keepAliveTimeout: 75_000, keepAliveMaxTimeout: 75_000 };
+/** A container engine kills ten seconds after it asked. */
+const FLUSH_MS = 9_000;
+
+export type Surroundings = {
+  readonly log: Log;
+  readonly now: () => number;
+  readonly random: () => number;
+  readonly schedule: Schedule;
+};
+
+export type Agent = {
+  /** Resolves, with the reason, when the collector refuses to let this host join: there is nothing left to do. */
+  readonly refused: Promise<string>;
+  /** Stops sampling, then delivers what waits. */
+  readonly close: () => Promise<void>;
+};
+
+type Part = { readonly close: () => Promise<void> };
+
+/**
+ * Opens every part of the agent and joins them. The only file that knows all of them. Sampling starts at once; who
+ * this host is may be found out later, and what was sampled until then is delivered later.
+ */
+export async function openAgent(config: Config, surroundings: Surroundings): Promise<Agent> {
+  const { log, now } = surroundings;
+  const { promise: refused, resolve: refuse } = Promise.withResolvers<string>();
+  const opened: Part[] = [];
+  try {
+    makeStateDirectory(config.stateDirectory);
+    const identity = readIdentity(config.stateDirectory);
+    const pool = new Pool(config.url, POOL_OPTIONS);
+    opened.push({ close: () => pool.destroy() });
+    const backlog = openBacklog({ epoch: randomBytes(4).readUInt32BE(), bytesMax: BACKLOG_BYTES_MAX });
+    describeHost(config, backlog, surroundings);
+    const push = openPush({
+      ...surroundings,
+      pool,
+      backlog,
+      authorise: identity === null ? makeEnroller(config, pool, surroundings, refuse) : async () => identity.token,
+      setEvery: (everyMs) => sampler.setEvery(clampEvery(everyMs ?? config.everyMs)),
+      deadlineMs: DEADLINE_MS,
+      flushMs: FLUSH_MS,
+    });
+    opened.push({
+      close: async () => {
+        await push.close();
+        const samples = backlog.countWaiting();
+        if (samples > 0) log.error('agent.lost', { samples, reason: 'stopped before the collector took them' });
+      },
+    });
+    const sampler = openSampler({
+      ...surroundings,
+      sources: makeSources(config.root),
+      everyMs: config.everyMs,
+      take: (tick) => {
+        backlog.add(tick);
+        push.wake(tick.tsMs);
+      },
+    });
+    opened.push({
+      close: async () => {
+        await sampler.close();
+        backlog.note({ kind: 'shutdown', atMs: now() });
+      },
+    });
+    if (identity !== null) log.info('agent.enrolled', { host: identity.host });
+    return { refused, close: () => closeAll(opened) };
+  } catch (cause) {
+    await closeAll(opened).catch(() => undefined); // the fault that stopped us is the one worth reporting
+    throw new Error('Cannot open the agent', { cause });
+  }
+}
+
+function makeSources(root: string): readonly Source[] {
+  return [
+    makeCpuSource(root),
+    makeMemorySource(root),
+    makeLoadSource(root),
+    makePressureSource(root),
+    makeDiskSource(root),
+    makeFilesystemSource({ root, statfs: (path) => statfs(path), statfsMsMax: STATFS_MS_MAX }),
+    makeNetworkSource(root),
+    makeUptimeSource(root),
+  ];
+}
+
+/** What is told about the host once per start. The inventory takes a second, and nothing waits for it. */
+function describeHost({ root, stateDirectory }: Config, backlog: Backlog, { log, now }: Surroundings): void {
+  const uptimeSeconds = readUptime(root);
+  if (noticeBoot(root, stateDirectory) && uptimeSeconds.ok) {
+    backlog.note({ kind: 'boot', atMs: Math.round(now() - uptimeSeconds.value * 1000) });
+  }
+  readInventory().then(
+    (info) => backlog.describe(info),
+    (cause: unknown) => log.warn('inventory.failed', { cause }),
+  );
+}
+
+/** Gives the token of a host that has yet to join the fleet, and keeps its identity. Refused, it tells `refuse` why. */
+function makeEnroller(
+  { url, token, name, root, stateDirectory }: Config,
+  pool: Pool,
+  surroundings: Surroundings,
+  refuse: (reason: string) => void,
+): (signal: AbortSignal) => Promise<string | null> {
+  if (token === null) {
+    throw new Error(`there is no identity in ${stateDirectory} and no enrolment token: set MUSTER_TOKEN or …_FILE`);
+  }
+  const request = { token, name, machine: readMachine(root, stateDirectory) };
+  return async (signal) => {
+    const reply = await enroll({ ...surroundings, pool, request, deadlineMs: DEADLINE_MS, signal });
+    if (reply === null) return null;
+    if (!reply.ok) {
+      refuse(reply.error);
+      return null;
+    }
+    writeIdentity(stateDirectory, { ...reply.value, url });
+    surroundings.log.info('agent.enrolled', { host: reply.value.host });
+    return reply.value.token;
+  };
+}
+
+/** Closes in the reverse of the order opened. */
+async function closeAll(opened: readonly Part[]): Promise<void> {
+  for (const part of opened.toReversed()) await part.close();
+}

@@ -1,0 +1,83 @@
+import { expect, test } from 'vitest';
+
+import { clampEvery, parseConfig, parseInterval } from './config.ts';
+
+function parse(argv: readonly string[], env: Readonly<Record<string, string>> = {}) {
+  return parseConfig({ argv, env, readFile: () => 'from-a-file\n' }, 'the-host');
+}
+
+test('parseConfig() has a default for everything but the token', () => {
+  expect(parse([])).toEqual({
+    ok: true,
+    value: {
+      url: 'http://127.0.0.1:7430',
+      token: null,
+      stateDirectory: '/var/lib/muster-agent',
+      everyMs: 5_000,
+      name: 'the-host',
+      root: '/',
+    },
+  });
+});
+
+test('a flag is stronger than the environment, and a secret may be in a file', () => {
+  const config = parse(['--interval', '1s', '--name=<b>x</b>'], {
+    MUSTER_INTERVAL: '1m',
+    MUSTER_TOKEN_FILE: '/secret',
+    MUSTER_URL: 'https://muster.example',
+  });
+  expect(config).toMatchObject({
+    ok: true,
+    value: { everyMs: 1_000, name: '<b>x</b>', token: 'from-a-file', url: 'https://muster.example' },
+  });
+});
+
+test('parseConfig() reports all faults at once', () => {
+  const config = parse(['--interval', '5', '--url', 'muster', '--verbose', '--name', 'x'.repeat(256)]);
+  expect(config.ok ? [] : config.error.map((fault) => fault.split(' ')[0])).toEqual([
+    '--verbose',
+    '--url',
+    '--name',
+    '--interval',
+  ]);
+});
+
+test.for([
+  // url, further flags, accepted
+  ['http://127.0.0.1:7430', [], true],
+  ['http://localhost:7430/', [], true],
+  ['http://[::1]:7430', [], true],
+  ['https://muster.example:7430', [], true],
+  ['http://muster.example:7430', [], false],
+  ['http://127.0.0.1.example', [], false],
+  ['http://muster.example:7430', ['--insecure-http'], true],
+  ['ftp://muster.example', [], false],
+  ['https://user:password@muster.example', [], false],
+  ['https://muster.example/path', [], false],
+  ['https://muster.example/?query', [], false],
+] as const)('--url %s %o is accepted: %s', ([url, flags, accepted]) => {
+  expect(parse(['--url', url, ...flags]).ok).toBe(accepted);
+});
+
+test.for([
+  ['1s', 1_000],
+  ['5s', 5_000],
+  ['1500ms', 1_500],
+  ['1m', 60_000],
+  ['500ms', null],
+  ['2m', null],
+  ['5', null],
+  ['', null],
+  ['1.5s', null],
+] as const)('parseInterval(%o) is %o', ([text, everyMs]) => {
+  const parsed = parseInterval(text);
+  expect(parsed.ok ? parsed.value : null).toBe(everyMs);
+});
+
+test.for([
+  [0.001, 1_000],
+  [1_000, 1_000],
+  [1e9, 60_000],
+] as const)('clampEvery(%d) is %i', ([everyMs, expected]) => {
+  expect(clampEvery(everyMs)).toBe(expected);
+});

@@ -1,0 +1,116 @@
+import { parseOptions, SWITCH, TEXT, type Options, type OptionsInput } from '@muster/proto/options';
+import { SAMPLE_MS_DEFAULT } from '@muster/proto/push';
+import { err, ok, type Result } from '@muster/proto/result';
+
+/** Below a second the kernel's own clock (100 ticks a second) is too coarse for shares. */
+const EVERY_MS_MIN = 1_000;
+const EVERY_MS_MAX = 60_000;
+const NAME_LENGTH_MAX = 255;
+
+export type Config = {
+  /** The origin of the collector, `https://muster.example:7430`. */
+  readonly url: string;
+  readonly token: string | null;
+  readonly stateDirectory: string;
+  readonly everyMs: number;
+  readonly name: string;
+  readonly root: string;
+};
+
+/** `hostname` is what the machine calls itself. */
+export function makeOptions(hostname: string) {
+  return {
+    url: {
+      env: 'MUSTER_URL',
+      placeholder: 'URL',
+      help: 'where the collector is; default http://127.0.0.1:7430',
+      default: 'http://127.0.0.1:7430',
+      parse: parseUrl,
+    },
+    token: {
+      env: 'MUSTER_TOKEN',
+      placeholder: 'TOKEN',
+      help: 'enrolment token, needed once; as a flag every user of this machine can see it',
+      secret: true,
+      default: null,
+      parse: TEXT,
+    },
+    name: {
+      env: 'MUSTER_NAME',
+      placeholder: 'NAME',
+      help: `what people call this host; default its host name, ${hostname}`,
+      default: hostname,
+      parse: parseName,
+    },
+    interval: {
+      env: 'MUSTER_INTERVAL',
+      placeholder: 'TIME',
+      help: 'how often to sample, 1s to 1m; default 5s',
+      default: SAMPLE_MS_DEFAULT,
+      parse: parseInterval,
+    },
+    state: {
+      env: 'MUSTER_STATE',
+      placeholder: 'DIRECTORY',
+      help: 'where the identity is kept; default /var/lib/muster-agent',
+      default: '/var/lib/muster-agent',
+      parse: TEXT,
+    },
+    insecureHttp: {
+      env: 'MUSTER_INSECURE_HTTP',
+      help: 'allow http to another machine: tokens and samples can be read and altered on the way',
+      default: false,
+      parse: SWITCH,
+    },
+    root: {
+      env: 'MUSTER_ROOT',
+      placeholder: 'DIRECTORY',
+      help: 'read proc, sys and etc from under here; for tests; default /',
+      default: '/',
+      parse: TEXT,
+    },
+  } as const satisfies Options;
+}
+
+/** The agent's configuration, or every fault at once, a sentence each. */
+export function parseConfig(input: OptionsInput, hostname: string): Result<Config, readonly string[]> {
+  const values = parseOptions(makeOptions(hostname), input);
+  if (!values.ok) return values;
+  const { url, insecureHttp, token, state, interval, name, root } = values.value;
+  const { protocol, hostname: server, origin } = new URL(url);
+  if (protocol === 'http:' && !insecureHttp && !isLoopback(server)) {
+    return err([`--url must be https for another machine, was ${origin}; --insecure-http allows it all the same`]);
+  }
+  return ok({ url: origin, token, stateDirectory: state, everyMs: interval, name, root });
+}
+
+function parseUrl(text: string): Result<string, string> {
+  const right = 'an http or https address without a path, such as https://muster.example:7430';
+  const url = URL.parse(text);
+  if (url === null || (url.protocol !== 'http:' && url.protocol !== 'https:')) return err(right);
+  const { username, password, pathname, search, hash } = url;
+  return username + password + search + hash === '' && pathname === '/' ? ok(url.origin) : err(right);
+}
+
+/** `5s`, `1m`, `1500ms`, as milliseconds. */
+export function parseInterval(text: string): Result<number, string> {
+  const match = /^(\d{1,6})(ms|s|m)$/.exec(text);
+  const unitMs = match?.[2] === 'm' ? 60_000 : match?.[2] === 's' ? 1_000 : 1;
+  const everyMs = Number(match?.[1]) * unitMs;
+  const isRight = everyMs >= EVERY_MS_MIN && everyMs <= EVERY_MS_MAX; // false for NaN
+  return isRight ? ok(everyMs) : err('a time from 1s to 1m, such as 5s or 1500ms');
+}
+
+/** The nearest interval that is allowed, for what a collector asks for. */
+export function clampEvery(everyMs: number): number {
+  return Math.min(EVERY_MS_MAX, Math.max(EVERY_MS_MIN, Math.round(everyMs)));
+}
+
+function parseName(text: string): Result<string, string> {
+  const isRight = text.length > 0 && text.length <= NAME_LENGTH_MAX;
+  return isRight ? ok(text) : err(`a name of 1 to ${NAME_LENGTH_MAX} characters`);
+}
+
+function isLoopback(server: string): boolean {
+  return server === 'localhost' || server === '[::1]' || /^127\.\d+\.\d+\.\d+$/.test(server);
+}

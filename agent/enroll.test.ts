@@ -1,0 +1,58 @@
+import { Pool } from 'undici';
+import { expect, test } from 'vitest';
+
+import { enroll } from './enroll.ts';
+import { scheduleTimer } from './schedule.ts';
+import { openStandIn, type Manner } from './testing/collector.ts';
+import { makeEvents } from './testing/events.ts';
+
+const REQUEST = { token: 'enrolment', name: '<b>web</b>', machine: 'a'.repeat(64) };
+
+async function enrollWith(manners: readonly Manner[], signal: AbortSignal) {
+  const collector = await openStandIn();
+  const pool = new Pool(collector.url);
+  const events = makeEvents();
+  collector.expect(...manners);
+  const reply = await enroll({
+    pool,
+    request: REQUEST,
+    deadlineMs: 200,
+    signal,
+    log: events.log,
+    now: Date.now,
+    random: () => 0.5,
+    schedule: (run, delayMs) => scheduleTimer(run, delayMs / 100),
+  });
+  await pool.destroy();
+  await collector.close();
+  return { reply, events, requests: collector.requests };
+}
+
+const NEVER = new AbortController().signal;
+
+test('enroll() sends token, name and machine, and returns host and token', async () => {
+  const { reply, requests } = await enrollWith([], NEVER);
+  expect(reply).toEqual({ ok: true, value: { host: 'host-1', token: 'token-1' } });
+  expect(JSON.parse(requests[0]?.body.toString() ?? '')).toEqual(REQUEST);
+});
+
+test('enroll() tries again while the collector is away or busy, and says so once', async () => {
+  const { reply, events, requests } = await enrollWith(
+    [{ kind: 'cut' }, { kind: 'hang' }, { kind: 'answer', status: 503 }, { kind: 'answer', status: 404 }],
+    NEVER,
+  );
+  expect(reply?.ok).toBe(true);
+  expect(requests).toHaveLength(5);
+  expect(events.names()).toEqual(['WARN enroll.waiting']);
+});
+
+test.for([400, 401, 403])('enroll() gives up when it is refused with %i', async (status) => {
+  const { reply, requests } = await enrollWith([{ kind: 'answer', status }], NEVER);
+  expect(reply).toEqual({ ok: false, error: `${status}: as the test wants it` });
+  expect(requests).toHaveLength(1);
+});
+
+test('enroll() ends when the agent is closed', async () => {
+  const { reply } = await enrollWith([{ kind: 'hang' }, { kind: 'hang' }], AbortSignal.timeout(50));
+  expect(reply).toBe(null);
+});

@@ -1,0 +1,141 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import type { Batch } from '@muster/proto/batch';
+import { METRICS } from '@muster/proto/metric';
+import { afterEach, expect, test } from 'vitest';
+
+import { writeIdentity } from './state.ts';
+import { openStandIn } from './testing/collector.ts';
+import { findSampleFault } from './testing/fixture.ts';
+
+type Running = { readonly child: ChildProcess; readonly stderr: () => string; readonly exited: Promise<unknown[]> };
+
+const running: ChildProcess[] = [];
+const states: string[] = [];
+afterEach(() => {
+  for (const child of running.splice(0)) child.kill('SIGKILL');
+  for (const state of states.splice(0)) rmSync(state, { recursive: true });
+});
+
+function makeState(): string {
+  const state = mkdtempSync(join(tmpdir(), 'muster-agent-'));
+  states.push(state);
+  return state;
+}
+
+/** The agent as a process of its own, as it runs on a host. */
+function startAgent(argv: readonly string[], env: Readonly<Record<string, string>> = {}): Running {
+  const child = spawn(process.execPath, [join(import.meta.dirname, 'main.ts'), ...argv], {
+    env: { PATH: process.env['PATH'] ?? '', ...env },
+    stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+  });
+  running.push(child);
+  let stderr = '';
+  child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+    stderr += text;
+  });
+  return { child, stderr: () => stderr, exited: once(child, 'close') };
+}
+
+function ticksOf(batches: readonly Batch[]): number[] {
+  return batches.flatMap(({ ticksMs }) => ticksMs).toSorted((a, b) => a - b);
+}
+
+function findFaults(batches: readonly Batch[]): string[] {
+  return batches.flatMap(({ series, values, ticksMs }) =>
+    series.flatMap(([metric, labels], row) =>
+      [...values.subarray(row * ticksMs.length, (row + 1) * ticksMs.length)]
+        .filter((value) => !Number.isNaN(value))
+        .flatMap((value) => findSampleFault({ metric, labels, value }) ?? []),
+    ),
+  );
+}
+
+test('an agent samples this machine, survives an outage without losing a tick, and stops cleanly', async () => {
+  const state = makeState();
+  const first = await openStandIn();
+  first.expect(...Array.from({ length: 20 }, () => ({ kind: 'accept', everyMs: 1_000 }) as const));
+  const agent = startAgent(['--url', first.url, '--state', state, '--interval', '1s'], { MUSTER_TOKEN: 'enrolment' });
+  await first.until(() => first.batches.length >= 2);
+  const port = Number(new URL(first.url).port);
+  await first.close();
+  await expect.poll(agent.stderr, { timeout: 10_000 }).toContain('push.waiting');
+
+  const second = await openStandIn(port);
+  await second.until(() =>
+    second.batches.some(({ ticksMs }) => (ticksMs[0] ?? 0) > (ticksOf(first.batches).at(-1) ?? 0)),
+  );
+  agent.child.kill('SIGTERM');
+  expect(await agent.exited).toEqual([0, null]);
+
+  const batches = [...first.batches, ...second.batches];
+  const ticksMs = ticksOf(batches);
+  const count = ticksMs.length;
+  expect(ticksMs).toEqual(Array.from({ length: count }, (_, i) => (ticksMs[0] ?? 0) + i * 1_000));
+  expect((ticksMs[0] ?? 1) % 1_000).toBe(0);
+  expect(new Set(batches.map(({ epoch, seq }) => `${epoch}/${seq}`)).size).toBe(batches.length);
+  expect(findFaults(batches)).toEqual([]);
+  const metrics = new Set(batches.flatMap(({ series }) => series.map(([metric]) => metric)));
+  expect(Object.keys(METRICS).filter((metric) => !metrics.has(metric) && !OPTIONAL.test(metric))).toEqual([]);
+  expect(batches.find(({ info }) => info !== undefined)?.info).toMatchObject({ agentVersion: '0.1.0' });
+  expect(batches.at(-1)?.events).toMatchObject([{ kind: 'shutdown' }]);
+  expect(agent.stderr()).toContain('"event":"agent.enrolled","host":"host-1"');
+  expect(JSON.parse(readFileSync(join(state, 'identity.json'), 'utf8'))).toMatchObject({ host: 'host-1' });
+});
+
+/** What a machine without swap, pressure, disks of its own or inodes does not have. */
+const OPTIONAL = /^system\.(paging|pressure|disk|filesystem\.inodes)\./;
+
+test('an agent samples before it is enrolled, and delivers that afterwards', async () => {
+  const collector = await openStandIn();
+  collector.expect({ kind: 'answer', status: 503, headers: { 'retry-after': '2' } });
+  const agent = startAgent(['--url', collector.url, '--state', makeState(), '--interval', '1s'], { MUSTER_TOKEN: 'x' });
+  await collector.until(() => collector.batches.length > 0);
+  expect(collector.batches[0]?.ticksMs.length).toBeGreaterThanOrEqual(2);
+  agent.child.kill('SIGINT');
+  expect(await agent.exited).toEqual([0, null]);
+  await collector.close();
+});
+
+test('a second signal ends an agent that cannot deliver, at once', async () => {
+  const state = makeState();
+  writeIdentity(state, { host: 'host-1', token: 'token-1', url: 'http://127.0.0.1:1' });
+  const agent = startAgent(['--url', 'http://127.0.0.1:1', '--state', state]);
+  await expect.poll(agent.stderr).toContain('agent.enrolled');
+  agent.child.kill('SIGTERM');
+  await expect.poll(agent.stderr).toContain('push.waiting');
+  agent.child.kill('SIGTERM');
+  expect(await agent.exited).toEqual([1, null]);
+});
+
+test('an agent whose enrolment is refused says why in one line and exits with 1', async () => {
+  const collector = await openStandIn();
+  collector.expect({ kind: 'answer', status: 403 });
+  const agent = startAgent(['--url', collector.url, '--state', makeState()], { MUSTER_TOKEN: 'wrong' });
+  expect(await agent.exited).toEqual([1, null]);
+  expect(agent.stderr()).toContain('"event":"agent.refused","reason":"403: as the test wants it"');
+  await collector.close();
+});
+
+test('an agent without identity and token says what it needs and exits with 1', async () => {
+  const agent = startAgent(['--state', makeState()]);
+  expect(await agent.exited).toEqual([1, null]);
+  expect(agent.stderr()).toContain('set MUSTER_TOKEN');
+});
+
+test('a wrongly configured agent names every fault, a line each, and exits with 2', async () => {
+  const agent = startAgent(['--interval', '0s', '--url', 'http://muster.example', '--colour']);
+  expect(await agent.exited).toEqual([2, null]);
+  expect(agent.stderr().trim().split('\n')).toHaveLength(2);
+});
+
+test('an agent stops when the parent that keeps a channel to it is gone', async () => {
+  const agent = startAgent(['--url', 'http://127.0.0.1:1', '--state', makeState()], { MUSTER_TOKEN: 'x' });
+  agent.child.disconnect();
+  // Node emits no "close" for a child that was disconnected.
+  expect(await once(agent.child, 'exit')).toEqual([0, null]);
+});

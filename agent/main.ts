@@ -1,0 +1,59 @@
+import { readFileSync } from 'node:fs';
+import { hostname } from 'node:os';
+
+import { describeError, makeLog } from '@muster/proto/log';
+import { formatOptions } from '@muster/proto/options';
+
+import { openAgent } from './agent.ts';
+import { makeOptions, parseConfig } from './config.ts';
+import { scheduleTimer } from './schedule.ts';
+
+const USAGE = 'muster-agent [options]: samples this host and sends what it finds to a collector';
+
+/** Runs the agent until it is told to stop. Exit codes: 0 stopped, 1 cannot work, 2 wrongly configured. */
+async function main(argv: readonly string[]): Promise<number> {
+  if (argv.includes('--help')) {
+    process.stdout.write(formatOptions(USAGE, makeOptions(hostname())));
+    return 0;
+  }
+  const config = parseConfig({ argv, env: process.env, readFile }, hostname());
+  if (!config.ok) {
+    process.stderr.write(config.error.map((fault) => `${fault}\n`).join(''));
+    return 2;
+  }
+  const log = makeLog((line) => process.stderr.write(line), Date.now);
+  const stopped = waitForStop();
+  try {
+    const { url, name, everyMs } = config.value;
+    log.info('agent.started', { url, name, everyMs });
+    const agent = await openAgent(config.value, { log, now: Date.now, random: Math.random, schedule: scheduleTimer });
+    const refusal = await Promise.race([stopped, agent.refused]);
+    if (refusal !== null) log.error('agent.refused', { reason: refusal });
+    await agent.close();
+    log.info('agent.stopped');
+    return refusal === null ? 0 : 1;
+  } catch (cause) {
+    log.error('agent.failed', { reason: describeError(cause) });
+    return 1;
+  }
+}
+
+function readFile(path: string): string {
+  return readFileSync(path, 'utf8');
+}
+
+/** Resolves at the first signal to stop, and when a parent that keeps a channel to us is gone. The second one ends us. */
+function waitForStop(): Promise<null> {
+  return new Promise((resolve) => {
+    let isStopping = false;
+    const stop = () => {
+      if (isStopping) process.exit(1);
+      isStopping = true;
+      resolve(null);
+    };
+    for (const event of ['SIGTERM', 'SIGINT', 'disconnect'] as const) process.on(event, stop);
+  });
+}
+
+// A call that hangs on a dead file server would keep the process alive.
+process.exit(await main(process.argv.slice(2)));

@@ -1,0 +1,162 @@
+import { Pool } from 'undici';
+import { afterEach, expect, test } from 'vitest';
+
+import { openBacklog } from './backlog.ts';
+import { openPush } from './push.ts';
+import { scheduleTimer } from './schedule.ts';
+import { openStandIn, type StandIn } from './testing/collector.ts';
+import { makeEvents } from './testing/events.ts';
+
+const opened: { readonly close: () => Promise<unknown> }[] = [];
+afterEach(async () => {
+  for (const part of opened.splice(0).toReversed()) await part.close();
+});
+
+/** A push against a stand-in, whose waits are noted and cut to a hundredth. */
+async function start(flushMs = 10_000) {
+  const collector = await openStandIn();
+  const pool = new Pool(collector.url, { connections: 1 });
+  const backlog = openBacklog({ epoch: 1, bytesMax: 1e6 });
+  const events = makeEvents();
+  const intervals: (number | null)[] = [];
+  const waitsMs: number[] = [];
+  const push = openPush({
+    pool,
+    backlog,
+    authorise: async () => 'the-token',
+    setEvery: (everyMs) => intervals.push(everyMs),
+    deadlineMs: 200,
+    flushMs,
+    log: events.log,
+    now: Date.now,
+    random: () => 0.5,
+    schedule: (run, delayMs) => {
+      if (delayMs !== flushMs) waitsMs.push(delayMs);
+      return scheduleTimer(run, delayMs / 100);
+    },
+  });
+  opened.push(collector, { close: () => pool.destroy() }, push);
+  const tick = (second: number) => {
+    backlog.add({ tsMs: second * 1_000, samples: [{ metric: 'system.uptime', labels: '', value: second }] });
+    push.wake(second * 1_000);
+  };
+  return { collector, backlog, events, intervals, waitsMs, push, tick };
+}
+
+function secondsOf({ batches }: StandIn): number[] {
+  return batches.flatMap(({ ticksMs }) => ticksMs.map((tsMs) => tsMs / 1_000));
+}
+
+test('ticks are pushed every five seconds, with the host token, and settled', async () => {
+  const { collector, backlog, events, push, tick } = await start();
+  for (let second = 1; second <= 10; second += 1) {
+    tick(second);
+    if (second === 5) await collector.until(() => collector.batches.length === 1);
+  }
+  await collector.until(() => collector.batches.length === 2);
+  await push.close();
+  expect(collector.batches.map(({ seq, ticksMs }) => [seq, ticksMs.length])).toEqual([
+    [1, 5],
+    [2, 5],
+  ]);
+  expect(collector.requests[0]).toMatchObject({ path: '/api/v1/ingest', authorization: 'Bearer the-token' });
+  expect(backlog.countWaiting()).toBe(0);
+  expect(events.names()).toEqual(['INFO agent.delivered']);
+});
+
+test('while the host is watched every tick is pushed at once, until an answer comes without it', async () => {
+  const { collector, intervals, push, tick } = await start();
+  collector.expect({ kind: 'accept', everyMs: 1_000 }, { kind: 'accept', everyMs: 1_000 });
+  for (const [index, second] of [5, 6, 7].entries()) {
+    tick(second);
+    await expect.poll(() => intervals).toHaveLength(index + 1);
+  }
+  tick(8);
+  await push.close();
+  expect(intervals).toEqual([1_000, 1_000, null, null]);
+  expect(secondsOf(collector)).toEqual([5, 6, 7, 8]);
+});
+
+test.for([
+  // what, manner, waits before the same batch is tried again, log
+  ['is too busy', { kind: 'answer', status: 503, headers: { 'retry-after': '7' } }, [7_500], 'WARN push.waiting'],
+  ['asks for a pause', { kind: 'answer', status: 429, headers: { 'retry-after': '2' } }, [2_500], 'WARN push.waiting'],
+  ['does not answer', { kind: 'hang' }, [500], 'WARN push.waiting'],
+  ['cuts the connection', { kind: 'cut' }, [500], 'WARN push.waiting'],
+  ['loses its answer', { kind: 'lose' }, [500], 'WARN push.waiting'],
+  ['does not know the host', { kind: 'answer', status: 401 }, [60_500], 'ERROR push.unauthorised'],
+] as const)('a collector that %s gets the batch again', async ([, manner, waits, logged]) => {
+  const { collector, events, waitsMs, push, tick } = await start();
+  collector.expect(manner);
+  tick(5);
+  await collector.until(() => collector.requests.length === 2);
+  await push.close();
+  expect(new Set(secondsOf(collector))).toEqual(new Set([5]));
+  expect(new Set(collector.batches.map(({ seq }) => seq))).toEqual(new Set([1]));
+  expect(waitsMs).toEqual(waits);
+  expect(events.names()).toEqual([logged, 'INFO agent.delivered']);
+});
+
+test.for([400, 413])(
+  'a batch that is refused with %i is set aside, said so, and its samples are a gap',
+  async (status) => {
+    const { collector, backlog, events, push, tick } = await start();
+    collector.expect({ kind: 'answer', status });
+    tick(5);
+    await collector.until(() => collector.requests.length === 1);
+    tick(10);
+    await push.close();
+    expect(secondsOf(collector)).toEqual([10]);
+    expect(collector.batches[0]?.events).toEqual([{ kind: 'gap', fromMs: 5_000, toMs: 5_000, dropped: 1 }]);
+    expect(events.text()).toContain('as the test wants it');
+    expect(backlog.countWaiting()).toBe(0);
+  },
+);
+
+test('a batch on which the collector fails does not hold up the others', async () => {
+  const { collector, push, tick } = await start();
+  collector.expect({ kind: 'answer', status: 500 });
+  tick(5);
+  await collector.until(() => collector.requests.length === 1);
+  tick(10);
+  await collector.until(() => collector.batches.length === 2);
+  await push.close();
+  expect(secondsOf(collector).toSorted((a, b) => a - b)).toEqual([5, 10]);
+});
+
+test('after an outage the newest ticks go before the older ones, and each arrives once', async () => {
+  const { collector, push, tick } = await start();
+  collector.expect({ kind: 'hang' });
+  for (let second = 1; second <= 5; second += 1) tick(second);
+  await collector.until(() => collector.requests.length === 1);
+  for (let second = 6; second <= 200; second += 1) tick(second);
+  await collector.until(() => collector.batches.length === 5);
+  await push.close();
+  expect(collector.batches.map(({ ticksMs }) => [ticksMs[0], ticksMs.at(-1)])).toEqual([
+    [1_000, 5_000],
+    [186_000, 200_000],
+    [6_000, 65_000],
+    [66_000, 125_000],
+    [126_000, 185_000],
+  ]);
+  expect(secondsOf(collector).toSorted((a, b) => a - b)).toEqual(Array.from({ length: 200 }, (_, i) => i + 1));
+});
+
+test('close() delivers what waits, with the last events', async () => {
+  const { collector, backlog, push, tick } = await start();
+  tick(6);
+  tick(7);
+  backlog.note({ kind: 'shutdown', atMs: 8_000 });
+  await push.close();
+  expect(secondsOf(collector)).toEqual([6, 7]);
+  expect(collector.batches.at(-1)?.events).toEqual([{ kind: 'shutdown', atMs: 8_000 }]);
+});
+
+test('close() gives up when the time for it is over', async () => {
+  const { collector, backlog, push, tick } = await start(500);
+  collector.expect(...Array.from({ length: 100 }, () => ({ kind: 'hang' }) as const));
+  tick(5);
+  await push.close();
+  expect(collector.batches).toEqual([]);
+  expect(backlog.countWaiting()).toBe(1);
+});

@@ -1,0 +1,58 @@
+import { readAck } from '@muster/proto/push';
+import { isRecord } from '@muster/proto/record';
+
+import { BACKOFF_MS_MAX, backoffMs, parseRetryAfter } from './backoff.ts';
+import type { Answer } from './post.ts';
+
+/**
+ * What an answer to a batch means, and how long to wait before anything else is sent.
+ *
+ * delivered: it is in the store · refused: it never will be · failed: the collector failed on this batch, another one
+ * may go through · unavailable: it takes none now · unauthorised: this host's token is not taken, and someone must act.
+ */
+export type Verdict =
+  | { readonly kind: 'delivered'; readonly everyMs: number | null }
+  | { readonly kind: 'refused'; readonly reason: string }
+  | { readonly kind: 'failed' | 'unavailable' | 'unauthorised'; readonly reason: string; readonly waitMs: number };
+
+export type Circumstances = {
+  readonly seq: number;
+  /** Tries since the last batch that was delivered or refused. */
+  readonly failures: number;
+  readonly nowMs: number;
+  readonly random: () => number;
+};
+
+/** Only an acknowledgement of this very batch counts as one: a proxy may well answer 200 with a page of its own. */
+export function judgeReply(answer: Answer, { seq, failures, nowMs, random }: Circumstances): Verdict {
+  if (answer.kind === 'unreachable') {
+    return { kind: 'unavailable', reason: answer.reason, waitMs: backoffMs(failures, 0, random) };
+  }
+  const { status, retryAfter, body } = answer;
+  const ack = status === 200 ? readAck(body) : null;
+  if (ack !== null && ack.ack === seq) return { kind: 'delivered', everyMs: ack.everyMs ?? null };
+  const reason = describeRefusal(status, body);
+  const waitMs = backoffMs(failures, parseRetryAfter(retryAfter, nowMs), random);
+  switch (status) {
+    case 400: // malformed
+    case 413: // too large
+    case 415: // of a type or an encoding that it does not know
+    case 422: // not to be processed
+      return { kind: 'refused', reason };
+    case 401: // unknown or revoked
+    case 403:
+      // Only a person can change that, and hosts whose tokens were revoked are not to be a load.
+      return { kind: 'unauthorised', reason, waitMs: waitMs + BACKOFF_MS_MAX };
+    case 500:
+      return { kind: 'failed', reason, waitMs };
+    default:
+      return { kind: 'unavailable', reason, waitMs };
+  }
+}
+
+/** The collector's own words if there are any, else what can be told from the status. */
+export function describeRefusal(status: number, body: unknown): string {
+  const error = isRecord(body) ? body['error'] : null;
+  const message = isRecord(error) ? error['message'] : null;
+  return typeof message === 'string' ? `${status}: ${message.slice(0, 500)}` : `${status}, not as a collector answers`;
+}

@@ -1,0 +1,124 @@
+import { statfs } from 'node:fs/promises';
+
+import { LABELS_LENGTH_MAX } from '@muster/proto/labels';
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+
+import { settle } from '../testing/clock.ts';
+import { anyTextLike } from '../testing/any-text.ts';
+import { DEBIAN, findSampleFault, readFixture } from '../testing/fixture.ts';
+import { makeFilesystemSource, makeLabels, sampleFilesystem, type StatFs } from './filesystem.ts';
+import { chooseMounts, parseMounts, parseNodev } from './mounts.ts';
+
+const ANSWER: StatFs = { bsize: 4096, blocks: 100, bfree: 30, bavail: 20, files: 10, ffree: 4 };
+const NODEV = parseNodev(readFixture('proc/filesystems'));
+
+function mountLine(device: string, mountPoint: string, type: string): string {
+  return `36 35 ${device} / ${mountPoint} rw shared:1 - ${type} /dev/x rw\n`;
+}
+
+test.for([
+  // what, lines, chosen mount points
+  ['a captured machine', readFixture('proc/self/mountinfo'), ['/']],
+  ['a bind mount', mountLine('8:1', '/long/path', 'ext4') + mountLine('8:1', '/data', 'ext4'), ['/data']],
+  ['a mount over a mount', mountLine('8:1', '/mnt', 'ext4') + mountLine('0:9', '/mnt', 'tmpfs'), []],
+  ['a container', mountLine('0:50', '/', 'overlay') + mountLine('0:51', '/var/lib/x', 'overlay'), ['/']],
+  ['an image', mountLine('7:1', '/snap/core', 'squashfs'), []],
+  ['several disks', mountLine('0:30', '/', 'btrfs') + mountLine('0:31', '/tank', 'zfs'), ['/', '/tank']],
+  ['a server', mountLine('0:40', '/home', 'nfs4') + mountLine('0:41', '/s', 'fuse.sshfs'), ['/home', '/s']],
+  ['memory', mountLine('0:22', '/run', 'tmpfs') + mountLine('0:23', '/proc', 'proc'), []],
+] as const)('chooseMounts() of %s', ([, text, mountPoints]) => {
+  const nodev = new Set([...NODEV, 'zfs', 'nfs4']);
+  expect(chooseMounts(parseMounts(text), nodev).map(({ mountPoint }) => mountPoint)).toEqual(mountPoints);
+});
+
+test.for([
+  ['36 35 98:0 / /mnt rw - ext3 /dev/root rw\n', ['/mnt', 'ext3', '/dev/root']],
+  ['36 35 98:0 / /mnt rw shared:1 master:2 - ext3 /dev/root rw\n', ['/mnt', 'ext3', '/dev/root']],
+  [String.raw`36 35 98:0 / /a\040b\011c\012d\134e rw - ext3 x rw` + '\n', ['/a b\tc\nd\\e', 'ext3', 'x']],
+  ['36 35 98:0 / /mnt rw - ext3 /dev/root rw', null],
+  ['36 35 98:0 / /mnt rw\n', null],
+] as const)('parseMounts(%o) is %o', ([text, expected]) => {
+  const [mount] = parseMounts(text);
+  expect(mount === undefined ? null : [mount.mountPoint, mount.type, mount.source]).toEqual(expected);
+});
+
+test('parseMounts() and parseNodev() never throw', () => {
+  fc.assert(fc.property(anyTextLike(readFixture('proc/self/mountinfo')), (text) => void parseMounts(text)));
+  fc.assert(fc.property(anyTextLike(readFixture('proc/filesystems')), (text) => void parseNodev(text)));
+});
+
+test.for([
+  // what, answer, used, free, reserved, utilization, inodes used
+  ['a disk', ANSWER, [70 * 4096, 20 * 4096, 10 * 4096, 0.77778, 6]],
+  ['btrfs, without inodes', { ...ANSWER, files: 0, ffree: 0 }, [70 * 4096, 20 * 4096, 10 * 4096, 0.77778, undefined]],
+  ['more free than there is', { ...ANSWER, bfree: 200, bavail: 200 }, [0, 100 * 4096, 0, 0, 6]],
+  ['full', { ...ANSWER, bfree: 5, bavail: 0 }, [95 * 4096, 0, 5 * 4096, 1, 6]],
+  ['nothing', { ...ANSWER, blocks: 0 }, [undefined, undefined, undefined, undefined, undefined]],
+] as const)('sampleFilesystem() of %s', ([, answer, expected]) => {
+  const samples = sampleFilesystem(answer, { all: 'all', used: 'used', free: 'free', reserved: 'reserved' });
+  const value = (metric: string, labels: string) =>
+    samples.find((sample) => sample.metric === metric && sample.labels === labels)?.value;
+  expect([
+    value('system.filesystem.usage', 'used'),
+    value('system.filesystem.usage', 'free'),
+    value('system.filesystem.usage', 'reserved'),
+    value('system.filesystem.utilization', 'all'),
+    value('system.filesystem.inodes.usage', 'used'),
+  ]).toEqual(expected);
+});
+
+test('sampleFilesystem() stays in the legal ranges whatever statfs says', () => {
+  const count = fc.integer({ min: 0, max: 2 ** 50 });
+  const answers = fc.record({ bsize: count, blocks: count, bfree: count, bavail: count, files: count, ffree: count });
+  const labels = makeLabels({ device: '8:1', mountPoint: '/', type: 'ext4', source: '/dev/sda1' });
+  fc.assert(
+    fc.property(answers, (answer) => {
+      if (labels === null) throw new Error('a short name is too long');
+      expect(sampleFilesystem(answer, labels).map(findSampleFault).filter(Boolean)).toEqual([]);
+    }),
+  );
+});
+
+test('the filesystem source asks the real root of this machine', async () => {
+  const source = makeFilesystemSource({ root: '/', statfs: (path) => statfs(path), statfsMsMax: 5_000 });
+  const reading = await source.read();
+  const samples = reading.ok ? reading.value.samples : [];
+  expect(samples.some(({ labels }) => labels.includes('system.filesystem.mountpoint=/,'))).toBe(true);
+  expect(samples.map(findSampleFault).filter(Boolean)).toEqual([]);
+});
+
+test('the filesystem source does not wait for a mount that hangs, nor ask it again until it answers', async () => {
+  const asked: string[] = [];
+  const { promise, resolve } = Promise.withResolvers<StatFs>();
+  const hang = (path: string) => {
+    asked.push(path);
+    return promise;
+  };
+  const source = makeFilesystemSource({ root: DEBIAN, statfs: hang, statfsMsMax: 5 });
+  const silent = { ok: true, value: { samples: [], remark: 'left out: / does not answer' } };
+  expect(await source.read()).toEqual(silent);
+  expect(await source.read()).toEqual(silent);
+  expect(asked).toHaveLength(1);
+  resolve(ANSWER);
+  await settle();
+  const reading = await source.read();
+  expect(reading.ok && reading.value.samples).toHaveLength(7);
+  expect(reading.ok && reading.value.remark).toBe(undefined);
+});
+
+test('the filesystem source goes on when a mount cannot be asked', async () => {
+  const refuse = async () => {
+    throw new Error('EACCES: permission denied');
+  };
+  const reading = await makeFilesystemSource({ root: DEBIAN, statfs: refuse, statfsMsMax: 5_000 }).read();
+  expect(reading.ok && reading.value.remark).toBe('left out: / cannot be asked: EACCES: permission denied');
+});
+
+test('makeLabels() is null for a mount point that is too long to travel, and escapes what it takes', () => {
+  const mount = { device: '8:1', type: 'ext4', source: '/dev/sda1' };
+  expect(makeLabels({ ...mount, mountPoint: `/${'x'.repeat(LABELS_LENGTH_MAX)}` })).toBe(null);
+  expect(makeLabels({ ...mount, mountPoint: '/a,b=c\\d\ne' })?.all).toBe(
+    'system.device=/dev/sda1,system.filesystem.mountpoint=/a\\,b\\=c\\\\d\ne,system.filesystem.type=ext4',
+  );
+});

@@ -1,0 +1,100 @@
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { zstdDecompressSync } from 'node:zlib';
+
+import { decodeBatch, type Batch } from '@muster/proto/batch';
+import { ENROLL_PATH } from '@muster/proto/push';
+
+/** How the stand-in treats a batch; `lose` keeps it and cuts the connection instead of answering. */
+export type Manner =
+  | { readonly kind: 'accept'; readonly everyMs?: number }
+  | { readonly kind: 'answer'; readonly status: number; readonly headers?: Readonly<Record<string, string>> }
+  | { readonly kind: 'hang' | 'cut' | 'lose' };
+
+export type StandIn = {
+  readonly url: string;
+  /** What was kept, in the order of arrival, repetitions included. */
+  readonly batches: readonly Batch[];
+  readonly requests: readonly { readonly path: string; readonly authorization: string; readonly body: Buffer }[];
+  /** How the following requests are treated, one each; then every one is accepted. */
+  readonly expect: (...manners: readonly Manner[]) => void;
+  /** Resolves as soon as the condition holds; it is looked at after every request. */
+  readonly until: (condition: () => boolean) => Promise<void>;
+  readonly close: () => Promise<void>;
+};
+
+const ACCEPT: Manner = { kind: 'accept' };
+
+/** A collector that keeps what it is sent in memory, and misbehaves on demand. Port 0 is any free one. */
+export async function openStandIn(port = 0): Promise<StandIn> {
+  const batches: Batch[] = [];
+  const requests: { path: string; authorization: string; body: Buffer }[] = [];
+  const manners: Manner[] = [];
+  const waiting = new Set<() => void>();
+
+  const server = createServer((request, response) => {
+    void handle(request, response).finally(() => {
+      for (const look of waiting) look();
+    });
+  });
+
+  async function handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const body = await readBody(request);
+    const path = request.url ?? '';
+    requests.push({ path, authorization: request.headers.authorization ?? '', body });
+    const manner = manners.shift() ?? ACCEPT;
+    if (manner.kind === 'hang') return;
+    if (manner.kind === 'answer') {
+      response.writeHead(manner.status, { 'content-type': 'application/json', ...manner.headers });
+      response.end(JSON.stringify({ error: { code: 'test', message: 'as the test wants it' } }));
+      return;
+    }
+    if (manner.kind === 'cut') {
+      request.socket.destroy();
+      return;
+    }
+    const reply = path === ENROLL_PATH ? { host: 'host-1', token: 'token-1' } : keep(body);
+    const everyMs = manner.kind === 'accept' && manner.everyMs !== undefined ? { everyMs: manner.everyMs } : {};
+    if (manner.kind === 'lose') request.socket.destroy();
+    else response.end(JSON.stringify({ ...reply, ...everyMs }));
+  }
+
+  function keep(body: Buffer): { readonly ack: number } {
+    const batch = decodeBatch(zstdDecompressSync(body));
+    if (!batch.ok) throw new Error(batch.error);
+    batches.push(batch.value);
+    return { ack: batch.value.seq };
+  }
+
+  await new Promise<void>((resolve) => {
+    server.listen(port, '127.0.0.1', resolve);
+  });
+  const address = server.address() as AddressInfo; // not a pipe: it listens on a port
+  return {
+    url: `http://127.0.0.1:${address.port}`,
+    batches,
+    requests,
+    expect: (...next) => void manners.push(...next),
+    until: (condition) =>
+      new Promise((resolve) => {
+        const look = () => {
+          if (!condition()) return;
+          waiting.delete(look);
+          resolve();
+        };
+        waiting.add(look);
+        look();
+      }),
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  };
+}
+
+async function readBody(request: IncomingMessage): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of request) chunks.push(chunk as Buffer); // no encoding is set
+  return Buffer.concat(chunks);
+}
