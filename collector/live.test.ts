@@ -1,10 +1,14 @@
+import { connect } from 'node:net';
+
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
+import { encodeBatch } from '@muster/proto/batch';
 import { TOPICS_MAX, type LiveMessage } from '@muster/proto/live';
 
 import type { LiveSocket } from './http/live-server.ts';
 import { makeLatest } from './ingest/latest.ts';
 import { openLiveHub } from './live.ts';
+import { until } from '../scripts/until.ts';
 import { encodeCpu, makeTestBatch, openTestCollector, type TestCollector } from './testing.ts';
 
 let collector: TestCollector;
@@ -124,6 +128,45 @@ test('a socket needs a session or the key, and of a session the right origin; si
   await live.closed;
   expect(live.socket.readyState).toBe(WebSocket.CLOSED);
 });
+
+test('a page that reads nothing for a while costs little and then gets the newest state', async () => {
+  const { hostname, port } = new URL(collector.origin);
+  const raw = connect(Number(port), hostname);
+  const key = Buffer.alloc(16).toString('base64');
+  raw.write(
+    `GET /live HTTP/1.1\r\nHost: ${hostname}:${port}\r\nAuthorization: Bearer ${collector.key}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: ${key}\r\n\r\n`,
+  );
+  let text = '';
+  raw.on('data', (chunk) => (text += chunk.toString()));
+  await until('the handshake', () => text.includes('101 Switching') || null);
+  raw.write(maskFrame('{"kind":"subscribe","topic":"host/web-1"}'));
+  await until('the snapshot', () => text.includes('host-snapshot') || null);
+  raw.pause();
+  text = '';
+  // 100 batches of 1,000 series are about 13 MB of patches: more than the buffers on the way hold.
+  const push = async (seq: number): Promise<number> => {
+    const samples = Array.from(
+      { length: 1000 },
+      (_, i) => ['m.gauge', `i=${i},some.text=${'x'.repeat(60)}`, seq] as const,
+    );
+    return (await collector.push(host.token, encodeBatch(makeTestBatch(seq, nowMs + 10_000 + seq, samples)))).status;
+  };
+  await Promise.all(Array.from({ length: 99 }, (_, seq) => push(seq)));
+  expect(await push(99)).toBe(200);
+  raw.resume();
+  await until('a snapshot of the newest state', () => {
+    const at = text.lastIndexOf('host-snapshot');
+    return (at >= 0 && text.includes('"value":99}', at)) || null;
+  });
+  const received = (text.match(/"kind":"host-patch"/g) ?? []).length;
+  expect(received).toBeLessThan(100);
+  raw.destroy();
+}, 60_000);
+
+/** A text frame as a browser sends it, masked (RFC 6455, section 5.2); here with a mask of zeros. */
+function maskFrame(text: string): Buffer {
+  return Buffer.concat([Buffer.from([0x81, 0x80 | text.length, 0, 0, 0, 0]), Buffer.from(text)]);
+}
 
 /** A socket that takes nothing in until it is told to: what a page on a bad line looks like from here. */
 function makeSlowSocket() {

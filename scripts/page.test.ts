@@ -7,7 +7,8 @@ import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
 import { openBrowser } from './browser.ts';
-import { runMuster, until, type RunningMuster } from './run-muster.ts';
+import { runMuster, type RunningMuster } from './run-muster.ts';
+import { until } from './until.ts';
 
 // The whole of Muster, as `npm start` runs it, in a real browser.
 

@@ -1,6 +1,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
+
+import { until } from './until.ts';
 
 export type RunningMuster = {
   readonly child: ChildProcess;
@@ -31,14 +32,4 @@ export function runMuster(args: readonly string[], nodeArgs: readonly string[] =
         return match === null ? null : new URL(match[0]);
       }),
   };
-}
-
-/** Looks every 50 ms until something is there; throws after 20 s. */
-export async function until<T>(what: string, look: () => T | null | Promise<T | null>): Promise<T> {
-  for (let attempt = 0; attempt < 400; attempt += 1) {
-    const found = await look();
-    if (found !== null) return found;
-    await sleep(50);
-  }
-  throw new Error(`Waited in vain for ${what}`);
 }

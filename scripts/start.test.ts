@@ -9,7 +9,8 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { openEmbedded } from '@muster/collector/store/embedded';
 import { isRecord } from '@muster/proto/record';
 
-import { runMuster, until } from './run-muster.ts';
+import { runMuster } from './run-muster.ts';
+import { until } from './until.ts';
 
 const MODES = ['user', 'nice', 'system', 'idle', 'iowait', 'interrupt', 'softirq', 'steal'] as const;
 

@@ -11,6 +11,8 @@ import { LIVE_PATH } from '@muster/proto/live';
 /** How long a client may take to send its headers, and its whole request. */
 const HEADERS_MS_MAX = 10_000;
 const REQUEST_MS_MAX = 15_000;
+/** Longer than the longest interval of an agent, so that its connection stays; and than what proxies hold theirs. */
+const KEEP_ALIVE_MS = 75_000;
 /** How often slow clients are looked for. */
 const CHECK_MS = 1_000;
 /** Enough for 10,000 viewers, each with one request under way, and the agents. */
@@ -67,6 +69,7 @@ function listen({ app, hostname, port, log }: ServerOptions): Promise<Server> {
       port,
       createServer,
       serverOptions: {
+        keepAliveTimeout: KEEP_ALIVE_MS,
         headersTimeout: HEADERS_MS_MAX,
         requestTimeout: REQUEST_MS_MAX,
         connectionsCheckingInterval: CHECK_MS,
