@@ -1,4 +1,4 @@
-import { parseOptions, SWITCH, TEXT, type Options, type OptionsInput } from '@muster/proto/options';
+import { parseOptions, parseSwitch, parseText, type Options, type OptionsInput } from '@muster/proto/options';
 import { SAMPLE_MS_DEFAULT } from '@muster/proto/push';
 import { err, ok, type Result } from '@muster/proto/result';
 
@@ -33,7 +33,7 @@ export function makeOptions(hostname: string) {
       help: 'enrolment token, needed once; as a flag every user of this machine can see it',
       secret: true,
       default: null,
-      parse: TEXT,
+      parse: parseText,
     },
     name: {
       env: 'MUSTER_NAME',
@@ -54,20 +54,20 @@ export function makeOptions(hostname: string) {
       placeholder: 'DIRECTORY',
       help: 'where the identity is kept; default /var/lib/muster-agent',
       default: '/var/lib/muster-agent',
-      parse: TEXT,
+      parse: parseText,
     },
     insecureHttp: {
       env: 'MUSTER_INSECURE_HTTP',
       help: 'allow http to another machine: tokens and samples can be read and altered on the way',
       default: false,
-      parse: SWITCH,
+      parse: parseSwitch,
     },
     root: {
       env: 'MUSTER_ROOT',
       placeholder: 'DIRECTORY',
       help: 'read proc, sys and etc from under here; for tests; default /',
       default: '/',
-      parse: TEXT,
+      parse: parseText,
     },
   } as const satisfies Options;
 }

@@ -1,6 +1,8 @@
 import { expect, test } from 'vitest';
 
-import { chooseHost, openAccess } from './access.ts';
+import { makeAuthorise } from './access.ts';
+import { chooseHost, makeEnrolment } from './enrolment.ts';
+import { makeSessions } from './sessions.ts';
 import type { State, StateTable } from './store/state.ts';
 
 /** The contract of a state table, kept in memory: what access decides does not depend on the store. */
@@ -9,7 +11,10 @@ function makeTable<T>(key: keyof T): StateTable<T> {
   return {
     get: (name) => rows.get(name),
     all: () => rows.values(),
-    put: async (row) => void rows.set(String(row[key]), row),
+    async put(row) {
+      await Promise.resolve(); // not at once, as the store
+      rows.set(String(row[key]), row);
+    },
     remove: async (name) => void rows.delete(name),
   };
 }
@@ -17,9 +22,14 @@ function makeTable<T>(key: keyof T): StateTable<T> {
 function openTestAccess() {
   const clock = { nowMs: 1_000_000 };
   const state: State = { hosts: makeTable('host'), hostTokens: makeTable('hash'), sessions: makeTable('hash') };
-  const access = openAccess({ state, accessKey: 'the-key', onHost: () => undefined, now: () => clock.nowMs });
-  return { access, clock, state };
+  const now = (): number => clock.nowMs;
+  const sessions = makeSessions(state.sessions, now);
+  const enrolment = makeEnrolment({ state, onHost: () => undefined, now });
+  return { ...enrolment, sessions, authorise: makeAuthorise('the-key', state.hostTokens, sessions), clock, state };
 }
+
+/** Lets a write end that nobody waits for. */
+const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 const NOBODY = { bearer: null, sessionId: null };
 const MACHINE = 'a'.repeat(64);
@@ -39,7 +49,7 @@ test.for([
 });
 
 test('authorise() knows the access key, and nobody by anything else', () => {
-  const { access } = openTestAccess();
+  const access = openTestAccess();
   expect(access.authorise({ ...NOBODY, bearer: 'the-key' })).toEqual({ kind: 'admin', session: null });
   for (const bearer of ['', 'the-key ', 'the-ke', 'x'.repeat(10_000)]) {
     expect(access.authorise({ ...NOBODY, bearer })).toEqual({ kind: 'anyone' });
@@ -48,36 +58,71 @@ test('authorise() knows the access key, and nobody by anything else', () => {
 });
 
 test('enroll() gives a token that names the host, once per enrolment token', async () => {
-  const { access } = openTestAccess();
-  const { token } = access.createEnrolmentToken();
+  const access = openTestAccess();
+  const { token } = access.createToken();
   const reply = await access.enroll({ token, name: 'web-1', machine: MACHINE });
   expect(reply?.host).toBe('web-1');
   expect(access.authorise({ ...NOBODY, bearer: reply?.token ?? '' })).toEqual({ kind: 'host', host: 'web-1' });
   expect(await access.enroll({ token, name: 'web-2', machine: 'b'.repeat(64) })).toBeNull();
 });
 
+test('enroll() of two hosts of one name at once gives them two ids; of one token twice at once, one', async () => {
+  const access = openTestAccess();
+  const [first, second] = await Promise.all(
+    ['a', 'b'].map((letter) => access.enroll({ ...access.createToken(), name: 'web-1', machine: letter.repeat(64) })),
+  );
+  expect([first?.host, second?.host]).toEqual(['web-1', 'web-1-2']);
+  const { token } = access.createToken();
+  const replies = await Promise.all(
+    ['c', 'd'].map((letter) => access.enroll({ token, name: 'web-1', machine: letter.repeat(64) })),
+  );
+  expect(replies.map((reply) => reply?.host ?? null)).toEqual(['web-1-3', null]);
+});
+
+test('enroll() keeps its token when the store fails, so that the host can try again', async () => {
+  const access = openTestAccess();
+  const { state } = access;
+  const { token } = access.createToken();
+  const hosts = { ...state.hosts };
+  Object.assign(state.hosts, { put: () => Promise.reject(new Error('disk full')) });
+  await expect(access.enroll({ token, name: 'web-1', machine: MACHINE })).rejects.toThrow('disk full');
+  Object.assign(state.hosts, hosts);
+  expect((await access.enroll({ token, name: 'web-1', machine: MACHINE }))?.host).toBe('web-1');
+});
+
+test('open() clears away sessions that are over', async () => {
+  const access = openTestAccess();
+  const { clock, state } = access;
+  await access.sessions.open();
+  clock.nowMs += 31 * 86_400_000;
+  await access.sessions.open();
+  expect([...state.sessions.all()].length).toBe(1);
+});
+
 test('enroll() refuses an expired token', async () => {
-  const { access, clock } = openTestAccess();
-  const { token, expiresMs } = access.createEnrolmentToken();
+  const access = openTestAccess();
+  const { clock } = access;
+  const { token, expiresMs } = access.createToken();
   clock.nowMs = expiresMs + 1;
   expect(await access.enroll({ token, name: 'web-1', machine: MACHINE })).toBeNull();
 });
 
 test('enroll() of the same machine keeps the host, ends the old token and takes the new name', async () => {
-  const { access, state } = openTestAccess();
-  const first = await access.enroll({ ...access.createEnrolmentToken(), name: 'web-1', machine: MACHINE });
-  const second = await access.enroll({ ...access.createEnrolmentToken(), name: 'renamed', machine: MACHINE });
+  const access = openTestAccess();
+  const { state } = access;
+  const first = await access.enroll({ ...access.createToken(), name: 'web-1', machine: MACHINE });
+  const second = await access.enroll({ ...access.createToken(), name: 'renamed', machine: MACHINE });
   expect(second?.host).toBe('web-1');
   expect(state.hosts.get('web-1')?.name).toBe('renamed');
   expect(access.authorise({ ...NOBODY, bearer: first?.token ?? '' })).toEqual({ kind: 'anyone' });
-  const other = await access.enroll({ ...access.createEnrolmentToken(), name: 'web-1', machine: 'b'.repeat(64) });
+  const other = await access.enroll({ ...access.createToken(), name: 'web-1', machine: 'b'.repeat(64) });
   expect(other?.host).toBe('web-1-2');
 });
 
 test('createEnrolmentToken() keeps a bounded number', async () => {
-  const { access } = openTestAccess();
-  const first = access.createEnrolmentToken();
-  for (let i = 0; i < 1000; i += 1) access.createEnrolmentToken();
+  const access = openTestAccess();
+  const first = access.createToken();
+  for (let i = 0; i < 1000; i += 1) access.createToken();
   expect(await access.enroll({ token: first.token, name: 'late', machine: MACHINE })).toBeNull();
 });
 
@@ -87,21 +132,22 @@ test.for([
   ['unused for 6 days', 6, 6, true],
   ['unused for 8 days', 8, 8, false],
 ] as const)('authorise() of a session %s', async ([, days, stepDays, isOpen]) => {
-  const { access, clock } = openTestAccess();
-  const sessionId = await access.openSession('the-key');
+  const access = openTestAccess();
+  const { clock } = access;
+  const sessionId = await access.sessions.open();
   for (let day = stepDays; day < days; day += stepDays) {
     clock.nowMs += stepDays * 86_400_000;
     access.authorise({ bearer: null, sessionId });
+    await settle();
   }
   clock.nowMs += stepDays * 86_400_000 + 1;
   expect(access.authorise({ bearer: null, sessionId }).kind).toBe(isOpen ? 'admin' : 'anyone');
 });
 
-test('closeSession() ends a session; a wrong key opens none', async () => {
-  const { access } = openTestAccess();
-  expect(await access.openSession('guess')).toBeNull();
-  const sessionId = await access.openSession('the-key');
+test('close() ends a session', async () => {
+  const access = openTestAccess();
+  const sessionId = await access.sessions.open();
   const caller = access.authorise({ bearer: null, sessionId });
-  await access.closeSession(caller.kind === 'admin' ? (caller.session ?? '') : '');
+  await access.sessions.close(caller.kind === 'admin' ? (caller.session ?? '') : '');
   expect(access.authorise({ bearer: null, sessionId })).toEqual({ kind: 'anyone' });
 });

@@ -3,7 +3,7 @@ import { TOPICS_MAX, type LiveMessage, type Topic } from '@muster/proto/live';
 import type { LiveSocket } from './http/live-server.ts';
 
 /** A page that has this much unread gets no patches; it gets a snapshot when it has caught up. */
-const BEHIND_BYTES = 64 * 1024;
+export const BEHIND_BYTES = 64 * 1024;
 
 /** `behind` are those of the sockets that have missed a patch and wait for a snapshot. */
 type Audience = { seq: number; readonly sockets: Set<LiveSocket>; readonly behind: Set<LiveSocket> };

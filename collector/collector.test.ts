@@ -6,7 +6,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { encodeBatch, type Batch } from '@muster/proto/batch';
 import { isRecord } from '@muster/proto/record';
 
-import { encodeCpu, makeTestBatch, openTestCollector, type TestCollector } from './testing.ts';
+import { encodeCpu, makeTestBatch, openTestCollector, type TestCollector } from './test-collector.ts';
 
 let collector: TestCollector;
 let host: { host: string; token: string };
@@ -146,6 +146,21 @@ test('samples out of time or out of range are left out, and those beside them ar
   expect(collector.lines.join('')).toContain('"event":"ingest.samples-refused","host":"web-1","refused":8');
 });
 
+test('events out of time are left out, so that one host cannot stop the store for all', async () => {
+  const monthMs = 31 * 86_400_000;
+  const statuses = await Promise.all(
+    [0, 100, 200].map(async (first) => {
+      const events = Array.from({ length: 100 }, (_, i) => ({
+        kind: 'boot' as const,
+        atMs: nowMs - (first + i) * monthMs,
+      }));
+      return (await collector.push(host.token, encodeBatch({ ...makeTestBatch(1, nowMs, []), events }))).status;
+    }),
+  );
+  expect(statuses).toEqual([200, 200, 200]);
+  expect((await fetch(`${collector.origin}/readyz`)).status).toBe(200);
+});
+
 test.for([
   ['', 'bad-query', 400],
   ['host=web-1&metric=m&fromMs=1&toMs=x', 'bad-query', 400],
@@ -211,6 +226,7 @@ test('every answer carries the security headers', async () => {
 test.for([
   ['GET / HTTP/1.1\r\nHost: a\r\nBroken header\r\n\r\n', '400', 'malformed'],
   [`GET / HTTP/1.1\r\nHost: a\r\nX: ${'x'.repeat(20_000)}\r\n\r\n`, '431', 'headers-too-large'],
+  ['GET // HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n', '404', 'not-found'],
   ['GET /other HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n', '404', 'not-found'],
 ] as const)('what is not HTTP for us gets an answer too: %#', async ([request, status, code]) => {
   const answer = await new Promise<string>((resolve, reject) => {
@@ -222,6 +238,22 @@ test.for([
   });
   expect(answer).toContain(`HTTP/1.1 ${status}`);
   expect(answer).toContain(`{"error":{"code":"${code}"`);
+});
+
+test('a connection that is reset in the middle of an upgrade disturbs nothing', async () => {
+  for (const path of ['/live', '/other', '//']) {
+    for (let i = 0; i < 20; i += 1) {
+      const socket = connect(collector.port, '127.0.0.1');
+      socket.on('error', () => undefined);
+      socket.write(`GET ${path} HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n`, () =>
+        socket.resetAndDestroy(),
+      );
+      await new Promise((resolve) => {
+        socket.once('close', resolve);
+      });
+    }
+  }
+  expect((await fetch(`${collector.origin}/healthz`)).status).toBe(200);
 });
 
 test('a body that is too slow is answered with 408 and a reason, while others are served', async () => {

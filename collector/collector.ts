@@ -1,11 +1,12 @@
 import { join } from 'node:path';
 
-import type { Inventory } from '@muster/proto/batch';
+import type { Batch, Inventory } from '@muster/proto/batch';
 import { describeError, type Log } from '@muster/proto/log';
 import { WATCHED_MS } from '@muster/proto/push';
 
-import { openAccess, readAccessKey, type Access } from './access.ts';
+import { makeAuthorise, readAccessKey } from './access.ts';
 import type { Config } from './config.ts';
+import { makeEnrolment, type Enrolment } from './enrolment.ts';
 import { makeApp, type Route } from './http/app.ts';
 import { openLiveServer } from './http/live-server.ts';
 import { loadPage } from './http/page.ts';
@@ -21,6 +22,8 @@ import { makeEventRows, makeSampleBlock, type HostBatch } from './ingest/columns
 import { acceptBatch, type IngestOptions } from './ingest/ingest.ts';
 import { makeLatest, type Latest } from './ingest/latest.ts';
 import { openLiveHub, type LiveHub } from './live.ts';
+import { hashSecret, isSecret } from './secret.ts';
+import { makeSessions, type Sessions } from './sessions.ts';
 import { openEmbedded } from './store/embedded.ts';
 import { insertEvents, insertSamples } from './store/insert.ts';
 import { lockDirectory } from './store/lock.ts';
@@ -66,7 +69,7 @@ export async function openCollector(config: Config, log: Log, now: () => number)
 
     const latest = makeLatest();
     for (const { host, name, inventory } of state.hosts.all()) latest.addHost(host, name, inventory);
-    for (const value of await readNewest(engine, now())) latest.restore(value);
+    for (const value of await readNewest(engine, now())) latest.restore(value, now());
     const hub = openLiveHub(latest, now);
     opened.push({ name: 'live hub', close: () => hub.close() });
 
@@ -79,22 +82,24 @@ export async function openCollector(config: Config, log: Log, now: () => number)
       hub.hostChanged(host, []);
       log.info('host.enrolled', { host, name });
     };
-    const access = openAccess({ state, accessKey, onHost, now });
+    const sessions = makeSessions(state.sessions, now);
+    const authorise = makeAuthorise(accessKey, state.hostTokens, sessions);
+    const enrolment = makeEnrolment({ state, onHost, now });
     const ingest: IngestOptions = {
       latest,
       buffer,
       onValues: hub.hostChanged,
       onInventory: (host, inventory) => storeInventory(state, log, host, inventory),
       everyMs: (host) => (hub.isWatched(host) ? WATCHED_MS : undefined),
+      onRefused: makeRefusalLog(log),
       now,
-      log,
     };
-    const routes = makeRoutes({ fault, access, hub, ingest, latest, engine, rollup, now });
+    const routes = makeRoutes({ fault, accessKey, sessions, enrolment, hub, ingest, latest, engine, rollup, now });
     const page = await loadPage(join(import.meta.dirname, '../web/dist'));
-    const app = makeApp({ routes, page, authorise: access.authorise, log });
+    const app = makeApp({ routes, page, authorise, log });
 
     // Whatever accepts work opens last and closes first.
-    const live = await openLiveServer({ port: config.livePort, authorise: access.authorise, handlers: hub });
+    const live = await openLiveServer({ port: config.livePort, authorise, handlers: hub });
     opened.push({ name: 'live server', close: () => live.close() });
     const server = await openServer({ app, hostname: config.bind, port: config.port, livePort: live.port, log });
     opened.push({ name: 'HTTP server', close: () => server.close() });
@@ -117,21 +122,42 @@ function openSampleBuffer(
   const buffer = openBuffer<HostBatch>({
     async insert(items) {
       const block = makeSampleBlock(items);
-      await insertSamples(engine, block);
-      await insertEvents(engine, makeEventRows(items));
-      rollup.touch(block);
+      const { release } = await rollup.hold(block);
+      try {
+        await insertSamples(engine, block);
+        await insertEvents(engine, makeEventRows(items));
+      } finally {
+        release();
+      }
+      if (fault !== null) log.info('ingest.recovered');
       fault = null;
     },
-    sizeOf: ({ batch }) => ({ rows: batch.values.length, bytes: batch.values.byteLength + batch.series.length * 64 }),
+    sizeOf: ({ batch }) => ({ rows: batch.values.length, bytes: countBytes(batch) }),
     commitRows: COMMIT_ROWS,
     commitMs: COMMIT_MS,
     bytesMax: BUFFER_BYTES_MAX,
     onError(error) {
+      if (fault === null) log.error('ingest.insert-failed', { error });
       fault = `The database does not take samples: ${describeError(error)}`;
-      log.error('ingest.insert-failed', { error });
     },
   });
   return { buffer, fault: () => fault };
+}
+
+/** Roughly what a decoded batch holds in memory: 8 bytes a sample, 2 a character, 100 for each series' objects. */
+function countBytes({ values, series }: Batch): number {
+  return series.reduce((sum, [metric, labels]) => sum + 100 + 2 * (metric.length + labels.length), values.byteLength);
+}
+
+/** Says so when a host begins to send what has to be left out, and when it has stopped; not with every batch. */
+function makeRefusalLog(log: Log): IngestOptions['onRefused'] {
+  const refusing = new Set<string>();
+  return (host, refused, clockOffsetMs) => {
+    if (refused > 0 && !refusing.has(host)) log.warn('ingest.samples-refused', { host, refused, clockOffsetMs });
+    if (refused === 0 && refusing.has(host)) log.info('ingest.samples-accepted', { host });
+    if (refused > 0) refusing.add(host);
+    else refusing.delete(host);
+  };
 }
 
 /** Not awaited by the ingest: the inventory is sent again with the agent's next start. */
@@ -143,7 +169,9 @@ function storeInventory(state: State, log: Log, host: string, inventory: Invento
 
 type RouteParts = {
   readonly fault: () => string | null;
-  readonly access: Access;
+  readonly accessKey: string;
+  readonly sessions: Sessions;
+  readonly enrolment: Enrolment;
   readonly hub: LiveHub;
   readonly ingest: IngestOptions;
   readonly latest: Latest;
@@ -152,17 +180,19 @@ type RouteParts = {
   readonly now: () => number;
 };
 
-function makeRoutes({ fault, access, hub, ingest, latest, engine, rollup, now }: RouteParts): readonly Route[] {
+function makeRoutes(parts: RouteParts): readonly Route[] {
+  const { fault, accessKey, sessions, enrolment, hub, ingest, latest, engine, rollup, now } = parts;
+  const accessKeyHash = hashSecret(accessKey);
   return [
     ...makeHealthRoutes(fault),
     ...makeSessionRoutes({
-      openSession: access.openSession,
+      openSession: async (key) => (isSecret(key, accessKeyHash) ? sessions.open() : null),
       async closeSession(session) {
-        await access.closeSession(session);
+        await sessions.close(session);
         hub.endSession(session);
       },
     }),
-    ...makeEnrollRoutes({ createToken: access.createEnrolmentToken, enroll: access.enroll }),
+    ...makeEnrollRoutes(enrolment),
     makeIngestRoute((host, body) => acceptBatch(ingest, host, body)),
     ...makeHostRoutes(latest, now),
     makeSeriesRoute({
@@ -192,13 +222,17 @@ function repeat(
   onError: (error: unknown) => void,
 ): { close(): Promise<void> } {
   let running = Promise.resolve();
-  const timer = setInterval(() => {
-    running = running.then(task).catch(onError);
-  }, everyMs);
+  let timer: NodeJS.Timeout | null = null;
+  const wait = (): void => {
+    timer = setTimeout(() => {
+      running = task().catch(onError).then(wait);
+    }, everyMs);
+  };
+  wait();
   return {
-    close() {
-      clearInterval(timer);
-      return running;
+    async close() {
+      await running;
+      if (timer !== null) clearTimeout(timer);
     },
   };
 }

@@ -1,6 +1,6 @@
 import { isIP } from 'node:net';
 
-import { PORT, SWITCH, TEXT, type Option, type Values } from '@muster/proto/options';
+import { parsePort, parseSwitch, parseText, type Option, type Values } from '@muster/proto/options';
 import { err, ok } from '@muster/proto/result';
 
 /** The collector's settings. Flag before environment before default. */
@@ -10,14 +10,14 @@ export const OPTIONS = {
     placeholder: 'PORT',
     help: 'port of the dashboard, the API and the agents (default 7430)',
     default: 7430,
-    parse: PORT,
+    parse: parsePort,
   } satisfies Option<number>,
   livePort: {
     env: 'MUSTER_LIVE_PORT',
     placeholder: 'PORT',
     help: 'loopback port of the live view, reached through the first (default 7431)',
     default: 7431,
-    parse: PORT,
+    parse: parsePort,
   } satisfies Option<number>,
   bind: {
     env: 'MUSTER_BIND',
@@ -30,14 +30,14 @@ export const OPTIONS = {
     env: 'MUSTER_INSECURE_HTTP',
     help: 'allow plain HTTP from other machines: whoever is on the way reads tokens and data',
     default: false,
-    parse: SWITCH,
+    parse: parseSwitch,
   } satisfies Option<boolean>,
   data: {
     env: 'MUSTER_DATA',
     placeholder: 'DIRECTORY',
     help: 'where everything is kept (default /var/lib/muster)',
     default: '/var/lib/muster',
-    parse: TEXT,
+    parse: parseText,
   } satisfies Option<string>,
 };
 

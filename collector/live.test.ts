@@ -9,7 +9,7 @@ import type { LiveSocket } from './http/live-server.ts';
 import { makeLatest } from './ingest/latest.ts';
 import { openLiveHub } from './live.ts';
 import { until } from '../scripts/until.ts';
-import { encodeCpu, makeTestBatch, openTestCollector, type TestCollector } from './testing.ts';
+import { encodeCpu, makeTestBatch, openTestCollector, type TestCollector } from './test-collector.ts';
 
 let collector: TestCollector;
 let host: { host: string; token: string };
@@ -201,8 +201,10 @@ test('a socket that is behind misses patches and gets the newest state when it h
   state.bufferedBytes = 1_000_000;
   push(2);
   push(3);
-  state.bufferedBytes = 0;
+  state.bufferedBytes = 100_000;
+  hub.drained(socket);
   push(4);
+  state.bufferedBytes = 0;
   hub.drained(socket);
   push(5);
   hub.close();

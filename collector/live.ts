@@ -1,7 +1,7 @@
 import type { LatestValue } from '@muster/proto/api';
 import { readLiveRequest, TOPICS_MAX, type LiveMessage, type Topic } from '@muster/proto/live';
 
-import { makeAudiences } from './audiences.ts';
+import { BEHIND_BYTES, makeAudiences } from './audiences.ts';
 import type { LiveHandlers, LiveSocket } from './http/live-server.ts';
 import type { Latest } from './ingest/latest.ts';
 
@@ -74,6 +74,7 @@ export function openLiveHub(latest: Latest, now: () => number): LiveHub {
       else audiences.leave(socket, request.value.topic);
     },
     drained(socket) {
+      if (socket.bufferedBytes() > BEHIND_BYTES) return; // on its way, but not there
       for (const topic of audiences.takeBehind(socket)) sendSnapshot(socket, topic);
     },
     closed: (socket) => audiences.removeSocket(socket),
@@ -92,8 +93,7 @@ function hostOf(topic: Exclude<Topic, 'fleet'>): string {
 
 function makeSnapshot(latest: Latest, topic: Topic, seq: number, nowMs: number): LiveMessage {
   if (topic === 'fleet') {
-    const rows = latest.hosts().flatMap((host) => latest.row(host, nowMs) ?? []);
-    return { kind: 'fleet-snapshot', topic, seq, nowMs, rows };
+    return { kind: 'fleet-snapshot', topic, seq, nowMs, rows: latest.rows(nowMs) };
   }
   const host = hostOf(topic);
   const row = latest.row(host, nowMs);

@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs';
 
-import { describeError, makeLog } from '@muster/proto/log';
+import { describeError, makeLog, type Log } from '@muster/proto/log';
 import { formatOptions, parseOptions } from '@muster/proto/options';
 
-import { openCollector } from './collector.ts';
+import { openCollector, type Collector } from './collector.ts';
 import { findConfigFault, OPTIONS } from './config.ts';
 
 const USAGE = `muster-collector: takes the metrics of a fleet, keeps them and shows them
@@ -27,25 +27,32 @@ async function main(): Promise<void> {
     return;
   }
   const log = makeLog((line) => process.stderr.write(line), Date.now);
-  const collector = await openCollector(config.value, log, Date.now);
+  const opening = openCollector(config.value, log, Date.now);
+  stopWhenAsked(opening, log);
+  const collector = await opening;
   log.info('collector.ready', { url: collector.url.replace(/#.*/, ''), data: config.value.data });
   process.send?.({ kind: 'ready', url: collector.url });
+}
 
+/** Closes the collector at the first signal, also while it opens; ends at once at the second. */
+function stopWhenAsked(opening: Promise<Collector>, log: Log): void {
   let stopping = false;
   const stop = (reason: string): void => {
-    if (stopping) process.exit(1); // asked twice: at once
+    if (stopping) process.exit(1);
     stopping = true;
     log.info('collector.stopping', { reason });
-    collector.close().then(
-      () => {
-        log.info('collector.stopped');
-        process.exit(0);
-      },
-      (error: unknown) => {
-        log.error('collector.stop-failed', { error });
-        process.exit(1);
-      },
-    );
+    opening
+      .then((collector) => collector.close())
+      .then(
+        () => {
+          log.info('collector.stopped');
+          process.exit(0);
+        },
+        (error: unknown) => {
+          log.error('collector.stop-failed', { error });
+          process.exit(1);
+        },
+      );
   };
   process.on('SIGTERM', stop);
   process.on('SIGINT', stop);
@@ -54,5 +61,5 @@ async function main(): Promise<void> {
 
 main().catch((error: unknown) => {
   process.stderr.write(`${describeError(error)}\n`);
-  process.exitCode = 1;
+  process.exit(1); // the channel to a parent would keep this process
 });

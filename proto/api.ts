@@ -2,7 +2,12 @@ import type { Inventory } from './batch.ts';
 import type { Labels } from './labels.ts';
 import type { MetricKind } from './metric.ts';
 
-/** `up`: its last sample is younger than three intervals. `silent`: older. `new`: enrolled, nothing arrived yet. */
+/** A host that has not been heard for this many of its own intervals is silent … */
+export const SILENT_INTERVALS = 3;
+/** … but not before this: a shorter silence says more about the network than about the host. */
+export const SILENT_MS_MIN = 15_000;
+
+/** `up`: a batch of it arrived lately. `silent`: it did once. `new`: enrolled, nothing arrived yet. */
 export type HostStatus = 'up' | 'silent' | 'new';
 
 /** One host in the fleet, as the table shows it. null: not known, never 0 in its place. Rates are per second. */

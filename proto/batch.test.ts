@@ -116,16 +116,19 @@ test.for([
   [
     'an event that ends before it began',
     { events: [{ kind: 'gap', fromMs: 2, toMs: 1, dropped: 1 }] },
-    'an event is none',
+    'lacks its times',
   ],
+  ['an event without a kind', { events: [{ atMs: 1 }] }, 'an event must be a map with a kind'],
 ] as const)('decodeBatch() refuses %s', ([, change, reason]) => {
   const decoded = decodeBatch(pack({ ...plain, ...change }));
   expect(decoded.ok ? 'taken' : decoded.error).toContain(reason);
 });
 
-test('decodeBatch() passes over fields and kinds of inventory that it does not know', () => {
-  const decoded = decodeBatch(pack({ ...plain, future: [1, 2], info: { os: 'Linux', shoeSize: 43 } }));
-  expect(decoded).toEqual({ ok: true, value: { ...GOLDEN, info: { os: 'Linux' } } });
+test('decodeBatch() passes over fields, inventory and events that it does not know', () => {
+  const decoded = decodeBatch(
+    pack({ ...plain, future: [1, 2], info: { os: 'Linux', shoeSize: 43 }, events: [{ kind: 'lunch', atMs: 1 }] }),
+  );
+  expect(decoded).toEqual({ ok: true, value: { ...GOLDEN, info: { os: 'Linux' }, events: [] } });
 });
 
 function arbitraryBatch(): fc.Arbitrary<Batch> {

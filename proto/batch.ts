@@ -200,25 +200,25 @@ function readEvents(value: unknown): Result<HostEvent[], string> {
   if (value.length > EVENTS_MAX) return err(`there are ${value.length} events, more than ${EVENTS_MAX}`);
   const events: HostEvent[] = [];
   for (const entry of value) {
+    if (!isRecord(entry) || typeof entry['kind'] !== 'string')
+      return err(`an event must be a map with a kind, was ${show(entry)}`);
     const event = readEvent(entry);
-    if (event === null) return err(`an event is none that this collector knows: ${show(entry)}`);
-    events.push(event);
+    if (event === 'malformed') return err(`the event ${show(entry)} lacks its times`);
+    if (event !== null) events.push(event);
   }
   return ok(events);
 }
 
-function readEvent(value: unknown): HostEvent | null {
-  if (!isRecord(value)) return null;
-  const { kind, atMs, fromMs, toMs, dropped } = value;
+/** null for a kind that a newer agent knows and we do not. */
+function readEvent({ kind, atMs, fromMs, toMs, dropped }: Record<string, unknown>): HostEvent | 'malformed' | null {
   switch (kind) {
     case 'boot':
     case 'shutdown':
     case 'oom-kill':
-      return isCount(atMs) ? { kind, atMs } : null;
+      return isCount(atMs) ? { kind, atMs } : 'malformed';
     case 'gap':
-      return isCount(fromMs) && isCount(toMs) && isCount(dropped) && fromMs <= toMs
-        ? { kind, fromMs, toMs, dropped }
-        : null;
+      if (!isCount(fromMs) || !isCount(toMs) || !isCount(dropped) || fromMs > toMs) return 'malformed';
+      return { kind, fromMs, toMs, dropped };
     default:
       return null;
   }

@@ -21,33 +21,20 @@ export type LiveRequest = { readonly kind: 'subscribe' | 'unsubscribe'; readonly
  */
 export type LiveMessage =
   | {
-      readonly kind: 'fleet-snapshot';
+      readonly kind: 'fleet-snapshot' | 'fleet-patch';
       readonly topic: 'fleet';
       readonly seq: number;
       readonly nowMs: number;
+      /** Every host, or those that changed. */
       readonly rows: readonly HostRow[];
     }
   | {
-      readonly kind: 'fleet-patch';
-      readonly topic: 'fleet';
-      readonly seq: number;
-      readonly nowMs: number;
-      readonly rows: readonly HostRow[];
-    }
-  | {
-      readonly kind: 'host-snapshot';
+      readonly kind: 'host-snapshot' | 'host-patch';
       readonly topic: `host/${string}`;
       readonly seq: number;
       readonly nowMs: number;
       readonly row: HostRow;
-      readonly values: readonly LatestValue[];
-    }
-  | {
-      readonly kind: 'host-patch';
-      readonly topic: `host/${string}`;
-      readonly seq: number;
-      readonly nowMs: number;
-      readonly row: HostRow;
+      /** The newest value of every series, or each value that is new, older ones first. */
       readonly values: readonly LatestValue[];
     }
   | {

@@ -1,15 +1,15 @@
 import { expect, test } from 'vitest';
 
-import { formatOptions, parseOptions, PORT, SWITCH, TEXT, type Option } from './options.ts';
+import { formatOptions, parseOptions, parsePort, parseSwitch, parseText, type Option } from './options.ts';
 
 const OPTIONS = {
-  port: { env: 'X_PORT', placeholder: 'PORT', help: 'the port', default: 1, parse: PORT } satisfies Option<number>,
+  port: { env: 'X_PORT', placeholder: 'PORT', help: 'the port', default: 1, parse: parsePort } satisfies Option<number>,
   dataDirectory: {
     env: 'X_DATA',
     placeholder: 'DIR',
     help: 'the data',
     default: 'd',
-    parse: TEXT,
+    parse: parseText,
   } satisfies Option<string>,
   token: {
     env: 'X_TOKEN',
@@ -17,9 +17,9 @@ const OPTIONS = {
     placeholder: 'TOKEN',
     help: 'the token',
     default: '',
-    parse: TEXT,
+    parse: parseText,
   } satisfies Option<string>,
-  quiet: { help: 'say less', default: false, parse: SWITCH } satisfies Option<boolean>,
+  quiet: { help: 'say less', default: false, parse: parseSwitch } satisfies Option<boolean>,
 };
 
 function parse(argv: readonly string[], env: Record<string, string> = {}) {

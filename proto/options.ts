@@ -56,11 +56,19 @@ export function formatOptions(usage: string, options: Options): string {
   return `${usage}\n\n${rows.map(([flag, help]) => `  ${flag.padEnd(width)}${help}`).join('\n')}\n`;
 }
 
-export const TEXT = (text: string): Result<string, string> => (text === '' ? err('a text') : ok(text));
-export const SWITCH = (text: string): Result<boolean, string> =>
-  text === 'true' || text === '1' ? ok(true) : text === 'false' || text === '0' ? ok(false) : err('true or false');
-export const PORT = (text: string): Result<number, string> =>
-  /^\d{1,5}$/.test(text) && Number(text) <= 65_535 ? ok(Number(text)) : err('a port from 0 (any free one) to 65535');
+export function parseText(text: string): Result<string, string> {
+  return text === '' ? err('a text') : ok(text);
+}
+
+export function parseSwitch(text: string): Result<boolean, string> {
+  if (text === 'true' || text === '1') return ok(true);
+  return text === 'false' || text === '0' ? ok(false) : err('true or false');
+}
+
+export function parsePort(text: string): Result<number, string> {
+  const isPort = /^\d{1,5}$/.test(text) && Number(text) <= 65_535;
+  return isPort ? ok(Number(text)) : err('a port from 0 (any free one) to 65535');
+}
 
 type Source = { readonly from: string; readonly text: string };
 

@@ -14,9 +14,8 @@ export type ProgramOptions = {
 
 export type Program = {
   readonly name: string;
-  readonly pid: number | undefined;
-  /** What the program says when it is ready (its url); rejects with its last words when it ends before. */
-  readonly ready: Promise<string>;
+  /** The URL that the program sends when it is ready; null when it ended before, having said why on stderr. */
+  readonly ready: Promise<string | null>;
   /** The exit code, null after a signal. Never rejects. */
   readonly exited: Promise<number | null>;
   /** Asks it to end and waits for that. */
@@ -34,32 +33,25 @@ export function startProgram({ name, main, args, env, verbose }: ProgramOptions)
     env: { ...process.env, ...env },
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
   });
-  let lastWords = '';
   if (child.stderr !== null) {
     createInterface(child.stderr).on('line', (line) => {
-      const isNews = !line.startsWith('{') || /"level":"(WARN|ERROR)"/.test(line);
-      if (isNews) lastWords = line;
-      if (verbose || (isNews && isReady)) process.stderr.write(`${name}: ${line}\n`);
+      // What is not an event of the log is meant for the person in front of it: why the program cannot run.
+      if (!line.startsWith('{')) process.stderr.write(`${line}\n`);
+      else if (verbose || /"level":"(WARN|ERROR)"/.test(line)) process.stderr.write(`${name}: ${line}\n`);
     });
   }
-  let isReady = false;
   const exited = new Promise<number | null>((resolve) => {
     child.once('close', resolve);
     child.once('error', () => resolve(1));
   });
-  const ready = new Promise<string>((resolve, reject) => {
+  const ready = new Promise<string | null>((resolve) => {
     child.on('message', (message) => {
-      if (!isRecord(message) || message['kind'] !== 'ready') return;
-      isReady = true;
-      resolve(typeof message['url'] === 'string' ? message['url'] : '');
+      if (isRecord(message) && message['kind'] === 'ready') resolve(String(message['url']));
     });
-    child.once('error', reject);
-    child.once('close', (code) => reject(new Error(lastWords === '' ? `The ${name} ended with ${code}` : lastWords)));
+    void exited.then(() => resolve(null));
   });
-  ready.catch(() => undefined); // whoever waits for it handles it
   return {
     name,
-    pid: child.pid,
     ready,
     exited,
     async stop() {

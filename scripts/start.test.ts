@@ -102,7 +102,8 @@ test('npm start: what the agent read is what ClickHouse holds, Ctrl-C ends it wi
 }, 60_000);
 
 test('npm start a second time finds the host again, with its identity and its history', async () => {
-  const data = join(directory, 'data');
+  const data = join(directory, 'twice');
+  await startAndStop(data);
   const identity = await readFile(join(data, 'agent/identity.json'), 'utf8');
   expect((await stat(join(data, 'agent/identity.json'))).mode & 0o777).toBe(0o600);
   expect((await stat(join(data, 'access-key'))).mode & 0o777).toBe(0o600);
@@ -120,6 +121,31 @@ test('npm start a second time finds the host again, with its identity and its hi
   child.kill('SIGTERM');
   expect(await exited).toBe(0);
 }, 60_000);
+
+/** Runs until the first samples are stored. */
+async function startAndStop(data: string): Promise<void> {
+  const { child, url, exited } = runMuster(['--port', '0', '--data', data]);
+  const address = await url();
+  await until('ticks of this host', async () =>
+    (await countTicks(address, address.hash.slice('#key='.length))) > 0 ? true : null,
+  );
+  child.kill('SIGINT');
+  expect(await exited).toBe(0);
+}
+
+test('npm start that is stopped while it starts leaves nothing behind', async () => {
+  const data = join(directory, 'hasty');
+  const { child, exited } = runMuster(['--port', '0', '--data', data]);
+  await until('the lock', () =>
+    stat(join(data, 'lock')).then(
+      () => true,
+      () => null,
+    ),
+  );
+  child.kill('SIGINT');
+  expect(await exited).toBe(0);
+  await expect(stat(join(data, 'lock'))).rejects.toThrow('ENOENT');
+});
 
 test('npm start on a data directory that is in use says who holds it, in one line', async () => {
   const data = join(directory, 'held');

@@ -1,12 +1,19 @@
-import { readFileSync } from 'node:fs';
-import { stat } from 'node:fs/promises';
+import { existsSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 
 import { describeError } from '@muster/proto/log';
-import { formatOptions, parseOptions, PORT, SWITCH, TEXT, type Option } from '@muster/proto/options';
+import {
+  formatOptions,
+  parseOptions,
+  parsePort,
+  parseSwitch,
+  parseText,
+  type Option,
+  type Values,
+} from '@muster/proto/options';
 import { isRecord } from '@muster/proto/record';
 
-import { buildPage } from './page.ts';
+import { buildPage } from './build-page.ts';
 import { startProgram, type Program } from './program.ts';
 
 const ROOT = join(import.meta.dirname, '..');
@@ -18,19 +25,23 @@ const OPTIONS = {
   port: {
     env: 'MUSTER_PORT',
     placeholder: 'PORT',
-    help: 'port of the dashboard; the live view takes the next one (default 7430)',
+    help: 'port of the dashboard, the API and the agents (default 7430)',
     default: 7430,
-    parse: PORT,
+    parse: parsePort,
   } satisfies Option<number>,
   data: {
     env: 'MUSTER_DATA',
     placeholder: 'DIRECTORY',
     help: 'where everything is kept (default ./data)',
     default: 'data',
-    parse: TEXT,
+    parse: parseText,
   } satisfies Option<string>,
-  noAgent: { help: 'start the collector only', default: false, parse: SWITCH } satisfies Option<boolean>,
-  verbose: { help: 'print everything the two programs log', default: false, parse: SWITCH } satisfies Option<boolean>,
+  noAgent: { help: 'start the collector only', default: false, parse: parseSwitch } satisfies Option<boolean>,
+  verbose: {
+    help: 'print everything the two programs log',
+    default: false,
+    parse: parseSwitch,
+  } satisfies Option<boolean>,
 };
 
 async function main(): Promise<void> {
@@ -47,51 +58,54 @@ async function main(): Promise<void> {
   }
   const running: Program[] = [];
   const stopped = stopOnSignal(running);
-  const { port, noAgent, verbose } = options.value;
-  const data = resolve(ROOT, options.value.data);
-  await buildPage(() => console.log('Building the page …'));
-
-  const livePort = port === 0 ? 0 : port + 1;
-  const collector = startProgram({
-    name: 'collector',
-    main: join(ROOT, 'collector/main.ts'),
-    args: ['--port', String(port), '--live-port', String(livePort), '--data', data],
-    env: {},
-    verbose,
-  });
-  running.push(collector);
-  const url = await collector.ready;
-  if (!noAgent) running.push(await startAgent(url, join(data, 'agent'), verbose));
-
-  console.log(
-    `\nMuster is running. Open the dashboard:\n\n  ${url}\n\nData is kept in ${data}. Ctrl-C stops everything.`,
-  );
-  const ended = await Promise.race([stopped, ...running.map((program) => program.exited.then(() => program.name))]);
-  if (ended !== null) {
-    console.error(`The ${ended} ended by itself; stopping. Its words are above, all of them with --verbose.`);
-    process.exitCode = 1;
-  }
+  const ended = await Promise.race([stopped, run(options.value, running)]);
+  if (ended.kind === 'ended') console.error(`The ${ended.program} ended by itself; stopping.`);
+  if (ended.kind !== 'asked') process.exitCode = 1;
   await stopAll(running);
   process.exit(); // the channel to the parent would keep this process
 }
 
-/** Starts the agent of this host, enrolled at the collector if it is not already. */
-async function startAgent(url: string, state: string, verbose: boolean): Promise<Program> {
-  const { origin, hash } = new URL(url);
-  const isEnrolled = await stat(join(state, 'identity.json')).then(
-    () => true,
-    () => false,
-  );
-  const env: Record<string, string> = isEnrolled
-    ? {}
-    : { MUSTER_TOKEN: await createEnrolmentToken(origin, hash.slice('#key='.length)) };
-  return startProgram({
-    name: 'agent',
-    main: join(ROOT, 'agent/main.ts'),
-    args: ['--url', origin, '--state', state],
-    env,
-    verbose,
+/** Why everything stops: a person asked, a program ended, or one could not start and has said why. */
+type End = { readonly kind: 'asked' | 'not-started' } | { readonly kind: 'ended'; readonly program: string };
+
+/** Starts everything, and resolves when something ends by itself. Whatever is started is in `running` at once. */
+async function run(options: Values<typeof OPTIONS>, running: Program[]): Promise<End> {
+  const data = resolve(ROOT, options.data);
+  await buildPage(() => console.log('Building the page …'));
+  const collector = startProgram({
+    name: 'collector',
+    main: join(ROOT, 'collector/main.ts'),
+    args: ['--port', String(options.port), '--live-port', '0', '--data', data],
+    env: {},
+    verbose: options.verbose,
   });
+  running.push(collector);
+  const url = await collector.ready;
+  if (url === null) return { kind: 'not-started' };
+  if (!options.noAgent) {
+    const { origin, hash } = new URL(url);
+    const state = join(data, 'agent');
+    const agent = startProgram({
+      name: 'agent',
+      main: join(ROOT, 'agent/main.ts'),
+      args: ['--url', origin, '--state', state],
+      env: await findIdentity(state, origin, hash.slice('#key='.length)),
+      verbose: options.verbose,
+    });
+    running.push(agent);
+  }
+  console.log(
+    `\nMuster is running. Open the dashboard:\n\n  ${url}\n\nData is kept in ${data}. Ctrl-C stops everything.`,
+  );
+  return Promise.race(
+    running.map((program) => program.exited.then(() => ({ kind: 'ended', program: program.name }) as const)),
+  );
+}
+
+/** What the agent needs to know who it is: nothing once it has enrolled, a token to enrol with before. */
+async function findIdentity(state: string, origin: string, key: string): Promise<Readonly<Record<string, string>>> {
+  const isEnrolled = existsSync(join(state, 'identity.json'));
+  return isEnrolled ? {} : { MUSTER_TOKEN: await createEnrolmentToken(origin, key) };
 }
 
 async function createEnrolmentToken(origin: string, key: string): Promise<string> {
@@ -105,16 +119,18 @@ async function createEnrolmentToken(origin: string, key: string): Promise<string
   return reply['token'];
 }
 
-/** Resolves with null at the first signal, or when the parent has gone; the second signal ends everything at once. */
-function stopOnSignal(running: readonly Program[]): Promise<null> {
+/** Resolves at the first signal, or when the parent has gone; the second ends everything at once. */
+function stopOnSignal(running: readonly Program[]): Promise<End> {
   return new Promise((resolveStopped) => {
     let isStopping = false;
     const stop = (): void => {
-      if (isStopping) for (const program of running) program.kill();
-      if (isStopping) process.exit(1);
+      if (isStopping) {
+        for (const program of running) program.kill();
+        process.exit(1);
+      }
       isStopping = true;
       console.log('\nStopping …');
-      resolveStopped(null);
+      resolveStopped({ kind: 'asked' });
     };
     process.on('SIGINT', stop);
     process.on('SIGTERM', stop);

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { describeError } from '@muster/proto/log';
 import { isRecord } from '@muster/proto/record';
 
-import { buildPage } from './page.ts';
+import { buildPage } from './build-page.ts';
 
 const ROOT = join(import.meta.dirname, '..');
 
@@ -25,7 +25,7 @@ async function main(): Promise<void> {
   for (const { name, command } of CHECKS) tally(count, name, (await run(command)) === 0);
   tally(count, 'page', await buildPage(() => undefined).then(() => true, report));
   await runVitest(count);
-  if (count.skipped > 0) console.log(`${count.skipped} tests were skipped; the reasons are printed above`);
+  if (count.skipped > 0) console.log(`${count.skipped} tests were skipped`);
   console.log(`tests: ${count.passed} passed, ${count.failed} failed`);
   process.exitCode = count.failed === 0 && count.passed > 0 ? 0 : 1;
 }

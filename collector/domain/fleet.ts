@@ -1,10 +1,5 @@
-import type { HostRow, HostStatus, LatestValue } from '@muster/proto/api';
+import { SILENT_INTERVALS, SILENT_MS_MIN, type HostRow, type HostStatus, type LatestValue } from '@muster/proto/api';
 import { parseLabels } from '@muster/proto/labels';
-
-/** A host that has been silent for this many of its own intervals is no longer up. */
-const SILENT_INTERVALS = 3;
-/** Below this a silence says more about the network than about the host. */
-const SILENT_MS_MIN = 15_000;
 
 export type HostFacts = {
   readonly host: string;
@@ -12,7 +7,7 @@ export type HostFacts = {
   /** The newest tick that arrived, by the host's clock, and when it arrived, by ours. null: none yet. */
   readonly lastMs: number | null;
   readonly arrivedMs: number | null;
-  /** The distance of its newest two ticks. */
+  /** Its interval: the least distance of its newest ticks. */
   readonly everyMs: number | null;
   readonly values: Iterable<LatestValue>;
 };

@@ -47,7 +47,11 @@ export function makeApp(options: AppOptions): Hono {
   app.get('*', (context) => {
     const { path } = context.req;
     const page = path.startsWith('/api/') ? null : options.page(path);
-    return page ?? refuse(context, 404, 'not-found', `There is nothing at ${path}`);
+    const missing =
+      path === '/'
+        ? 'The page is not built; run npm run build and start the collector again'
+        : `There is nothing at ${path}`;
+    return page ?? refuse(context, 404, 'not-found', missing);
   });
   app.notFound((context) =>
     refuse(context, 404, 'not-found', `There is nothing at ${context.req.method} ${context.req.path}`),

@@ -22,9 +22,12 @@ export async function readBody(context: Context, bytesMax: number): Promise<Resu
   return ok(chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks));
 }
 
-/** Reads a JSON body of at most 16 KiB, enough for every form; null when it is not JSON or too large. */
+/** Enough for every form. */
+const JSON_BYTES_MAX = 16 * 1024;
+
+/** Reads a JSON body of at most 16 KiB; null, which no route takes, when it is larger or not JSON. */
 export async function readJson(context: Context): Promise<unknown> {
-  const body = await readBody(context, 16 * 1024);
+  const body = await readBody(context, JSON_BYTES_MAX);
   if (!body.ok) return null;
   try {
     return JSON.parse(Buffer.from(body.value).toString('utf8'));

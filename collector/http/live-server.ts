@@ -1,6 +1,7 @@
 import { App, us_listen_socket_close, us_socket_local_port, type HttpRequest, type WebSocket } from 'uWebSockets.js';
 
 import { LIVE_BYTES_MAX, LIVE_PATH } from '@muster/proto/live';
+import { err, ok, type Result } from '@muster/proto/result';
 
 import { isSameOrigin, readBearer, SESSION_COOKIE, type Authorise } from './auth.ts';
 
@@ -18,7 +19,7 @@ export type LiveSocket = {
   end(): void;
 };
 
-/** What happens on the live sockets; `drained` when a socket that was behind has caught up. */
+/** What happens on the live sockets; `drained` when some of what a socket had not read has left. */
 export type LiveHandlers = {
   readonly opened: (socket: LiveSocket) => void;
   readonly received: (socket: LiveSocket, text: string) => void;
@@ -32,6 +33,16 @@ export type LiveServerOptions = {
   readonly handlers: LiveHandlers;
 };
 
+type ListenSocket = Parameters<typeof us_listen_socket_close>[0];
+type ListenWithOptions = (
+  host: string,
+  port: number,
+  options: number,
+  done: (socket: ListenSocket | false) => void,
+) => void;
+/** Of uSockets' options: without it a second server may take the same port, and gets every other connection. */
+const LISTEN_EXCLUSIVELY = 1;
+
 type SocketData = { session: string | null; socket: LiveSocket | null };
 
 /** Opens the WebSocket server on loopback. Throws when it cannot listen. */
@@ -44,19 +55,16 @@ export async function openLiveServer(options: LiveServerOptions): Promise<{ port
     maxBackpressure: BACKPRESSURE_BYTES_MAX,
     closeOnBackpressureLimit: true,
     upgrade(response, request, context) {
-      const refusal = judgeUpgrade(request, options.authorise);
-      if (typeof refusal === 'string') {
-        response.writeStatus(refusal).end();
+      const admitted = judgeUpgrade(request, options.authorise);
+      if (!admitted.ok) {
+        response.writeStatus(admitted.error).end();
         return;
       }
-      const [key, protocol, extensions] = ['key', 'protocol', 'extensions'].map((name) =>
-        request.getHeader(`sec-websocket-${name}`),
-      );
       response.upgrade<SocketData>(
-        { session: refusal.session, socket: null },
-        key ?? '',
-        protocol ?? '',
-        extensions ?? '',
+        { session: admitted.value, socket: null },
+        request.getHeader('sec-websocket-key'),
+        request.getHeader('sec-websocket-protocol'),
+        request.getHeader('sec-websocket-extensions'),
         context,
       );
     },
@@ -74,12 +82,15 @@ export async function openLiveServer(options: LiveServerOptions): Promise<{ port
       if (socket !== null) handlers.drained(socket);
     },
     close(ws) {
-      const { socket } = ws.getUserData();
+      const data = ws.getUserData();
+      const { socket } = data;
+      data.socket = null; // from here on uWebSockets.js forbids to touch it
       if (socket !== null) handlers.closed(socket);
     },
   });
-  const listening = await new Promise<Parameters<typeof us_listen_socket_close>[0]>((resolve, reject) => {
-    app.listen('127.0.0.1', options.port, (socket) => {
+  const listening = await new Promise<ListenSocket>((resolve, reject) => {
+    const listenAlone = app.listen.bind(app) as unknown as ListenWithOptions; // an overload that the typings lack
+    listenAlone('127.0.0.1', options.port, LISTEN_EXCLUSIVELY, (socket) => {
       if (socket) resolve(socket);
       else
         reject(
@@ -98,18 +109,18 @@ export async function openLiveServer(options: LiveServerOptions): Promise<{ port
   };
 }
 
-/** The status that refuses an upgrade, or whose session it is. */
-function judgeUpgrade(request: HttpRequest, authorise: Authorise): string | { readonly session: string | null } {
-  if (request.getUrl() !== LIVE_PATH) return '404 Not Found';
+/** The session that opens the socket, null for a program's; or the status that refuses it. */
+function judgeUpgrade(request: HttpRequest, authorise: Authorise): Result<string | null, string> {
+  if (request.getUrl() !== LIVE_PATH) return err('404 Not Found');
   const caller = authorise({
     bearer: readBearer(request.getHeader('authorization')),
     sessionId: readCookie(request.getHeader('cookie'), SESSION_COOKIE),
   });
-  if (caller.kind !== 'admin') return '401 Unauthorized';
+  if (caller.kind !== 'admin') return err('401 Unauthorized');
   // A browser sends the cookie for any page; only our own may use it. A program has no session and sends no Origin.
   if (caller.session !== null && !isSameOrigin(request.getHeader('origin'), request.getHeader('host')))
-    return '403 Forbidden';
-  return { session: caller.session };
+    return err('403 Forbidden');
+  return ok(caller.session);
 }
 
 function readCookie(header: string, name: string): string | null {
@@ -121,10 +132,12 @@ function readCookie(header: string, name: string): string | null {
 }
 
 function makeSocket(ws: WebSocket<SocketData>, session: string | null): LiveSocket {
+  const isOpen = (): boolean => data.socket !== null;
+  const data = ws.getUserData();
   return {
     session,
-    send: (text) => void ws.send(text),
-    bufferedBytes: () => ws.getBufferedAmount(),
-    end: () => ws.end(1008, 'signed out'),
+    send: (text) => void (isOpen() && ws.send(text)),
+    bufferedBytes: () => (isOpen() ? ws.getBufferedAmount() : 0),
+    end: () => void (isOpen() && ws.end(1008, 'signed out')),
   };
 }

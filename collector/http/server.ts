@@ -37,7 +37,9 @@ export async function openServer(options: ServerOptions): Promise<HttpServer> {
   server.maxConnections = CONNECTIONS_MAX;
   server.on('clientError', answerClientError);
   server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
-    if (new URL(request.url ?? '/', 'http://localhost').pathname !== LIVE_PATH) {
+    // Node has handed the socket over: an error on it that nobody hears would end the process.
+    socket.on('error', () => socket.destroy());
+    if (request.url?.split('?')[0] !== LIVE_PATH) {
       answer(socket, 404, 'not-found', `Only ${LIVE_PATH} can be upgraded`);
       return;
     }

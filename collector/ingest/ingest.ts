@@ -1,6 +1,5 @@
 import type { LatestValue } from '@muster/proto/api';
-import { decodeBatch, type Batch, type Inventory } from '@muster/proto/batch';
-import type { Log } from '@muster/proto/log';
+import { decodeBatch, type Batch, type HostEvent, type Inventory } from '@muster/proto/batch';
 import { findMetric } from '@muster/proto/metric';
 import type { Ack } from '@muster/proto/push';
 import { err, ok, type Result } from '@muster/proto/result';
@@ -26,8 +25,9 @@ export type IngestOptions = {
   readonly onInventory: (host: string, inventory: Inventory) => void;
   /** The interval to ask of a host, undefined for its own. */
   readonly everyMs: (host: string) => number | undefined;
+  /** How many samples and events of a batch were left out, and how far the host's clock is ahead. */
+  readonly onRefused: (host: string, refused: number, clockOffsetMs: number) => void;
   readonly now: () => number;
-  readonly log: Log;
 };
 
 /**
@@ -45,9 +45,7 @@ export async function acceptBatch(
   if (!decoded.ok) return err({ kind: 'malformed', message: `Cannot read the batch: ${decoded.error}` });
   const nowMs = options.now();
   const { batch, refused } = keepLegal(decoded.value, nowMs);
-  if (refused > 0) {
-    options.log.warn('ingest.samples-refused', { host, refused, clockOffsetMs: batch.sentMs - nowMs });
-  }
+  options.onRefused(host, refused, batch.sentMs - nowMs);
   if (batch.info !== undefined) options.onInventory(host, batch.info);
   const values = options.latest.apply(host, batch, nowMs);
   if (values.length > 0) options.onValues(host, values);
@@ -63,12 +61,16 @@ const BUSY = {
   closed: 'Cannot take the batch: the collector is stopping; send it again later',
 } as const;
 
-/** Leaves out what cannot be stored: ticks out of time, values that the metric cannot have. Says how many samples. */
+/**
+ * Leaves out what cannot be stored: ticks and events out of time, values that the metric cannot have. `refused` counts
+ * samples and events.
+ */
 function keepLegal(batch: Batch, nowMs: number): { batch: Batch; refused: number } {
   const columns = [...batch.ticksMs.keys()].filter((column) => isInTime(batch.ticksMs[column] ?? 0, nowMs));
+  const events = (batch.events ?? []).filter((event) => timesOf(event).every((atMs) => isInTime(atMs, nowMs)));
   const ticks = batch.ticksMs.length;
   const values = new Float64Array(batch.series.length * columns.length);
-  let refused = 0;
+  let refused = (ticks - columns.length) * batch.series.length + (batch.events ?? []).length - events.length;
   for (const [row, [metric]] of batch.series.entries()) {
     const { min, max } = findMetric(metric) ?? { min: -Number.MAX_VALUE, max: Number.MAX_VALUE };
     for (const [place, column] of columns.entries()) {
@@ -78,11 +80,14 @@ function keepLegal(batch: Batch, nowMs: number): { batch: Batch; refused: number
       values[row * columns.length + place] = isLegal ? value : NaN;
     }
   }
-  refused += (ticks - columns.length) * batch.series.length;
   if (refused === 0) return { batch, refused };
-  return { batch: { ...batch, ticksMs: columns.map((column) => batch.ticksMs[column] ?? 0), values }, refused };
+  return { batch: { ...batch, ticksMs: columns.map((column) => batch.ticksMs[column] ?? 0), values, events }, refused };
 }
 
-function isInTime(tickMs: number, nowMs: number): boolean {
-  return tickMs <= nowMs + FUTURE_MS_MAX && tickMs >= nowMs - PAST_MS_MAX;
+function timesOf(event: HostEvent): readonly number[] {
+  return event.kind === 'gap' ? [event.fromMs, event.toMs] : [event.atMs];
+}
+
+function isInTime(atMs: number, nowMs: number): boolean {
+  return atMs <= nowMs + FUTURE_MS_MAX && atMs >= nowMs - PAST_MS_MAX;
 }

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 
-import type { Batch } from '@muster/proto/batch';
+import { SERIES_MAX, type Batch } from '@muster/proto/batch';
 
 import { makeLatest } from './latest.ts';
 
@@ -94,17 +94,45 @@ test.for([
   expect(latest.status('web-1', nowMs)).toBe(status);
 });
 
-test('status() does not depend on the clock of the host', () => {
+test('status() does not depend on the clock of the host, nor on its being set back', () => {
   const latest = makeKnown();
-  latest.apply('web-1', makeBatch([1, 2], { 'system.uptime|': [1, 2] }), 1_000_000);
-  expect(latest.status('web-1', 1_000_001)).toBe('up');
+  for (const [i, tickMs] of [900_000, 500, 5500].entries()) {
+    latest.apply('web-1', makeBatch([tickMs], { 'system.uptime|': [1] }), 1_000_000 + i * 10_000);
+    expect(latest.status('web-1', 1_000_000 + i * 10_000 + 9000)).toBe('up');
+  }
+  latest.apply('web-1', makeBatch([], {}), 1_040_000); // all its ticks were refused
+  expect(latest.status('web-1', 1_050_000)).toBe('up');
+});
+
+test.for([
+  ['a steady agent', [0, 5, 10], 5000],
+  ['one tick', [0], null],
+  ['faster while watched', [0, 5, 10, 11, 12], 1000],
+  ['slower again', [0, 1, 2, 32, 62], 30_000],
+  ['an outage', [0, 5, 10, 1200], 5000],
+  ['after an outage', [0, 5, 10, 1200, 1205], 5000],
+] as const)('row() tells the interval of %s', ([, seconds, everyMs]) => {
+  const latest = makeKnown();
+  for (const second of seconds)
+    latest.apply('web-1', makeBatch([second * 1000], { 'system.uptime|': [1] }), second * 1000);
+  expect(latest.row('web-1', 0)?.everyMs).toBe(everyMs);
+});
+
+test('apply() knows a bounded number of series of a host', () => {
+  const latest = makeKnown();
+  for (const round of [0, 1]) {
+    const series = Array.from({ length: SERIES_MAX }, (_, i) => ['m.gauge', `i=${round}${i}`] as const);
+    const batch = { ...makeBatch([round], {}), series, values: new Float64Array(SERIES_MAX) };
+    latest.apply('web-1', batch, round);
+  }
+  expect(latest.values('web-1').length).toBe(SERIES_MAX);
 });
 
 test('restore() brings a host back as it was, rates excepted', () => {
   const latest = makeKnown();
-  latest.restore({ host: 'web-1', metric: 'system.cpu.utilization', labels: '', tsMs: 5000, value: 0.5 });
-  latest.restore({ host: 'web-1', metric: 'system.network.io', labels: IO, tsMs: 5000, value: 100 });
-  latest.restore({ host: 'gone', metric: 'system.uptime', labels: '', tsMs: 5000, value: 1 });
+  latest.restore({ host: 'web-1', metric: 'system.cpu.utilization', labels: '', tsMs: 5000, value: 0.5 }, 60_000);
+  latest.restore({ host: 'web-1', metric: 'system.network.io', labels: IO, tsMs: 5000, value: 100 }, 60_000);
+  latest.restore({ host: 'gone', metric: 'system.uptime', labels: '', tsMs: 5000, value: 1 }, 60_000);
   expect(latest.hosts()).toEqual(['web-1']);
   expect(latest.row('web-1', 60_000)).toMatchObject({
     status: 'silent',

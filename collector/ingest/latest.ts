@@ -1,5 +1,5 @@
 import type { HostRow, HostStatus, LatestValue } from '@muster/proto/api';
-import type { Batch, Inventory } from '@muster/proto/batch';
+import { SERIES_MAX, type Batch, type Inventory } from '@muster/proto/batch';
 import { counterRise, findMetric } from '@muster/proto/metric';
 
 import type { StoredValue } from '../domain/samples.ts';
@@ -20,6 +20,8 @@ type HostState = {
   readonly host: string;
   name: string;
   inventory: Inventory | null;
+  /** The newest three ticks that arrived since this process began. */
+  recentMs: readonly number[];
   lastMs: number | null;
   arrivedMs: number | null;
   everyMs: number | null;
@@ -39,12 +41,14 @@ export function makeLatest() {
       else Object.assign(known, { name, inventory: inventory ?? known.inventory });
     },
     /** Brings back what was known before a restart. A counter has a rate again at its next sample. */
-    restore({ host, metric, labels, tsMs, value }: StoredValue): void {
+    restore({ host, metric, labels, tsMs, value }: StoredValue, nowMs: number): void {
       const state = hosts.get(host);
       if (state === undefined) return;
-      stepSeries(findSeries(state, metric, labels), tsMs, value);
+      const series = findSeries(state, metric, labels);
+      if (series !== null && tsMs > series.tsMs) stepSeries(series, tsMs, value);
       state.lastMs = Math.max(state.lastMs ?? 0, tsMs);
-      state.arrivedMs = state.lastMs;
+      // When it arrived is not stored; its tick is near that, unless the host's clock was ahead.
+      state.arrivedMs = Math.min(state.lastMs, nowMs);
     },
     /** Takes in a batch and gives back the values that are newer than those known; none for a batch out of a backlog. */
     apply(host: string, batch: Batch, nowMs: number): readonly LatestValue[] {
@@ -55,12 +59,13 @@ export function makeLatest() {
     has: (host: string): boolean => hosts.has(host),
     row(host: string, nowMs: number): HostRow | null {
       const state = hosts.get(host);
-      return state === undefined ? null : makeHostRow({ ...state, values: state.series.values() }, nowMs);
+      return state === undefined ? null : makeRow(state, nowMs);
     },
     status(host: string, nowMs: number): HostStatus | null {
       const state = hosts.get(host);
       return state === undefined ? null : judgeStatus(state, nowMs);
     },
+    rows: (nowMs: number): readonly HostRow[] => Array.from(hosts.values(), (state) => makeRow(state, nowMs)),
     inventory: (host: string): Inventory | null => hosts.get(host)?.inventory ?? null,
     values: (host: string): readonly LatestValue[] =>
       Array.from(hosts.get(host)?.series.values() ?? [], ({ metric, labels, tsMs, value }) => ({
@@ -73,25 +78,27 @@ export function makeLatest() {
 }
 
 function makeHostState(host: string, name: string, inventory: Inventory | null): HostState {
-  return { host, name, inventory, lastMs: null, arrivedMs: null, everyMs: null, series: new Map() };
+  return { host, name, inventory, recentMs: [], lastMs: null, arrivedMs: null, everyMs: null, series: new Map() };
+}
+
+function makeRow(state: HostState, nowMs: number): HostRow {
+  return makeHostRow({ ...state, values: state.series.values() }, nowMs);
 }
 
 function applyBatch(state: HostState, batch: Batch, nowMs: number): LatestValue[] {
+  // Whatever its ticks say: a host with a wrong clock is not silent.
+  state.arrivedMs = nowMs;
   if (batch.info !== undefined) state.inventory = batch.info;
   const tickMs = batch.ticksMs.at(-1);
-  const lastMs = state.lastMs;
-  if (tickMs === undefined || (lastMs !== null && tickMs <= lastMs)) return [];
-  const previousMs = batch.ticksMs.at(-2) ?? lastMs;
-  // A distance over an outage is not an interval; the one known before stays.
-  if (previousMs !== null && (state.everyMs === null || tickMs - previousMs < 10 * state.everyMs)) {
-    state.everyMs = tickMs - previousMs;
-  }
+  if (tickMs === undefined || (state.lastMs !== null && tickMs <= state.lastMs)) return [];
+  state.recentMs = [...state.recentMs, ...batch.ticksMs].slice(-3);
+  state.everyMs = readInterval(state.recentMs);
   state.lastMs = tickMs;
-  state.arrivedMs = nowMs;
   const changed: LatestValue[] = [];
   const ticks = batch.ticksMs.length;
   for (const [row, [metric, labels]] of batch.series.entries()) {
     const series = findSeries(state, metric, labels);
+    if (series === null) continue;
     for (const [column, tsMs] of batch.ticksMs.entries()) {
       const raw = batch.values[row * ticks + column] ?? NaN;
       if (Number.isNaN(raw) || tsMs <= series.tsMs) continue;
@@ -103,10 +110,18 @@ function applyBatch(state: HostState, batch: Batch, nowMs: number): LatestValue[
   return changed;
 }
 
-function findSeries(state: HostState, metric: string, labels: string): SeriesState {
+/** The lesser of the newest two distances between ticks, because one that spans an outage is no interval. */
+function readInterval([first, second, third]: readonly number[]): number | null {
+  if (first === undefined || second === undefined) return null;
+  return third === undefined ? second - first : Math.min(second - first, third - second);
+}
+
+/** null when the host has as many series as one may have. */
+function findSeries(state: HostState, metric: string, labels: string): SeriesState | null {
   const key = `${metric} ${labels}`;
   let series = state.series.get(key);
   if (series === undefined) {
+    if (state.series.size >= SERIES_MAX) return null;
     series = { metric, labels, tsMs: -1, raw: NaN, value: null };
     state.series.set(key, series);
   }

@@ -13,7 +13,8 @@ const ENGINE_ARGUMENTS = ['--mark_cache_size=268435456'];
 
 /**
  * Opens the engine inside this process on `directory`, which must be locked (lock.ts): the engine takes one process
- * per directory. Inserts and queries have a session each, so that a heavy query does not hold up what arrives.
+ * per directory. Inserts, queries and commands (the rollup) have a session each, because a heavy statement holds up its
+ * own session only.
  */
 export async function openEmbedded(directory: string): Promise<Engine> {
   const path = join(directory, 'clickhouse');
@@ -26,26 +27,26 @@ export async function openEmbedded(directory: string): Promise<Engine> {
   const engine = new Session(path, { connectionArgs: ENGINE_ARGUMENTS });
   const writer = connect(path);
   const reader = connect(path);
-  await writer.command({ query: `CREATE DATABASE IF NOT EXISTS ${DATABASE}` });
+  const worker = connect(path);
+  await worker.command({ query: `CREATE DATABASE IF NOT EXISTS ${DATABASE}` });
   let blocks = 0;
   return {
     async insert(table, rows, columns) {
       const file = join(incoming, `${(blocks += 1)}.native`);
-      await writeFile(file, encodeBlock(rows, columns));
       try {
+        await writeFile(file, encodeBlock(rows, columns));
         await insertFile(writer, table, file, columns);
       } finally {
-        await rm(file);
+        await rm(file, { force: true });
       }
     },
     async query(sql, parameters) {
       const result = await reader.query({ query: sql, query_params: { ...parameters }, format: 'JSONEachRow' });
       return result.json<Record<string, unknown>>();
     },
-    command: (sql, parameters) => runCommand(writer, sql, parameters),
+    command: (sql, parameters) => runCommand(worker, sql, parameters),
     async close() {
-      await reader.close();
-      await writer.close();
+      for (const client of [worker, reader, writer]) await client.close();
       engine.close();
     },
   };

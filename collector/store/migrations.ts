@@ -28,9 +28,14 @@ export const MIGRATIONS: readonly Migration[] = [
         metric LowCardinality(String), host LowCardinality(String), labels LowCardinality(String),
         ts DateTime64(3, 'UTC') COMMENT 'start of the five minutes' CODEC(DoubleDelta, ZSTD(1)),
         samples UInt32, min Float64, max Float64, avg Float64, median Float64, stddev Float64, last Float64,
+        lastTs DateTime64(3, 'UTC') COMMENT 'the tick of last: a rate is the rise of last over the distance of these',
         computed DateTime64(3, 'UTC') DEFAULT now64(3) COMMENT 'of two rows with one key the later counts'
       ) ENGINE = ReplacingMergeTree(computed) ORDER BY (metric, host, labels, ts) PARTITION BY toYYYYMM(ts)
       TTL toDateTime(ts) + INTERVAL 90 DAY SETTINGS ttl_only_drop_parts = 1`,
+      // The five minutes in which samples arrived that the rollup has not seen yet; done says that it has.
+      `CREATE TABLE IF NOT EXISTS ${DATABASE}.rollup_windows (
+        start DateTime64(3, 'UTC'), done UInt32, version UInt64
+      ) ENGINE = ReplacingMergeTree(version) ORDER BY start TTL toDateTime(start) + INTERVAL 60 DAY`,
       `CREATE TABLE IF NOT EXISTS ${DATABASE}.events (
         host LowCardinality(String), ts DateTime64(3, 'UTC'), kind LowCardinality(String), body String COMMENT 'JSON'
       ) ENGINE = ReplacingMergeTree ORDER BY (host, ts, kind, body) PARTITION BY toYYYYMM(ts)

@@ -1,13 +1,16 @@
+import { SILENT_INTERVALS, SILENT_MS_MIN } from '@muster/proto/api';
 import type { MetricKind } from '@muster/proto/metric';
 
 import type { StoredValue } from '../domain/samples.ts';
 import { ROLLUP_MS } from './rollup.ts';
 import { DATABASE, type Engine } from './store.ts';
 
-/** What a chart of 600 to 1,200 pixels can show; the points are chosen, not averaged, so that peaks stay. */
+/** Points of a series: what a chart of 600 to 1,200 pixels can show. */
 export const POINTS_MAX = 600;
+/** Points in time of an answer with many label sets, each of which chooses its share of them. */
+const TICKS_MAX = 1200;
 /** The most label sets that one answer holds. */
-const SERIES_MAX = 500;
+const SERIES_MAX = 200;
 /** Up to here the samples themselves are read: 21,600 a series while watched, 4,320 else. */
 const RAW_RANGE_MS_MAX = 6 * 3_600_000;
 
@@ -23,9 +26,11 @@ export type SeriesQuery = {
   readonly rolledUntilMs: number;
 };
 
+/** One label set, canonical; `tsMs` and `values` have the same length. */
 export type SeriesRow = {
   readonly labels: string;
-  readonly points: readonly (readonly [tsMs: number, value: number])[];
+  readonly tsMs: readonly number[];
+  readonly values: readonly number[];
 };
 export type SeriesAnswer = {
   readonly tier: Tier;
@@ -38,53 +43,76 @@ export function chooseTier(fromMs: number, toMs: number): Tier {
   return toMs - fromMs <= RAW_RANGE_MS_MAX ? 'raw' : '5m';
 }
 
-/** Reads every label set of one metric on one host. Gauges come as they are (5m: averages), counters as rates. */
+/**
+ * Reads every label set of one metric on one host. Gauges come as they are (5m: averages), counters as rates.
+ *
+ * Thinned out by choosing samples, so that peaks stay, not by averaging. Each label set chooses its share, and all of
+ * them come at all the ticks that were chosen: what a chart stacks belongs to one instant.
+ */
 export async function readSeries(engine: Engine, query: SeriesQuery): Promise<SeriesAnswer> {
-  const tier = chooseTier(query.fromMs, query.toMs);
-  const { host, metric, fromMs, toMs, rolledUntilMs } = query;
+  const { host, metric, kind, fromMs, toMs, rolledUntilMs } = query;
+  const tier = chooseTier(fromMs, toMs);
   const parameters = { host, metric, fromMs, toMs, rolledUntilMs };
   const source = tier === 'raw' ? RAW : ROLLED;
+  const [counted] = await engine.query(`SELECT uniqExact(labels) AS sets FROM (${source})`, parameters);
+  const sets = Number(counted?.['sets'] ?? 0);
+  if (sets === 0) return { tier, series: [], gaps: [] };
+  const share = Math.max(3, Math.min(POINTS_MAX, Math.floor(TICKS_MAX / sets)));
+  const points = `SELECT labels, t, ${kind === 'counter' ? RATE : 'gauge'} AS v FROM (${source})
+    WINDOW w AS (PARTITION BY labels ORDER BY t)`;
   const rows = await engine.query(
-    `SELECT labels, largestTriangleThreeBuckets(${POINTS_MAX})(t, v) AS points
-     FROM (SELECT labels, t, ${query.kind === 'counter' ? RATE : 'gauge'} AS v FROM (${source}) WINDOW w AS (PARTITION BY labels ORDER BY t))
-     WHERE isFinite(v) GROUP BY labels ORDER BY labels LIMIT ${SERIES_MAX}`,
+    `WITH points AS (SELECT * FROM (${points}) WHERE isFinite(v)),
+       chosen AS (SELECT arrayJoin(largestTriangleThreeBuckets(${share})(t, v)).1 FROM points GROUP BY labels)
+     SELECT labels, groupArray(t) AS ticks, groupArray(v) AS values
+     FROM (SELECT * FROM points WHERE t IN (chosen) ORDER BY t)
+     GROUP BY labels ORDER BY labels LIMIT ${SERIES_MAX}`,
     parameters,
   );
-  const gaps = await engine.query(gapsSql(source, tier), parameters);
+  const gaps = await engine.query(
+    `WITH distances AS (SELECT t AS b, lagInFrame(t) OVER (ORDER BY t) AS a, b - a AS d FROM (SELECT DISTINCT t FROM (${source})))
+     SELECT a, b FROM distances
+     WHERE a > 0 AND d > greatest(${SILENT_MS_MIN}, ${SILENT_INTERVALS} * (SELECT quantileExact(d) FROM distances WHERE a > 0))
+     ORDER BY a LIMIT 1000`,
+    parameters,
+  );
   return {
     tier,
-    series: rows.map((row) => ({ labels: String(row['labels']), points: row['points'] as SeriesRow['points'] })),
+    series: rows.map((row) => ({
+      labels: String(row['labels']),
+      tsMs: readNumbers(row['ticks']),
+      values: readNumbers(row['values']),
+    })),
     gaps: gaps.map((row) => [Number(row['a']), Number(row['b'])] as const),
   };
+}
+
+function readNumbers(value: unknown): readonly number[] {
+  return Array.isArray(value) ? value.map(Number) : [];
 }
 
 const WHERE = `metric = {metric:String} AND host = {host:String}
   AND ts >= fromUnixTimestamp64Milli({fromMs:Int64}) AND ts < fromUnixTimestamp64Milli({toMs:Int64})`;
 const SEAM = 'fromUnixTimestamp64Milli({rolledUntilMs:Int64})';
 
-/** Columns labels, t (Unix ms), gauge (what is drawn of a gauge), count (what a counter's rate is made of). */
-const RAW = `SELECT labels, toUnixTimestamp64Milli(ts) AS t, value AS gauge, value AS count
+/**
+ * Columns labels, t (where it is drawn, Unix ms), gauge (what is drawn of a gauge), and of a counter its count and
+ * when it stood there.
+ */
+const RAW = `SELECT labels, toUnixTimestamp64Milli(ts) AS t, value AS gauge, value AS count, t AS countedMs
   FROM ${DATABASE}.samples FINAL WHERE ${WHERE}`;
 
 /** The rollup as far as it goes, then the same computed from the samples. */
-const ROLLED = `SELECT labels, toUnixTimestamp64Milli(ts) AS t, avg AS gauge, last AS count
+const ROLLED = `SELECT labels, toUnixTimestamp64Milli(ts) AS t, avg AS gauge, last AS count,
+    toUnixTimestamp64Milli(lastTs) AS countedMs
   FROM ${DATABASE}.rollup_5m FINAL WHERE ${WHERE} AND ts < ${SEAM}
   UNION ALL
-  SELECT labels, intDiv(toUnixTimestamp64Milli(ts), ${ROLLUP_MS}) * ${ROLLUP_MS} AS t, avg(value) AS gauge, argMax(value, ts) AS count
+  SELECT labels, intDiv(toUnixTimestamp64Milli(ts), ${ROLLUP_MS}) * ${ROLLUP_MS} AS t, avg(value) AS gauge,
+    argMax(value, ts) AS count, toUnixTimestamp64Milli(max(ts)) AS countedMs
   FROM ${DATABASE}.samples FINAL WHERE ${WHERE} AND ts >= ${SEAM} GROUP BY labels, t`;
 
-/** A counter that fell was reset: what it counted in between is not known, so there is no rate (proto/metric.ts). */
+/** As `counterRise` in proto/metric.ts: over a reset there is no rate. */
 const RATE = `if(lagInFrame(t) OVER w = 0 OR count < lagInFrame(count) OVER w, nan,
-  (count - lagInFrame(count) OVER w) * 1000 / (t - lagInFrame(t) OVER w))`;
-
-/** Where more than three intervals, and 15 s, lie between two ticks. The interval is the median distance. */
-function gapsSql(source: string, tier: Tier): string {
-  const distances = `SELECT t AS b, lagInFrame(t) OVER (ORDER BY t) AS a, b - a AS d FROM (SELECT DISTINCT t FROM (${source}))`;
-  const floorMs = tier === 'raw' ? 15_000 : 2 * ROLLUP_MS;
-  return `WITH distances AS (SELECT * FROM (${distances}) WHERE a > 0)
-    SELECT a, b FROM distances WHERE d > greatest(${floorMs}, 3 * (SELECT quantileExact(d) FROM distances))
-    ORDER BY a LIMIT 1000`;
-}
+  (count - lagInFrame(count) OVER w) * 1000 / (countedMs - lagInFrame(countedMs) OVER w))`;
 
 /** Of a host that has been silent for longer, only the time of its last sample is brought back. */
 const RECENT_MS = 15 * 60_000;
@@ -98,9 +126,8 @@ export async function readNewest(engine: Engine, nowMs: number): Promise<readonl
     `SELECT host, metric, labels, toUnixTimestamp64Milli(max(ts)) AS tsMs, argMax(value, ts) AS value
      FROM ${DATABASE}.samples WHERE ts >= fromUnixTimestamp64Milli({recentMs:Int64}) GROUP BY host, metric, labels
      UNION ALL
-     SELECT host, metric, labels, toUnixTimestamp64Milli(max(ts)) AS tsMs, argMax(last, ts) AS value
-     FROM ${DATABASE}.rollup_5m WHERE metric = 'system.uptime' GROUP BY host, metric, labels
-     ORDER BY tsMs`,
+     SELECT host, metric, labels, toUnixTimestamp64Milli(max(lastTs)) AS tsMs, argMax(last, lastTs) AS value
+     FROM ${DATABASE}.rollup_5m WHERE metric = 'system.uptime' GROUP BY host, metric, labels`,
     { recentMs: nowMs - RECENT_MS },
   );
   return rows.map((row) => ({

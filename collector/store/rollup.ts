@@ -6,16 +6,15 @@ export const ROLLUP_MS = 300_000;
 const GRACE_MS = 15_000;
 /** How much of the past is rolled up in one statement, which bounds its memory. */
 const WINDOWS_AT_ONCE = 12;
-/** How far before the end of the rollup a restart begins again: late samples of that time may not have been rolled up. */
-const RESTART_MS = 2 * 3_600_000;
 
 /**
  * Keeps the five-minute rollup up to date: every window in which samples arrived is computed anew from the samples,
- * late ones included. Computing a window again replaces it, so that a kill in the middle costs nothing.
+ * late ones included. Which windows wait is stored before their samples are, and computing one again replaces it, so
+ * that a kill at any moment costs nothing.
  */
 export type Rollup = {
-  /** Notes which windows a block touched. Call when the block is stored. */
-  touch(block: SampleBlock): void;
+  /** Call before a block is stored: its windows wait from now on, and are not rolled up until `release` is called. */
+  hold(block: SampleBlock): Promise<{ release: () => void }>;
   /** Rolls up what is due. Call about once a minute; never twice at once. */
   readonly run: () => Promise<void>;
   /** Unix ms up to which there are rows; later windows must be read from the samples. */
@@ -23,48 +22,85 @@ export type Rollup = {
 };
 
 export async function openRollup(engine: Engine, now: () => number): Promise<Rollup> {
-  const bounds = await engine.query(
-    `SELECT (SELECT toUnixTimestamp64Milli(max(ts)) FROM ${DATABASE}.rollup_5m) AS newest,
-       (SELECT toUnixTimestamp64Milli(min(ts)) FROM ${DATABASE}.samples) AS oldest`,
-  );
-  const newestMs = Number(bounds[0]?.['newest'] ?? 0);
-  const oldestMs = Number(bounds[0]?.['oldest'] ?? 0);
-  const touched = new Set<number>();
-  if (oldestMs > 0) {
-    for (let window = startOf(Math.max(oldestMs, newestMs - RESTART_MS)); window <= now(); window += ROLLUP_MS)
-      touched.add(window);
+  const waiting = new Set(await readWaiting(engine));
+  const held = new Map<number, number>();
+  let rolledUntilMs = await readNewest(engine);
+  let version = 0;
+  const nextVersion = (): number => (version = Math.max(version + 1, now()));
+
+  async function rollUpRange(fromMs: number, toMs: number): Promise<void> {
+    const windows = Array.from({ length: (toMs - fromMs) / ROLLUP_MS }, (_, i) => fromMs + i * ROLLUP_MS);
+    // Older than any version that samples which arrive meanwhile give to the same window: they make it wait again.
+    const doneVersion = nextVersion();
+    for (const window of windows) waiting.delete(window);
+    try {
+      await rollUp(engine, fromMs, toMs);
+      await writeWindows(engine, windows, doneVersion, 1);
+    } catch (cause) {
+      for (const window of windows) waiting.add(window);
+      throw new Error('Cannot roll up samples', { cause });
+    }
+    rolledUntilMs = Math.max(rolledUntilMs, toMs);
   }
-  let rolledUntilMs = newestMs === 0 ? 0 : newestMs + ROLLUP_MS;
+
   return {
-    touch(block) {
-      // The ticks of a block are few and repeat: one look per change of window, not one per sample.
-      let window = NaN;
-      for (const tsMs of block.tsMs) {
-        if (tsMs >= window && tsMs < window + ROLLUP_MS) continue;
-        window = startOf(tsMs);
-        touched.add(window);
-      }
+    async hold(block) {
+      const windows = findWindows(block);
+      for (const window of windows) held.set(window, (held.get(window) ?? 0) + 1);
+      const fresh = windows.filter((window) => !waiting.has(window));
+      await writeWindows(engine, fresh, nextVersion(), 0);
+      for (const window of fresh) waiting.add(window);
+      const release = (): void => {
+        for (const window of windows) {
+          const count = (held.get(window) ?? 1) - 1;
+          if (count === 0) held.delete(window);
+          else held.set(window, count);
+        }
+      };
+      return { release };
     },
     async run() {
-      const due = [...touched].filter((window) => window + ROLLUP_MS + GRACE_MS <= now()).toSorted((a, b) => a - b);
-      for (const [fromMs, toMs] of joinWindows(due)) {
-        // Samples that arrive meanwhile touch their window again.
-        for (let window = fromMs; window < toMs; window += ROLLUP_MS) touched.delete(window);
-        try {
-          await rollUp(engine, fromMs, toMs);
-        } catch (cause) {
-          for (let window = fromMs; window < toMs; window += ROLLUP_MS) touched.add(window);
-          throw new Error('Cannot roll up samples', { cause });
-        }
-        rolledUntilMs = Math.max(rolledUntilMs, toMs);
-      }
+      const isDue = (window: number): boolean => window + ROLLUP_MS + GRACE_MS <= now() && !held.has(window);
+      const due = [...waiting].filter(isDue).toSorted((a, b) => a - b);
+      for (const [fromMs, toMs] of joinWindows(due)) await rollUpRange(fromMs, toMs);
     },
     rolledUntilMs: () => rolledUntilMs,
   };
 }
 
-function startOf(tsMs: number): number {
-  return Math.floor(tsMs / ROLLUP_MS) * ROLLUP_MS;
+async function readWaiting(engine: Engine): Promise<readonly number[]> {
+  const rows = await engine.query(
+    `SELECT toUnixTimestamp64Milli(start) AS start FROM ${DATABASE}.rollup_windows FINAL WHERE done = 0`,
+  );
+  return rows.map((row) => Number(row['start']));
+}
+
+async function readNewest(engine: Engine): Promise<number> {
+  const [row] = await engine.query(
+    `SELECT count() AS rows, toUnixTimestamp64Milli(max(ts)) AS newest FROM ${DATABASE}.rollup_5m`,
+  );
+  return Number(row?.['rows']) === 0 ? 0 : Number(row?.['newest']) + ROLLUP_MS;
+}
+
+async function writeWindows(engine: Engine, windows: readonly number[], version: number, done: 0 | 1): Promise<void> {
+  if (windows.length === 0) return;
+  await engine.insert('rollup_windows', windows.length, [
+    { name: 'start', type: "DateTime64(3, 'UTC')", values: windows },
+    { name: 'done', type: 'UInt32', values: windows.map(() => done) },
+    { name: 'version', type: 'UInt64', values: windows.map(() => version) },
+  ]);
+}
+
+/** The windows that a block's ticks lie in. Ticks stand in runs, so that most need one comparison. */
+function findWindows({ tsMs }: SampleBlock): readonly number[] {
+  const windows = new Set<number>();
+  let window = NaN;
+  for (const tickMs of tsMs) {
+    if (tickMs >= window && tickMs < window + ROLLUP_MS) continue;
+    window = Math.floor(tickMs / ROLLUP_MS) * ROLLUP_MS;
+    windows.add(window);
+  }
+  return [...windows];
 }
 
 /** Windows in rising order, joined to ranges [from, to) where they follow one another, none longer than allowed. */
@@ -81,9 +117,10 @@ export function joinWindows(windows: readonly number[]): (readonly [fromMs: numb
 
 async function rollUp(engine: Engine, fromMs: number, toMs: number): Promise<void> {
   await engine.command(
-    `INSERT INTO ${DATABASE}.rollup_5m (metric, host, labels, ts, samples, min, max, avg, median, stddev, last)
+    `INSERT INTO ${DATABASE}.rollup_5m (metric, host, labels, ts, samples, min, max, avg, median, stddev, last, lastTs)
      SELECT metric, host, labels, toStartOfInterval(ts, INTERVAL 5 MINUTE) AS start,
-       count(), min(value), max(value), avg(value), median(value), stddevPop(value), argMax(value, ts)
+       count(), min(value), max(value), avg(value), median(value), stddevPop(value), argMax(value, samples.ts),
+       max(samples.ts)
      FROM ${DATABASE}.samples FINAL
      WHERE ts >= fromUnixTimestamp64Milli({fromMs:Int64}) AND ts < fromUnixTimestamp64Milli({toMs:Int64})
      GROUP BY metric, host, labels, start`,

@@ -32,12 +32,18 @@ afterAll(async () => {
 });
 
 beforeEach(async () => {
-  for (const table of ['samples', 'rollup_5m', 'events']) await engine.command(`TRUNCATE TABLE muster.${table}`);
+  for (const table of ['samples', 'rollup_5m', 'rollup_windows', 'events'])
+    await engine.command(`TRUNCATE TABLE muster.${table}`);
 });
 
 const DAY_MS = 86_400_000;
 /** The start of a five minutes, yesterday. */
 const START_MS = Math.floor(Date.now() / 300_000) * 300_000 - DAY_MS;
+/** A series as `readSeries` gives it, from its points. */
+function makeRow(labels: string, ...points: readonly (readonly [tsMs: number, value: number])[]) {
+  return { labels, tsMs: points.map(([tsMs]) => tsMs), values: points.map(([, value]) => value) };
+}
+
 const RANGE = { host: 'web-1', metric: 'm.gauge', kind: 'gauge', rolledUntilMs: 0 } as const;
 
 /** Puts one series of one host, a value a step. */
@@ -101,16 +107,7 @@ test('insertSamples() of a batch twice stores each sample once', async () => {
   for (let i = 0; i < 2; i += 1) await put(['m.gauge', ''], START_MS, 1000, [1, 2, 3]);
   expect(await engine.query('SELECT count() AS n FROM muster.samples FINAL')).toEqual([{ n: 3 }]);
   const answer = await readSeries(engine, { ...RANGE, fromMs: START_MS, toMs: START_MS + 10_000 });
-  expect(answer.series).toEqual([
-    {
-      labels: '',
-      points: [
-        [START_MS, 1],
-        [START_MS + 1000, 2],
-        [START_MS + 2000, 3],
-      ],
-    },
-  ]);
+  expect(answer.series).toEqual([makeRow('', [START_MS, 1], [START_MS + 1000, 2], [START_MS + 2000, 3])]);
 });
 
 test('insertSamples() leaves out samples that are NaN, and takes a block of nothing', async () => {
@@ -139,23 +136,9 @@ test.for([
 
 test('readSeries() gives a counter as its rate, without one over a reset', async () => {
   await put(['m.count', 'a=1'], START_MS, 1000, [100, 110, 130, 5, 25]);
-  const answer = await readSeries(engine, {
-    ...RANGE,
-    metric: 'm.count',
-    kind: 'counter',
-    fromMs: START_MS,
-    toMs: START_MS + 10_000,
-  });
-  expect(answer.series).toEqual([
-    {
-      labels: 'a=1',
-      points: [
-        [START_MS + 1000, 10],
-        [START_MS + 2000, 20],
-        [START_MS + 4000, 20],
-      ],
-    },
-  ]);
+  const range = { ...RANGE, metric: 'm.count', kind: 'counter', fromMs: START_MS, toMs: START_MS + 10_000 } as const;
+  const answer = await readSeries(engine, range);
+  expect(answer.series).toEqual([makeRow('a=1', [START_MS + 1000, 10], [START_MS + 2000, 20], [START_MS + 4000, 20])]);
 });
 
 test('readSeries() keeps the peak when it thins a series out', async () => {
@@ -163,8 +146,25 @@ test('readSeries() keeps the peak when it thins a series out', async () => {
   await put(['m.gauge', ''], START_MS, 1000, values);
   const answer = await readSeries(engine, { ...RANGE, fromMs: START_MS, toMs: START_MS + 5_000_000 });
   expect(answer.tier).toBe('raw');
-  expect(answer.series[0]?.points.length).toBe(POINTS_MAX);
-  expect(answer.series[0]?.points).toContainEqual([START_MS + 1_234_000, 99]);
+  expect(answer.series[0]?.tsMs.length).toBe(POINTS_MAX);
+  expect(answer.series[0]?.values).toContain(99);
+});
+
+test('readSeries() gives all label sets at the same ticks, the peaks of each among them', async () => {
+  const sets = ['a', 'b', 'c', 'd'];
+  for (const [at, set] of sets.entries()) {
+    const values = Array.from({ length: 3000 }, (_, i) =>
+      i === 700 * at + 5 ? 50 + at : Math.sin((i * (at + 1)) / 90),
+    );
+    await put(['m.gauge', `set=${set}`], START_MS, 1000, values);
+  }
+  const { series } = await readSeries(engine, { ...RANGE, fromMs: START_MS, toMs: START_MS + 3_000_000 });
+  expect(series.map(({ labels }) => labels)).toEqual(sets.map((set) => `set=${set}`));
+  for (const [at, { tsMs, values }] of series.entries()) {
+    expect(tsMs).toEqual(series[0]?.tsMs);
+    expect(tsMs.length).toBeLessThanOrEqual(1200);
+    expect(values).toContain(50 + at);
+  }
 });
 
 test('readSeries() names the gaps, at the interval of the series', async () => {
@@ -182,48 +182,103 @@ test('readSeries() of a host, metric or range without samples is empty', async (
   });
 });
 
-test('readSeries() over a long range joins the rollup and the samples that follow it', async () => {
-  const perWindow = 60;
-  const values = Array.from({ length: 4 * perWindow }, (_, i) => Math.floor(i / perWindow));
-  await put(['m.gauge', ''], START_MS, 5000, values);
-  await put(
-    ['m.count', ''],
-    START_MS,
-    5000,
-    values.map((_, i) => i * 10),
+/** Samples of two hours at 10/s with an outage of 20 minutes, the last window half full. */
+async function putTwoHours(): Promise<void> {
+  const ticks = Array.from({ length: (23.5 * 300) / 5 }, (_, i) => i * 5000).filter(
+    (ms) => ms < 3_600_000 || ms > 4_800_000,
   );
-  const rollup = await openRollup(engine, () => START_MS + 2 * 300_000 + 60_000);
-  await rollup.run();
-  const rolledUntilMs = rollup.rolledUntilMs();
-  expect(rolledUntilMs).toBe(START_MS + 2 * 300_000);
-  const range = { fromMs: START_MS, toMs: START_MS + DAY_MS, rolledUntilMs };
+  for (const part of [ticks.filter((ms) => ms < 3_600_000), ticks.filter((ms) => ms > 4_800_000)]) {
+    const startMs = START_MS + (part[0] ?? 0);
+    await put(
+      ['m.gauge', ''],
+      startMs,
+      5000,
+      part.map((ms) => Math.floor(ms / 300_000)),
+    );
+    await put(
+      ['m.count', ''],
+      startMs,
+      5000,
+      part.map((ms) => ms / 100),
+    );
+  }
+}
+
+test('readSeries() over a long range joins the rollup and the samples that follow it', async () => {
+  await putTwoHours();
+  const rollup = await openTouchedRollup(12);
+  const range = { fromMs: START_MS, toMs: START_MS + DAY_MS, rolledUntilMs: rollup.rolledUntilMs() };
+  expect(range.rolledUntilMs).toBe(START_MS + 12 * 300_000);
   const gauge = await readSeries(engine, { ...RANGE, ...range });
   expect(gauge.tier).toBe('5m');
-  expect(gauge.series).toEqual([{ labels: '', points: [0, 1, 2, 3].map((i) => [START_MS + i * 300_000, i]) }]);
-  const count = await readSeries(engine, { ...RANGE, ...range, metric: 'm.count', kind: 'counter' });
-  expect(count.series).toEqual([{ labels: '', points: [1, 2, 3].map((i) => [START_MS + i * 300_000, 2]) }]);
+  const windows = Array.from({ length: 24 }, (_, i) => i).filter((i) => i < 12 || i >= 16);
+  expect(gauge.series).toEqual([makeRow('', ...windows.map((i) => [START_MS + i * 300_000, i] as const))]);
+  expect(gauge.gaps).toEqual([[START_MS + 11 * 300_000, START_MS + 16 * 300_000]]);
 });
 
-test('openRollup() computes a window again when late samples touch it', async () => {
-  await put(['m.gauge', ''], START_MS, 5000, [1, 2, 3]);
-  const rollup = await openRollup(engine, () => START_MS + DAY_MS / 2);
+test('readSeries() over a long range gives the true rate in every window: rolled up, partial, after an outage', async () => {
+  await putTwoHours();
+  const rollup = await openTouchedRollup(20);
+  const range = { fromMs: START_MS, toMs: START_MS + DAY_MS, rolledUntilMs: rollup.rolledUntilMs() };
+  const { series } = await readSeries(engine, { ...RANGE, ...range, metric: 'm.count', kind: 'counter' });
+  expect(series[0]?.values.map((value) => Math.round(value * 1e6) / 1e6)).toEqual(Array<number>(19).fill(10));
+});
+
+/** A rollup that has run when so many windows from the start had passed, all of them touched. */
+async function openTouchedRollup(windows: number) {
+  const rollup = await openRollup(engine, () => START_MS + windows * 300_000 + 60_000);
+  const { release } = await rollup.hold(
+    makeTickBlock(Array.from({ length: windows }, (_, i) => START_MS + i * 300_000)),
+  );
+  release();
   await rollup.run();
-  const late = {
-    epoch: 1,
-    seq: 2,
-    sentMs: 0,
-    ticksMs: [START_MS + 20_000],
-    series: [['m.gauge', ''] as const],
-    values: Float64Array.of(6),
-  };
-  const block = makeSampleBlock([{ host: 'web-1', batch: late }]);
-  await insertSamples(engine, block);
-  rollup.touch(block);
+  return rollup;
+}
+
+function makeTickBlock(ticksMs: readonly number[]) {
+  const values = new Float64Array(ticksMs.length);
+  const batch = { epoch: 1, seq: 1, sentMs: 0, ticksMs, series: [['m.gauge', ''] as const], values };
+  return makeSampleBlock([{ host: 'web-1', batch }]);
+}
+
+test('openRollup() computes a window again when late samples come', async () => {
+  await put(['m.gauge', ''], START_MS, 5000, [1, 2, 3]);
+  const rollup = await openTouchedRollup(1);
+  const { release } = await rollup.hold(makeTickBlock([START_MS + 20_000]));
+  await put(['m.gauge', ''], START_MS + 20_000, 5000, [6]);
+  await rollup.run();
+  expect(await engine.query('SELECT samples FROM muster.rollup_5m FINAL')).toEqual([{ samples: 3 }]);
+  release();
   await rollup.run();
   const rows = await engine.query(
-    'SELECT samples, min, max, avg, median, round(stddev, 6) AS stddev, last FROM muster.rollup_5m FINAL',
+    'SELECT samples, min, max, avg, median, round(stddev, 6) AS stddev, last, toUnixTimestamp64Milli(lastTs) AS lastTs FROM muster.rollup_5m FINAL',
   );
-  expect(rows).toEqual([{ samples: 4, min: 1, max: 6, avg: 3, median: 2.5, stddev: 1.870829, last: 6 }]);
+  const expected = {
+    samples: 4,
+    min: 1,
+    max: 6,
+    avg: 3,
+    median: 2.5,
+    stddev: 1.870829,
+    last: 6,
+    lastTs: START_MS + 20_000,
+  };
+  expect(rows).toEqual([expected]);
+});
+
+test('openRollup() finds after a kill which windows wait, and which are done', async () => {
+  await put(['m.gauge', ''], START_MS, 5000, [1]);
+  await openTouchedRollup(1);
+  const killed = await openRollup(engine, () => START_MS);
+  await killed.hold(makeTickBlock([START_MS - 3 * 300_000]));
+  await put(['m.gauge', ''], START_MS - 3 * 300_000, 5000, [7]);
+  await put(['m.gauge', ''], START_MS + 10_000, 5000, [9]); // stored without a word: must not be looked for
+  const after = await openRollup(engine, () => START_MS + DAY_MS);
+  await after.run();
+  expect(await engine.query('SELECT samples, last FROM muster.rollup_5m FINAL ORDER BY ts')).toEqual([
+    { samples: 1, last: 7 },
+    { samples: 1, last: 1 },
+  ]);
 });
 
 const window = (i: number): number => i * 300_000;
@@ -241,12 +296,10 @@ test('joinWindows() joins windows that follow one another, an hour at most', () 
 
 test('readNewest() gives the newest value of each series, and of a silent host when it was heard', async () => {
   const nowMs = START_MS + DAY_MS / 2;
+  const uptime = { host: 'web-1', metric: 'system.uptime', labels: '' };
   await put(['system.uptime', ''], START_MS, 5000, [1, 2, 3]);
-  const rollup = await openRollup(engine, () => nowMs);
-  await rollup.run();
-  expect(await readNewest(engine, nowMs)).toEqual([
-    { host: 'web-1', metric: 'system.uptime', labels: '', tsMs: START_MS, value: 3 },
-  ]);
+  await openTouchedRollup(1);
+  expect(await readNewest(engine, nowMs)).toEqual([{ ...uptime, tsMs: START_MS + 10_000, value: 3 }]);
   await put(['m.gauge', 'a=1'], nowMs - 10_000, 5000, [7, 8]);
   expect(await readNewest(engine, nowMs)).toContainEqual({
     host: 'web-1',

@@ -40,7 +40,7 @@ export function makeEnrollRoutes({ createToken, enroll }: EnrollRoutesOptions): 
             context,
             400,
             'malformed',
-            'The body must be {"token", "name", "machine"}; machine is a SHA-256 in hex',
+            'The body must be {"token", "name", "machine"}, 16 KiB at most; machine is a SHA-256 in hex',
           );
         }
         const reply = await enroll(request.output);

@@ -13,8 +13,7 @@ export function makeHostRoutes(latest: Latest, now: () => number): readonly Rout
       role: 'admin',
       handle(context) {
         const nowMs = now();
-        const hosts = latest.hosts().flatMap((host) => latest.row(host, nowMs) ?? []);
-        return context.json({ nowMs, hosts } satisfies HostsReply);
+        return context.json({ nowMs, hosts: latest.rows(nowMs) } satisfies HostsReply);
       },
     },
     {

@@ -56,11 +56,7 @@ export function makeSeriesRoute({ isHost, readSeries }: SeriesRouteOptions): Rou
         fromMs,
         toMs,
         tier: answer.tier,
-        series: answer.series.map(({ labels, points }) => ({
-          labels: readLabels(labels),
-          tsMs: points.map(([tsMs]) => tsMs),
-          values: points.map(([, value]) => value),
-        })),
+        series: answer.series.map(({ labels, tsMs, values }) => ({ labels: readLabels(labels), tsMs, values })),
         gaps: answer.gaps,
       };
       return context.json(reply);

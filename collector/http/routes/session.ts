@@ -31,9 +31,11 @@ export function makeSessionRoutes({ openSession, closeSession }: SessionRoutesOp
             context,
             401,
             'wrong-key',
-            'This key opens nothing here; the collector prints the right one at start',
+            'This key opens nothing here; the right one is in the file access-key of the data directory',
           );
-        setCookie(context, SESSION_COOKIE, id, { ...cookie, maxAge: 30 * 86_400 });
+        // Behind a proxy that speaks TLS the page's own origin says so.
+        const secure = context.req.header('origin')?.startsWith('https:') ?? false;
+        setCookie(context, SESSION_COOKIE, id, { ...cookie, secure, maxAge: 30 * 86_400 });
         return context.body(null, 204);
       },
     },
