@@ -58,6 +58,8 @@ export function makeAudiences() {
         else socket.send(text);
       }
     },
+    /** Notes that a socket has missed something of a topic, so that it gets a snapshot when it has caught up. */
+    setBehind: (socket: LiveSocket, topic: Topic): void => void audiences.get(topic)?.behind.add(socket),
     /** The topics of which a socket has missed something; it counts as level with them from now on. */
     takeBehind(socket: LiveSocket): readonly Topic[] {
       return [...(topicsOf.get(socket) ?? [])].filter((topic) => audiences.get(topic)?.behind.delete(socket));

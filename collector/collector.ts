@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 
-import type { Batch, Inventory } from '@muster/proto/batch';
+import type { Batch } from '@muster/proto/batch';
 import { describeError, type Log } from '@muster/proto/log';
 import { WATCHED_MS } from '@muster/proto/push';
 
@@ -69,7 +69,7 @@ export async function openCollector(config: Config, log: Log, now: () => number)
 
     const latest = makeLatest();
     for (const { host, name, inventory } of state.hosts.all()) latest.addHost(host, name, inventory);
-    for (const value of await readNewest(engine, now())) latest.restore(value, now());
+    for (const value of await readNewest(engine, rollup.rolledUntilMs(), now())) latest.restore(value, now());
     const hub = openLiveHub(latest, now);
     opened.push({ name: 'live hub', close: () => hub.close() });
 
@@ -89,7 +89,7 @@ export async function openCollector(config: Config, log: Log, now: () => number)
       latest,
       buffer,
       onValues: hub.hostChanged,
-      onInventory: (host, inventory) => storeInventory(state, log, host, inventory),
+      onInventory: makeInventoryStore(state, latest, log),
       everyMs: (host) => (hub.isWatched(host) ? WATCHED_MS : undefined),
       onRefused: makeRefusalLog(log),
       now,
@@ -160,11 +160,24 @@ function makeRefusalLog(log: Log): IngestOptions['onRefused'] {
   };
 }
 
-/** Not awaited by the ingest: the inventory is sent again with the agent's next start. */
-function storeInventory(state: State, log: Log, host: string, inventory: Inventory): void {
-  const record = state.hosts.get(host);
-  if (record === undefined || JSON.stringify(record.inventory) === JSON.stringify(inventory)) return;
-  state.hosts.put({ ...record, inventory }).catch((error: unknown) => log.error('host.not-stored', { host, error }));
+/** Stores what a host is when it has changed. Not awaited by the ingest, and one write at a time for a host. */
+function makeInventoryStore(state: State, latest: Latest, log: Log): (host: string) => void {
+  const storing = new Set<string>();
+  const store = async (host: string): Promise<void> => {
+    for (;;) {
+      const record = state.hosts.get(host);
+      const inventory = latest.inventory(host);
+      if (record === undefined || JSON.stringify(record.inventory) === JSON.stringify(inventory)) return;
+      await state.hosts.put({ ...record, inventory });
+    }
+  };
+  return (host) => {
+    if (storing.has(host)) return;
+    storing.add(host);
+    store(host)
+      .catch((error: unknown) => log.error('host.not-stored', { host, error }))
+      .finally(() => storing.delete(host));
+  };
 }
 
 type RouteParts = {

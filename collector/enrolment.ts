@@ -18,40 +18,44 @@ export type EnrolmentOptions = {
   readonly now: () => number;
 };
 
+/** `machine`: the one that has used it, null before that. */
+type Token = { readonly expiresMs: number; machine: string | null };
+
 /** How hosts join: a short-lived token is exchanged for an id and a token of the host's own. */
 export type Enrolment = {
   /** A token for one host, good for 15 minutes. It does not survive a restart of the collector. */
   readonly createToken: () => EnrolmentTokenReply;
-  /** null: the token is unknown, used or expired. The same machine gets its id again; its old token ends. */
+  /** null: the token is unknown, used by another machine, or expired. A machine that comes back gets its id again. */
   readonly enroll: (request: EnrollRequest) => Promise<EnrollReply | null>;
 };
 
 export function makeEnrolment({ state, onHost, now }: EnrolmentOptions): Enrolment {
-  const tokens = new Map<string, number>();
+  const tokens = new Map<string, Token>();
   let enrolling: Promise<unknown> = Promise.resolve();
 
   async function enroll({ token, name, machine }: EnrollRequest): Promise<EnrollReply | null> {
-    const key = hashSecret(token);
-    const expiresMs = tokens.get(key);
-    if (expiresMs === undefined || expiresMs < now()) return null;
+    const known = tokens.get(hashSecret(token));
+    if (known === undefined || known.expiresMs < now()) return null;
+    // The machine that used it may ask again: the answer may have been lost on its way.
+    if (known.machine !== null && known.machine !== machine) return null;
     const hosts = [...state.hosts.all()];
-    const known = hosts.find((record) => record.machine === machine);
-    const host = known?.host ?? chooseHost(name, new Set(hosts.map((record) => record.host)));
-    await state.hosts.put({ host, name, machine, enrolledMs: now(), inventory: known?.inventory ?? null });
+    const before = hosts.find((record) => record.machine === machine);
+    const host = before?.host ?? chooseHost(name, new Set(hosts.map((record) => record.host)));
+    await state.hosts.put({ host, name, machine, enrolledMs: now(), inventory: before?.inventory ?? null });
     for (const old of state.hostTokens.all()) if (old.host === host) await state.hostTokens.remove(old.hash);
     const hostToken = makeSecret();
     await state.hostTokens.put({ hash: hashSecret(hostToken), host, createdMs: now() });
-    tokens.delete(key); // only now: had the store failed, the host could try again
+    known.machine = machine;
     onHost(host, name);
     return { host, token: hostToken };
   }
 
   return {
     createToken() {
-      for (const [key, expiresMs] of tokens) if (expiresMs < now() || tokens.size >= TOKENS_MAX) tokens.delete(key);
+      for (const [key, { expiresMs }] of tokens) if (expiresMs < now() || tokens.size >= TOKENS_MAX) tokens.delete(key);
       const token = makeSecret();
       const expiresMs = now() + TOKEN_MS_MAX;
-      tokens.set(hashSecret(token), expiresMs);
+      tokens.set(hashSecret(token), { expiresMs, machine: null });
       return { token, expiresMs };
     },
     enroll(request) {

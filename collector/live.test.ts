@@ -129,6 +129,21 @@ test('a socket needs a session or the key, and of a session the right origin; si
   expect(live.socket.readyState).toBe(WebSocket.CLOSED);
 });
 
+test('cookies of other programs do not keep the live view from opening, nor do they sign anybody in', async () => {
+  const opened = await fetch(`${collector.origin}/api/v1/session`, {
+    method: 'POST',
+    body: JSON.stringify({ key: collector.key }),
+  });
+  const cookie = (opened.headers.get('set-cookie') ?? '').split(';')[0] ?? '';
+  const others = Array.from({ length: 6 }, (_, i) => `other${i}=${'x'.repeat(1500)}`).join('; ');
+  const live = await openSocket({ Cookie: `${others}; ${cookie}`, Origin: collector.origin });
+  live.ask({ kind: 'subscribe', topic: 'fleet' });
+  expect((await live.next('fleet-snapshot')).kind).toBe('fleet-snapshot');
+  live.socket.close();
+  const otherPort = cookie.replace(/session_\d+/, 'session_1');
+  await expect(openSocket({ Cookie: otherPort, Origin: collector.origin })).rejects.toThrow('Cannot open');
+});
+
 test('a page that reads nothing for a while costs little and then gets the newest state', async () => {
   const { hostname, port } = new URL(collector.origin);
   const raw = connect(Number(port), hostname);
@@ -215,6 +230,21 @@ test('a socket that is behind misses patches and gets the newest state when it h
     ['host-patch', 5],
   ]);
   expect(sent[2]).toMatchObject({ row: { cpuRatio: 0.04 } });
+});
+
+test('a socket that asks again and again without reading is told once', () => {
+  const { hub } = openTestHub();
+  const { socket, sent, state } = makeSlowSocket();
+  hub.opened(socket);
+  for (let i = 0; i < 100; i += 1) {
+    hub.received(socket, '{"kind":"subscribe","topic":"host/web-1"}');
+    state.bufferedBytes = 1_000_000;
+  }
+  expect(sent.length).toBe(1);
+  state.bufferedBytes = 0;
+  hub.drained(socket);
+  hub.close();
+  expect(sent.length).toBe(2);
 });
 
 test('a socket follows a bounded number of topics', () => {

@@ -21,7 +21,7 @@ export type LiveHub = LiveHandlers & {
 export function openLiveHub(latest: Latest, now: () => number): LiveHub {
   const audiences = makeAudiences();
   const changedHosts = new Set<string>();
-  const statuses = new Map<string, string>();
+  const findChanged = makeStatusWatch(latest);
 
   function hostChanged(host: string, values: readonly LatestValue[]): void {
     changedHosts.add(host);
@@ -32,18 +32,8 @@ export function openLiveHub(latest: Latest, now: () => number): LiveHub {
     });
   }
 
-  /** A host falls silent without sending anything; somebody has to look. */
-  function noticeStatuses(): void {
-    for (const host of latest.hosts()) {
-      const status = latest.status(host, now()) ?? '';
-      if (statuses.get(host) === status) continue;
-      statuses.set(host, status);
-      hostChanged(host, []);
-    }
-  }
-
   function publishFleet(): void {
-    noticeStatuses();
+    for (const host of findChanged(now())) hostChanged(host, []);
     if (changedHosts.size === 0) return;
     audiences.publish('fleet', (seq) => {
       const nowMs = now();
@@ -60,8 +50,11 @@ export function openLiveHub(latest: Latest, now: () => number): LiveHub {
   function subscribe(socket: LiveSocket, topic: Topic): void {
     if (topic !== 'fleet' && !latest.has(hostOf(topic))) {
       refuse(socket, topic, 'unknown-host', 'There is no such host');
-    } else if (audiences.join(socket, topic)) sendSnapshot(socket, topic);
-    else refuse(socket, topic, 'too-many-topics', `One socket may follow ${TOPICS_MAX} topics`);
+    } else if (audiences.join(socket, topic)) {
+      // Whoever asks again and again without reading is told once.
+      if (socket.bufferedBytes() > BEHIND_BYTES) audiences.setBehind(socket, topic);
+      else sendSnapshot(socket, topic);
+    } else refuse(socket, topic, 'too-many-topics', `One socket may follow ${TOPICS_MAX} topics`);
   }
 
   const timer = setInterval(publishFleet, FLEET_MS);
@@ -85,6 +78,18 @@ export function openLiveHub(latest: Latest, now: () => number): LiveHub {
     },
     close: () => clearInterval(timer),
   };
+}
+
+/** A host falls silent without sending anything; somebody has to look. Gives the hosts whose status changed. */
+function makeStatusWatch(latest: Latest): (nowMs: number) => readonly string[] {
+  const statuses = new Map<string, string>();
+  return (nowMs) =>
+    latest.hosts().filter((host) => {
+      const status = latest.status(host, nowMs) ?? '';
+      if (statuses.get(host) === status) return false;
+      statuses.set(host, status);
+      return true;
+    });
 }
 
 function hostOf(topic: Exclude<Topic, 'fleet'>): string {

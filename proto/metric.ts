@@ -63,7 +63,11 @@ export const METRICS = {
     [DISK],
     'proc/diskstats: time with an operation in flight; its rate is the utilization',
   ),
-  'system.network.io': counter('By', [NETWORK_DIRECTION], 'proc/net/dev'),
+  'system.network.io': counter(
+    'By',
+    [NETWORK_DIRECTION, ['network.io.direction']],
+    'proc/net/dev; without an interface: what all that reach the wire carried since the agent started',
+  ),
   'system.network.packet.count': counter('{packet}', [NETWORK_DIRECTION], 'proc/net/dev'),
   'system.network.packet.dropped': counter('{packet}', [NETWORK_DIRECTION], 'proc/net/dev'),
   'system.network.errors': counter('{error}', [NETWORK_DIRECTION], 'proc/net/dev'),

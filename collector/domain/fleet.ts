@@ -80,9 +80,8 @@ function addValue(totals: Totals, { metric, labels }: LatestValue, value: number
       totals.diskMountpoint = readLabel(labels, 'system.filesystem.mountpoint');
       break;
     case 'system.network.io':
-      if (readLabel(labels, 'network.io.direction') === 'receive') {
-        totals.receiveBytesPerSecond = (totals.receiveBytesPerSecond ?? 0) + value;
-      } else totals.transmitBytesPerSecond = (totals.transmitBytesPerSecond ?? 0) + value;
+      if (labels === 'network.io.direction=receive') totals.receiveBytesPerSecond = value;
+      if (labels === 'network.io.direction=transmit') totals.transmitBytesPerSecond = value;
       break;
     default:
       break;

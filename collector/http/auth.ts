@@ -1,5 +1,5 @@
 import type { Context } from 'hono';
-import { getCookie } from 'hono/cookie';
+import { parse } from 'hono/utils/cookie';
 
 import type { Refusal } from '@muster/proto/push';
 
@@ -18,9 +18,6 @@ export type Credentials = { readonly bearer: string | null; readonly sessionId: 
 /** Says who holds these credentials; anyone where they are missing, unknown, expired or revoked. */
 export type Authorise = (credentials: Credentials) => Caller;
 
-/** On plain HTTP: a `__Host-` name, which only a Secure cookie may have, comes with TLS. */
-export const SESSION_COOKIE = 'muster_session';
-
 const SAFE_METHODS = new Set(['GET', 'HEAD', 'OPTIONS']);
 
 /** Lets a request through to a route, or gives the answer that turns it away. */
@@ -28,7 +25,7 @@ export function admit(context: Context, role: Role, authorise: Authorise): Calle
   if (role === 'anyone') return { kind: 'anyone' };
   const credentials = {
     bearer: readBearer(context.req.header('authorization')),
-    sessionId: getCookie(context, SESSION_COOKIE) ?? null,
+    sessionId: readSessionId(context.req.header('cookie'), context.req.header('host')),
   };
   const caller = authorise(credentials);
   if (caller.kind !== role) {
@@ -52,6 +49,16 @@ const WHAT_TO_BRING = {
   admin:
     'Sign in on the page, or send "Authorization: Bearer <access key>"; the key is in the file access-key of the data directory',
 } as const;
+
+/** Browsers keep one set of cookies for all ports of a host: the name holds ours, so that two Musters get along. */
+export function nameSessionCookie(host: string | undefined): string {
+  return `muster_session_${/:(\d+)$/.exec(host ?? '')?.[1] ?? 'default'}`;
+}
+
+export function readSessionId(cookies: string | undefined, host: string | undefined): string | null {
+  const name = nameSessionCookie(host);
+  return parse(cookies ?? '', name)[name] ?? null;
+}
 
 export function readBearer(header: string | undefined): string | null {
   const match = /^Bearer +([\w.~+/-]+=*)$/i.exec(header ?? '');

@@ -1,9 +1,17 @@
-import { App, us_listen_socket_close, us_socket_local_port, type HttpRequest, type WebSocket } from 'uWebSockets.js';
+import {
+  App,
+  us_listen_socket_close,
+  us_socket_local_port,
+  type HttpRequest,
+  type HttpResponse,
+  type WebSocket,
+} from 'uWebSockets.js';
 
 import { LIVE_BYTES_MAX, LIVE_PATH } from '@muster/proto/live';
+import type { Refusal } from '@muster/proto/push';
 import { err, ok, type Result } from '@muster/proto/result';
 
-import { isSameOrigin, readBearer, SESSION_COOKIE, type Authorise } from './auth.ts';
+import { isSameOrigin, readBearer, readSessionId, type Authorise } from './auth.ts';
 
 /** A socket that sends nothing, not even the answer to a ping, for this long is closed. */
 const IDLE_SECONDS_MAX = 30;
@@ -43,6 +51,7 @@ type ListenWithOptions = (
 /** Of uSockets' options: without it a second server may take the same port, and gets every other connection. */
 const LISTEN_EXCLUSIVELY = 1;
 
+type Refused = { readonly status: string; readonly code: string; readonly message: string };
 type SocketData = { session: string | null; socket: LiveSocket | null };
 
 /** Opens the WebSocket server on loopback. Throws when it cannot listen. */
@@ -57,7 +66,7 @@ export async function openLiveServer(options: LiveServerOptions): Promise<{ port
     upgrade(response, request, context) {
       const admitted = judgeUpgrade(request, options.authorise);
       if (!admitted.ok) {
-        response.writeStatus(admitted.error).end();
+        refuseUpgrade(response, admitted.error);
         return;
       }
       response.upgrade<SocketData>(
@@ -88,6 +97,7 @@ export async function openLiveServer(options: LiveServerOptions): Promise<{ port
       if (socket !== null) handlers.closed(socket);
     },
   });
+  app.any('/*', (response) => refuseUpgrade(response, NOT_FOUND));
   const listening = await new Promise<ListenSocket>((resolve, reject) => {
     const listenAlone = app.listen.bind(app) as unknown as ListenWithOptions; // an overload that the typings lack
     listenAlone('127.0.0.1', options.port, LISTEN_EXCLUSIVELY, (socket) => {
@@ -109,26 +119,30 @@ export async function openLiveServer(options: LiveServerOptions): Promise<{ port
   };
 }
 
-/** The session that opens the socket, null for a program's; or the status that refuses it. */
-function judgeUpgrade(request: HttpRequest, authorise: Authorise): Result<string | null, string> {
-  if (request.getUrl() !== LIVE_PATH) return err('404 Not Found');
-  const caller = authorise({
-    bearer: readBearer(request.getHeader('authorization')),
-    sessionId: readCookie(request.getHeader('cookie'), SESSION_COOKIE),
-  });
-  if (caller.kind !== 'admin') return err('401 Unauthorized');
-  // A browser sends the cookie for any page; only our own may use it. A program has no session and sends no Origin.
-  if (caller.session !== null && !isSameOrigin(request.getHeader('origin'), request.getHeader('host')))
-    return err('403 Forbidden');
-  return ok(caller.session);
+const NOT_FOUND: Refused = {
+  status: '404 Not Found',
+  code: 'not-found',
+  message: `Here is only the live socket, at ${LIVE_PATH}`,
+};
+
+function refuseUpgrade(response: HttpResponse, { status, code, message }: Refused): void {
+  const body: Refusal = { error: { code, message } };
+  response.writeStatus(status).writeHeader('Content-Type', 'application/json').end(JSON.stringify(body));
 }
 
-function readCookie(header: string, name: string): string | null {
-  for (const pair of header.split(';')) {
-    const [key, value] = pair.trim().split('=');
-    if (key === name && value !== undefined) return value;
-  }
-  return null;
+/** The session that opens the socket, null for a program's; or the status that refuses it. */
+function judgeUpgrade(request: HttpRequest, authorise: Authorise): Result<string | null, Refused> {
+  if (request.getUrl() !== LIVE_PATH) return err(NOT_FOUND);
+  const caller = authorise({
+    bearer: readBearer(request.getHeader('authorization')),
+    sessionId: readSessionId(request.getHeader('cookie'), request.getHeader('host')),
+  });
+  if (caller.kind !== 'admin')
+    return err({ status: '401 Unauthorized', code: 'unauthorized', message: 'Sign in on the page first' });
+  // A browser sends the cookie for any page; only our own may use it. A program has no session and sends no Origin.
+  if (caller.session !== null && !isSameOrigin(request.getHeader('origin'), request.getHeader('host')))
+    return err({ status: '403 Forbidden', code: 'cross-origin', message: 'This page is of another origin' });
+  return ok(caller.session);
 }
 
 function makeSocket(ws: WebSocket<SocketData>, session: string | null): LiveSocket {

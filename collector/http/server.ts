@@ -8,6 +8,8 @@ import type { Hono } from 'hono';
 import type { Log } from '@muster/proto/log';
 import { LIVE_PATH } from '@muster/proto/live';
 
+import { nameSessionCookie, readSessionId } from './auth.ts';
+
 /** How long a client may take to send its headers, and its whole request. */
 const HEADERS_MS_MAX = 10_000;
 const REQUEST_MS_MAX = 15_000;
@@ -128,12 +130,18 @@ function answer(socket: Duplex, status: number, code: string, message: string): 
   );
 }
 
-/** Passes an upgrade request on as it came and joins the two connections; the live server judges it. */
-function tunnel(request: IncomingMessage, socket: Duplex, head: Buffer, livePort: number): void {
+/** What the live server looks at. Its own limit is 4 KiB, so that cookies of other programs must stay outside. */
+const LIVE_HEADERS = ['host', 'origin', 'authorization', 'upgrade', 'connection'] as const;
+const WEBSOCKET_HEADERS = ['key', 'version', 'protocol', 'extensions'].map((name) => `sec-websocket-${name}`);
+
+/** Passes an upgrade request on, with our own cookie of all, and joins the two connections; the live server judges. */
+function tunnel({ headers }: IncomingMessage, socket: Duplex, head: Buffer, livePort: number): void {
   const upstream = connect(livePort, '127.0.0.1');
-  const lines = [`GET ${request.url} HTTP/1.1`];
-  const { rawHeaders } = request;
-  for (let i = 0; i < rawHeaders.length; i += 2) lines.push(`${rawHeaders[i]}: ${rawHeaders[i + 1]}`);
+  const lines = [`GET ${LIVE_PATH} HTTP/1.1`];
+  for (const name of [...LIVE_HEADERS, ...WEBSOCKET_HEADERS])
+    if (headers[name] !== undefined) lines.push(`${name}: ${String(headers[name])}`);
+  const session = readSessionId(headers.cookie, headers.host);
+  if (session !== null) lines.push(`cookie: ${nameSessionCookie(headers.host)}=${session}`);
   upstream.write(`${lines.join('\r\n')}\r\n\r\n`);
   upstream.write(head);
   join(socket, upstream);

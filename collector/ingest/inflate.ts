@@ -8,10 +8,31 @@ import { err, ok, type Result } from '@muster/proto/result';
 const gunzipAsync = promisify(gunzip);
 const zstdDecompressAsync = promisify(zstdDecompress);
 
+/** Inflations at once: each may take up to the limit in memory, and the machine has few cores for more. */
+const INFLATIONS_MAX = 4;
+
 export type InflateFault = 'malformed' | 'too-large' | 'unknown-encoding';
 
-/** Undoes a Content-Encoding (zstd, gzip, or none), never beyond the limit: 512 MB of zeros are 15.6 KB of zstd. */
-export async function inflate(body: Uint8Array, encoding: string): Promise<Result<Uint8Array, InflateFault>> {
+/**
+ * Undoes a Content-Encoding (zstd, gzip, or none), never beyond the limit: 512 MB of zeros are 15.6 KB of zstd. A few
+ * at a time, the others wait.
+ */
+export function makeInflate(): (body: Uint8Array, encoding: string) => Promise<Result<Uint8Array, InflateFault>> {
+  const waiting: (() => void)[] = [];
+  let running = 0;
+  return async (body, encoding) => {
+    if (running >= INFLATIONS_MAX) await new Promise<void>((resolve) => waiting.push(resolve));
+    running += 1;
+    try {
+      return await inflate(body, encoding);
+    } finally {
+      running -= 1;
+      waiting.shift()?.();
+    }
+  };
+}
+
+async function inflate(body: Uint8Array, encoding: string): Promise<Result<Uint8Array, InflateFault>> {
   const limit = { maxOutputLength: INFLATED_BYTES_MAX };
   try {
     switch (encoding.trim().toLowerCase()) {

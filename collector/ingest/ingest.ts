@@ -1,5 +1,5 @@
 import type { LatestValue } from '@muster/proto/api';
-import { decodeBatch, type Batch, type HostEvent, type Inventory } from '@muster/proto/batch';
+import { decodeBatch, type Batch, type HostEvent } from '@muster/proto/batch';
 import { findMetric } from '@muster/proto/metric';
 import type { Ack } from '@muster/proto/push';
 import { err, ok, type Result } from '@muster/proto/result';
@@ -22,7 +22,8 @@ export type IngestOptions = {
   readonly buffer: Buffer<HostBatch>;
   /** Newer values of a host are known; called before they are stored. */
   readonly onValues: (host: string, values: readonly LatestValue[]) => void;
-  readonly onInventory: (host: string, inventory: Inventory) => void;
+  /** A host has said what it is; `latest` has it. */
+  readonly onInventory: (host: string) => void;
   /** The interval to ask of a host, undefined for its own. */
   readonly everyMs: (host: string) => number | undefined;
   /** How many samples and events of a batch were left out, and how far the host's clock is ahead. */
@@ -46,8 +47,8 @@ export async function acceptBatch(
   const nowMs = options.now();
   const { batch, refused } = keepLegal(decoded.value, nowMs);
   options.onRefused(host, refused, batch.sentMs - nowMs);
-  if (batch.info !== undefined) options.onInventory(host, batch.info);
   const values = options.latest.apply(host, batch, nowMs);
+  if (batch.info !== undefined) options.onInventory(host);
   if (values.length > 0) options.onValues(host, values);
   const stored = await options.buffer.add({ host, batch });
   if (!stored.ok) return err({ kind: 'busy', message: BUSY[stored.error] });

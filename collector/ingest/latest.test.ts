@@ -4,7 +4,7 @@ import { SERIES_MAX, type Batch } from '@muster/proto/batch';
 
 import { makeLatest } from './latest.ts';
 
-const IO = 'network.interface.name=eth0,network.io.direction=receive';
+const IO = 'network.io.direction=receive';
 
 function makeBatch(ticksMs: readonly number[], series: Record<string, readonly number[]>): Batch {
   const names = Object.keys(series).map((key) => key.split('|'));

@@ -8,6 +8,9 @@ import { judgeStatus, makeHostRow } from '../domain/fleet.ts';
 /** A value that nobody has renewed for this long no longer belongs to its host: the disk or the device is gone. */
 const FORGET_MS = 10 * 60_000;
 
+/** Of a batch with more ticks than this only the newest are shown live; the rest is read from the store. */
+const LIVE_TICKS_MAX = 10;
+
 type SeriesState = {
   readonly metric: string;
   readonly labels: string;
@@ -50,7 +53,10 @@ export function makeLatest() {
       // When it arrived is not stored; its tick is near that, unless the host's clock was ahead.
       state.arrivedMs = Math.min(state.lastMs, nowMs);
     },
-    /** Takes in a batch and gives back the values that are newer than those known; none for a batch out of a backlog. */
+    /**
+     * Takes in a batch and gives back the values to show: those newer than what is known, of the newest ticks. None
+     * for a batch out of a backlog.
+     */
     apply(host: string, batch: Batch, nowMs: number): readonly LatestValue[] {
       const state = hosts.get(host);
       return state === undefined ? [] : applyBatch(state, batch, nowMs);
@@ -103,7 +109,7 @@ function applyBatch(state: HostState, batch: Batch, nowMs: number): LatestValue[
       const raw = batch.values[row * ticks + column] ?? NaN;
       if (Number.isNaN(raw) || tsMs <= series.tsMs) continue;
       stepSeries(series, tsMs, raw);
-      changed.push({ metric, labels, tsMs, value: series.value });
+      if (column >= ticks - LIVE_TICKS_MAX) changed.push({ metric, labels, tsMs, value: series.value });
     }
   }
   for (const [key, series] of state.series) if (tickMs - series.tsMs > FORGET_MS) state.series.delete(key);

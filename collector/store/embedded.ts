@@ -1,5 +1,5 @@
-import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { chmod, mkdir, readdir, rm, writeFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
 
 import { createClient, type ClickHouseClient, type ClickHouseClientConfigOptions } from '@clickhouse/client';
 import { Session } from 'chdb';
@@ -17,10 +17,19 @@ const ENGINE_ARGUMENTS = ['--mark_cache_size=268435456'];
  * own session only.
  */
 export async function openEmbedded(directory: string): Promise<Engine> {
-  const path = join(directory, 'clickhouse');
-  const incoming = join(directory, 'incoming');
-  await mkdir(path, { recursive: true });
-  await mkdir(incoming, { recursive: true });
+  const path = resolve(directory, 'clickhouse');
+  const incoming = resolve(directory, 'incoming');
+  // Blocks go in by their path, and the engine reads these characters in a path as a pattern: it would find no block,
+  // or another's, and not say so.
+  if (/[{}*?[\]]/.test(incoming)) {
+    throw new Error(
+      `Cannot keep data in ${directory}: the path must not hold any of { } * ? [ ]; choose another with --data`,
+    );
+  }
+  for (const folder of [path, incoming]) {
+    await mkdir(folder, { recursive: true });
+    await chmod(folder, 0o700);
+  }
   // A block that was being inserted when the process died was never acknowledged: its sender has it still.
   for (const name of await readdir(incoming)) await rm(join(incoming, name));
   // The first session starts the engine, with its arguments; the clients' sessions join it.

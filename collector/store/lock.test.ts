@@ -1,10 +1,11 @@
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { afterEach, beforeEach, expect, test } from 'vitest';
 
+import { until } from '../../scripts/until.ts';
 import { lockDirectory } from './lock.ts';
 
 let directory: string;
@@ -36,6 +37,27 @@ test('lockDirectory() makes the directory, for its owner only', async () => {
 });
 
 const deadPid = spawnSync('true').pid;
+
+test('lockDirectory() takes over the lock of a process that was killed and whose parent has not noticed', async () => {
+  // A shell that starts a child, says its id and start, and never waits for it.
+  const parent = spawn('bash', [
+    '-c',
+    'sleep 60 & p=$!; cut -d" " -f22 /proc/$p/stat; kill -9 $p; echo $p; exec sleep 60',
+  ]);
+  const [started = '', pid = ''] = await new Promise<string[]>((resolve) => {
+    let text = '';
+    parent.stdout.on('data', (chunk: Buffer) => {
+      text += chunk.toString();
+      const lines = text.trim().split('\n');
+      if (lines.length === 2) resolve(lines);
+    });
+  });
+  await until('the zombie', async () => (/\) Z /.test(await readFile(`/proc/${pid}/stat`, 'utf8')) ? true : null));
+  const boot = (await readFile('/proc/sys/kernel/random/boot_id', 'utf8')).trim();
+  await writeFile(join(directory, 'lock'), JSON.stringify({ pid: Number(pid), started: `${started} ${boot}` }));
+  expect(await lock()).toBe('taken');
+  parent.kill('SIGKILL');
+});
 
 test.for([
   ['a process that is gone', JSON.stringify({ pid: deadPid, started: '1 x' })],

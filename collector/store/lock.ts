@@ -59,8 +59,10 @@ async function readStarted(pid: number): Promise<string | null> {
   try {
     const stat = await readFile(`/proc/${pid}/stat`, 'utf8');
     const boot = await readFile('/proc/sys/kernel/random/boot_id', 'utf8');
-    // proc(5): field 22; the second field, the name, may hold spaces and parentheses.
-    return `${stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]} ${boot.trim()}`;
+    // proc(5): fields 3 (state) and 22 (start); field 2, the name, may hold spaces and parentheses.
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    // A zombie holds nothing any more; its parent only has not asked how it ended.
+    return fields[0] === 'Z' || fields[0] === 'X' ? null : `${fields[19]} ${boot.trim()}`;
   } catch {
     return null;
   }

@@ -121,14 +121,21 @@ const RECENT_MS = 15 * 60_000;
  * The newest sample of every series that is still renewed, and of a host without one the last that says when it was
  * heard: what the fleet looked like before a restart.
  */
-export async function readNewest(engine: Engine, nowMs: number): Promise<readonly StoredValue[]> {
+export async function readNewest(
+  engine: Engine,
+  rolledUntilMs: number,
+  nowMs: number,
+): Promise<readonly StoredValue[]> {
   const rows = await engine.query(
     `SELECT host, metric, labels, toUnixTimestamp64Milli(max(ts)) AS tsMs, argMax(value, ts) AS value
      FROM ${DATABASE}.samples WHERE ts >= fromUnixTimestamp64Milli({recentMs:Int64}) GROUP BY host, metric, labels
      UNION ALL
+     SELECT host, metric, labels, toUnixTimestamp64Milli(max(ts)) AS tsMs, argMax(value, ts) AS value
+     FROM ${DATABASE}.samples WHERE metric = 'system.uptime' AND ts >= ${SEAM} GROUP BY host, metric, labels
+     UNION ALL
      SELECT host, metric, labels, toUnixTimestamp64Milli(max(lastTs)) AS tsMs, argMax(last, lastTs) AS value
      FROM ${DATABASE}.rollup_5m WHERE metric = 'system.uptime' GROUP BY host, metric, labels`,
-    { recentMs: nowMs - RECENT_MS },
+    { recentMs: nowMs - RECENT_MS, rolledUntilMs },
   );
   return rows.map((row) => ({
     host: String(row['host']),

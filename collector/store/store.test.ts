@@ -65,6 +65,10 @@ async function put(
   await insertSamples(engine, makeSampleBlock([{ host: 'web-1', batch }]));
 }
 
+test.for(['{1,2}', 'a*', 'a?', '[ab]'])('openEmbedded() refuses a path with %s in it', async (name) => {
+  await expect(openEmbedded(join(directory, name))).rejects.toThrow('must not hold any of');
+});
+
 test('openEmbedded() clears away blocks that a kill left', async () => {
   expect(await readdir(join(directory, 'incoming'))).toEqual([]);
 });
@@ -298,10 +302,11 @@ test('readNewest() gives the newest value of each series, and of a silent host w
   const nowMs = START_MS + DAY_MS / 2;
   const uptime = { host: 'web-1', metric: 'system.uptime', labels: '' };
   await put(['system.uptime', ''], START_MS, 5000, [1, 2, 3]);
-  await openTouchedRollup(1);
-  expect(await readNewest(engine, nowMs)).toEqual([{ ...uptime, tsMs: START_MS + 10_000, value: 3 }]);
+  expect(await readNewest(engine, 0, nowMs)).toEqual([{ ...uptime, tsMs: START_MS + 10_000, value: 3 }]);
+  const rolledUntilMs = (await openTouchedRollup(1)).rolledUntilMs();
+  expect(await readNewest(engine, rolledUntilMs, nowMs)).toEqual([{ ...uptime, tsMs: START_MS + 10_000, value: 3 }]);
   await put(['m.gauge', 'a=1'], nowMs - 10_000, 5000, [7, 8]);
-  expect(await readNewest(engine, nowMs)).toContainEqual({
+  expect(await readNewest(engine, rolledUntilMs, nowMs)).toContainEqual({
     host: 'web-1',
     metric: 'm.gauge',
     labels: 'a=1',

@@ -16,7 +16,7 @@ export type EnrollRoutesOptions = {
 
 const REQUEST = v.object({
   token: v.pipe(v.string(), v.maxLength(TEXT_LENGTH_MAX)),
-  name: v.pipe(v.string(), v.minLength(1), v.maxLength(TEXT_LENGTH_MAX)),
+  name: v.pipe(v.string(), v.regex(/\S/), v.maxLength(TEXT_LENGTH_MAX)),
   machine: v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/)),
 });
 

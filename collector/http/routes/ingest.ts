@@ -3,7 +3,7 @@ import type { Context } from 'hono';
 import { BATCH_CONTENT_TYPE, BODY_BYTES_MAX, INFLATED_BYTES_MAX, INGEST_PATH, type Ack } from '@muster/proto/push';
 import type { Result } from '@muster/proto/result';
 
-import { inflate, type InflateFault } from '../../ingest/inflate.ts';
+import { makeInflate, type InflateFault } from '../../ingest/inflate.ts';
 import type { IngestFault } from '../../ingest/ingest.ts';
 import type { Route } from '../app.ts';
 import { refuse } from '../auth.ts';
@@ -13,6 +13,7 @@ const RETRY_AFTER_SECONDS = 2;
 
 /** Where agents push. `accept` resolves when the batch is stored: the answer is the acknowledgement. */
 export function makeIngestRoute(accept: (host: string, body: Uint8Array) => Promise<Result<Ack, IngestFault>>): Route {
+  const inflate = makeInflate();
   return {
     method: 'POST',
     path: INGEST_PATH,

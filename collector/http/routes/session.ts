@@ -3,7 +3,7 @@ import { deleteCookie, setCookie } from 'hono/cookie';
 import { isRecord } from '@muster/proto/record';
 
 import type { Route } from '../app.ts';
-import { refuse, SESSION_COOKIE } from '../auth.ts';
+import { nameSessionCookie, refuse } from '../auth.ts';
 import { readJson } from '../body.ts';
 
 export type SessionRoutesOptions = {
@@ -35,7 +35,11 @@ export function makeSessionRoutes({ openSession, closeSession }: SessionRoutesOp
           );
         // Behind a proxy that speaks TLS the page's own origin says so.
         const secure = context.req.header('origin')?.startsWith('https:') ?? false;
-        setCookie(context, SESSION_COOKIE, id, { ...cookie, secure, maxAge: 30 * 86_400 });
+        setCookie(context, nameSessionCookie(context.req.header('host')), id, {
+          ...cookie,
+          secure,
+          maxAge: 30 * 86_400,
+        });
         return context.body(null, 204);
       },
     },
@@ -46,7 +50,7 @@ export function makeSessionRoutes({ openSession, closeSession }: SessionRoutesOp
       role: 'admin',
       async handle(context, caller) {
         if (caller.kind === 'admin' && caller.session !== null) await closeSession(caller.session);
-        deleteCookie(context, SESSION_COOKIE, cookie);
+        deleteCookie(context, nameSessionCookie(context.req.header('host')), cookie);
         return context.body(null, 204);
       },
     },
