@@ -1,3 +1,4 @@
+import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { createServer, type AddressInfo } from 'node:net';
@@ -12,6 +13,7 @@ import { isRecord } from '@muster/proto/record';
 import { runMuster } from './run-muster.ts';
 import { until } from './until.ts';
 
+const ROOT = join(import.meta.dirname, '..');
 const MODES = ['user', 'nice', 'system', 'idle', 'iowait', 'interrupt', 'softirq', 'steal'] as const;
 
 let directory: string;
@@ -120,6 +122,21 @@ test('npm start a second time finds the host again, with its identity and its hi
   });
   child.kill('SIGTERM');
   expect(await exited).toBe(0);
+}, 60_000);
+
+test('Ctrl-C in a terminal, which reaches npm, its shell and us at once, ends with 0 and leaves nothing', async () => {
+  const data = join(directory, 'terminal');
+  const npm = spawn('npm', ['start', '--', '--port', '0', '--data', data], { cwd: ROOT, detached: true });
+  let said = '';
+  npm.stdout.on('data', (chunk: Buffer) => (said += chunk.toString()));
+  const exited = new Promise<number | null>((resolve) => {
+    npm.once('close', resolve);
+  });
+  await until('the URL', () => (said.includes('#key=') ? true : null));
+  process.kill(-(npm.pid ?? NaN), 'SIGINT'); // the whole group, as a terminal does
+  expect(await exited).toBe(0);
+  expect(said).toContain('Stopping …');
+  await expect(stat(join(data, 'lock'))).rejects.toThrow('ENOENT');
 }, 60_000);
 
 /** Runs until the first samples are stored. */
