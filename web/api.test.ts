@@ -9,6 +9,7 @@ test.for([
   [answer(401, '{"error":{"code":"bad-key","message":"the key is wrong"}}'), 401, 'the key is wrong'],
   [answer(503, '<html>'), 503, 'The collector answered 503.'],
   [answer(500, '{"error":"x"}'), 500, 'The collector answered 500.'],
+  [answer(200, '[]'), 200, 'Something that is not the collector answered.'],
   [answer(200, '<html>'), 200, 'Something that is not the collector answered.'],
   [async () => Promise.reject(new TypeError('fetch failed')), null, 'The collector does not answer.'],
 ] as const)('makeApi() gives a fault for a bad answer (%#)', async ([fetchFrom, status, message]) => {

@@ -2,6 +2,8 @@ import type { EnrolmentTokenReply, HostReply, HostsReply, SeriesReply, SessionRe
 import { isRecord } from '@muster/proto/record';
 import { err, ok, type Result } from '@muster/proto/result';
 
+import { parseJson } from './parse-json.ts';
+
 /** A collector that takes longer than this is treated as one that does not answer. */
 const ANSWER_MS_MAX = 15_000;
 
@@ -65,9 +67,10 @@ async function askOnce<T>(fetchFrom: typeof fetch, method: string, path: string,
     return err({ status: null, message: 'The collector does not answer.' });
   }
   if (!response.ok) return err({ status: response.status, message: readRefusal(content, response.status) });
-  // A 200 without JSON is a proxy's page, not the collector.
-  if (content === undefined && response.status !== 204)
+  // The collector answers with an object or, by 204, with nothing; anything else is a proxy's page.
+  if (!isRecord(content) && response.status !== 204)
     return err({ status: response.status, message: 'Something that is not the collector answered.' });
+  // Safe as far as the collector keeps to the types of proto, by which it writes its replies.
   return ok(content as T);
 }
 
@@ -75,12 +78,4 @@ function readRefusal(content: unknown, status: number): string {
   const error = isRecord(content) ? content['error'] : null;
   if (isRecord(error) && typeof error['message'] === 'string') return error['message'];
   return `The collector answered ${status}.`;
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

@@ -1,7 +1,7 @@
 /** How long a socket may take to open and answer, and how long a subscribe may stay without an answer. */
-export const ANSWER_MS_MAX = 10_000;
+const ANSWER_MS_MAX = 10_000;
 /** Silence after which the page asks for a new snapshot, to find out whether the connection still stands. */
-export const QUIET_MS_MAX = 15_000;
+const QUIET_MS_MAX = 15_000;
 export const RETRY_MS_MIN = 500;
 /** Nobody looks at a lost connection for longer than this without a new attempt. */
 export const RETRY_MS_MAX = 10_000;

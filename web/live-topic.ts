@@ -1,6 +1,8 @@
 import type { LiveMessage } from '@muster/proto/live';
 import { isRecord } from '@muster/proto/record';
 
+import { parseJson } from './parse-json.ts';
+
 /** Where a topic's count stands; null while its snapshot has not come. */
 export type TopicSeq = number | null;
 
@@ -31,12 +33,4 @@ export function readLiveMessage(text: string): LiveMessage | null {
   if (typeof message['seq'] !== 'number' || typeof message['nowMs'] !== 'number') return null;
   const body = message['topic'] === 'fleet' ? message['rows'] : message['values'];
   return Array.isArray(body) ? (message as LiveMessage) : null;
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null;
-  }
 }

@@ -14,17 +14,20 @@ export type LiveState = 'live' | 'connecting' | 'lost';
 export type Live = Pick<LiveTopics, 'follow'> & {
   /** `lost` only after something was heard or an attempt failed. */
   readonly state: Accessor<LiveState>;
-  /** When the collector was last heard, by the browser's clock; null: never. */
+  /** When the collector was last heard, by the browser's clock, for the eye only; null: never. */
   readonly heardMs: Accessor<number | null>;
-  /** Rises each time that the connection stands again, after which whatever was missed must be fetched. */
-  readonly connections: Accessor<number>;
+  /** Rises each time that the connection stands again after a failure; whatever was missed must then be fetched. */
+  readonly reconnections: Accessor<number>;
 };
 
-/** The connection to the collector: opens it, keeps it, and closes it with the owner. */
+/**
+ * The connection to the collector: opens it, keeps it, and closes it with the owner. Its waits are measured by
+ * `performance.now()`, because the browser's clock may be set while they last.
+ */
 export function createLive(api: Api, clock: Clock): Live {
-  const [link, setLink] = createSignal<Link>({ kind: 'connecting', sinceMs: Date.now(), failures: 0 });
+  const [link, setLink] = createSignal<Link>({ kind: 'connecting', sinceMs: performance.now(), failures: 0 });
   const [heardMs, setHeardMs] = createSignal<number | null>(null);
-  const [connections, setConnections] = createSignal(0);
+  const [reconnections, setReconnections] = createSignal(0);
   let socket: WebSocket | null = null;
   let ended = false;
   const topics = makeLiveTopics((request) => {
@@ -33,9 +36,10 @@ export function createLive(api: Api, clock: Clock): Live {
 
   const dispatch = (event: LinkEvent): void => {
     const before = link();
-    const step = stepLink(before, event, Date.now(), Math.random());
+    const step = stepLink(before, event, performance.now(), Math.random());
     setLink(step.link);
-    if (before.kind === 'connecting' && step.link.kind === 'open') setConnections((count) => count + 1);
+    if (before.kind === 'connecting' && before.failures > 0 && step.link.kind === 'open')
+      setReconnections((count) => count + 1);
     if (step.action === 'connect') void reconnect();
     if (step.action === 'drop') drop();
     if (step.action === 'probe') topics.subscribeAll();
@@ -82,8 +86,9 @@ export function createLive(api: Api, clock: Clock): Live {
     ended = true;
     drop();
   });
-  return { state: createMemo(() => stateOf(link())), heardMs, connections, follow: topics.follow };
+  return { state: createMemo(() => stateOf(link())), heardMs, reconnections, follow: topics.follow };
 }
+
 function stateOf(link: Link): LiveState {
   if (link.kind === 'open') return 'live';
   return link.failures === 0 ? 'connecting' : 'lost';

@@ -53,7 +53,7 @@ function SignedIn(props: { readonly session: Session; readonly theme: ThemeChoic
   const fleet = createFleet(api, live);
   return (
     <AppContext.Provider value={{ api, clock, live, fleet, theme: props.theme }}>
-      <Routes onSignOut={() => void signOut()} />
+      <Routes onSignOut={signOut} />
     </AppContext.Provider>
   );
 }

@@ -1,6 +1,7 @@
 import { A } from '@solidjs/router';
-import type { JSX } from 'solid-js';
+import { createSignal, type JSX, Show } from 'solid-js';
 
+import type { Fault } from './api.ts';
 import { useApp } from './app-context.ts';
 import { ConnectionPill } from './connection-pill.tsx';
 import { THEMES, type Theme } from './theme.ts';
@@ -8,8 +9,13 @@ import { THEMES, type Theme } from './theme.ts';
 const THEME_TITLES: Readonly<Record<Theme, string>> = { auto: 'Auto', light: 'Light', dark: 'Dark' };
 
 /** What stands above every page: the way home, the connection, the colours, the way out. */
-export function PageHeader(props: { readonly onSignOut: () => void }): JSX.Element {
+export function PageHeader(props: { readonly onSignOut: () => Promise<Fault | null> }): JSX.Element {
   const { theme } = useApp();
+  const [fault, setFault] = createSignal<Fault | null>(null);
+  const signOut = async (): Promise<void> => {
+    setFault(null);
+    setFault(await props.onSignOut());
+  };
   const next = (): Theme => THEMES[(THEMES.indexOf(theme.theme()) + 1) % THEMES.length] ?? 'auto';
   return (
     <header class="page-header">
@@ -29,9 +35,16 @@ export function PageHeader(props: { readonly onSignOut: () => void }): JSX.Eleme
         <span class="theme-mark" aria-hidden="true" />
         {THEME_TITLES[theme.theme()]}
       </button>
-      <button type="button" class="button button-quiet" data-testid="sign-out" onClick={() => props.onSignOut()}>
+      <button type="button" class="button button-quiet" data-testid="sign-out" onClick={() => void signOut()}>
         Sign out
       </button>
+      <Show when={fault()}>
+        {(shown) => (
+          <span class="fault" role="alert">
+            Not signed out: {shown().message}
+          </span>
+        )}
+      </Show>
     </header>
   );
 }

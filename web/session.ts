@@ -15,7 +15,8 @@ export type Session = {
   /** Looks for a key in the address bar, else for a session that the browser still has. */
   readonly check: () => Promise<void>;
   readonly signIn: (key: string) => Promise<void>;
-  readonly signOut: () => Promise<void>;
+  /** Gives the fault when the session may still stand; only the collector can end it. */
+  readonly signOut: () => Promise<Fault | null>;
 };
 
 /**
@@ -42,9 +43,11 @@ export function createSession(): Session {
     if (reply.ok) setState({ kind: 'signed-in' });
     else if (reply.error.status !== 401) setState({ kind: 'unreachable', message: reply.error.message });
   };
-  const signOut = async (): Promise<void> => {
-    await api.closeSession();
+  const signOut = async (): Promise<Fault | null> => {
+    const reply = await api.closeSession();
+    if (!reply.ok && reply.error.status !== 401) return reply.error;
     setState({ kind: 'signed-out', message: '' });
+    return null;
   };
 
   // Registered before the router's own listener, which would otherwise keep the key as part of its location.
@@ -57,7 +60,7 @@ export function createSession(): Session {
   return { api, state, check, signIn, signOut };
 }
 
-/** The key in a text: a bare key, or the link that the collector printed. */
+/** The key in a text: a bare key, or the link that `npm start` printed. */
 export function parseKey(text: string): string {
   const trimmed = text.trim();
   const start = trimmed.indexOf('#key=');

@@ -1,4 +1,4 @@
-import { createMemo, For, type JSX, Show } from 'solid-js';
+import { createMemo, For, Index, type JSX, Show } from 'solid-js';
 
 import { formatQuantity } from '../format.ts';
 import { type Line, type Look, type Model, valueAt } from './model.ts';
@@ -27,13 +27,13 @@ export function Legend(props: {
             >
               <span class={`swatch swatch-${(findGroup(props.model, group)[0]?.colour ?? 0) + 1}`} />
               <span class="legend-name">{group}</span>
-              <For each={readGroup(props.look, props.model, group, props.atMs)}>
-                {([side, value]) => (
+              <Index each={readGroup(props.look, props.model, group, props.atMs)}>
+                {(reading) => (
                   <span class="legend-value">
-                    <span class="legend-name">{side}</span> {value}
+                    <span class="legend-name">{reading()[0]}</span> {reading()[1]}
                   </span>
                 )}
-              </For>
+              </Index>
             </button>
           </li>
         )}

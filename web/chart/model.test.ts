@@ -3,7 +3,6 @@ import { expect, test } from 'vitest';
 import { indexAt, type Line, valueAt } from './model.ts';
 
 const line: Line = {
-  key: 'a',
   group: 'a',
   side: '',
   colour: 0,

@@ -8,7 +8,6 @@ export type Shape = 'stack' | 'lines' | 'mirror';
 
 /** One line. `tsMs` rises and is as long as `values`; NaN: no value there. */
 export type Line = {
-  readonly key: string;
   /** What the line is of; the lines of one group share a colour and an entry in the legend. */
   readonly group: string;
   /** Which of its group it is, such as `in` and `out`; '' where there is only one. */

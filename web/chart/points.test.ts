@@ -5,9 +5,8 @@ import type { Line, Model } from './model.ts';
 import { breakLine, makePoints, thinIndices } from './points.ts';
 
 const NONE = Number.NaN;
-const line = (key: string, tsMs: number[], values: number[], below = false): Line => ({
-  key,
-  group: key,
+const line = (group: string, tsMs: number[], values: number[], below = false): Line => ({
+  group,
   side: '',
   colour: 0,
   below,
@@ -43,13 +42,45 @@ test('makePoints() stacks lines upon each other and keeps what each is worth', (
   expect([points.peak, points.depth]).toEqual([6, 0]);
 });
 
-test('makePoints() stacks nothing where a line has no sample', () => {
-  const points = makePoints(model([line('a', [200], [1]), line('b', [100, 200, 300], [3, 4, 5])]), 'stack', 1000);
-  expect(drawn(points.lines[1] ?? [])).toEqual([
-    [100, 3],
-    [200, 5],
-    [300, 5],
-  ]);
+test.for([
+  // ticks of a, values of a, ticks of b, values of b, top of the stack
+  [
+    [200],
+    [1],
+    [100, 200, 300, 301],
+    [3, 4, 5, 6],
+    [
+      [100, 3],
+      [200, 5],
+      [300, 6],
+      [301, 6],
+    ],
+  ],
+  [
+    [110, 150],
+    [1, 2],
+    [120, 160],
+    [3, 4],
+    [
+      [120, 4],
+      [150, 5],
+      [160, 6],
+    ],
+  ],
+  [
+    [100, 200, 300],
+    [1, NONE, 3],
+    [100, 200, 300],
+    [1, 1, 1],
+    [
+      [100, 2],
+      [200, 1],
+      [300, 4],
+    ],
+  ],
+] as const)('makePoints() stacks at the ticks of all lines, holding values for 100 ms (%#)', ([a, av, b, bv, top]) => {
+  const points = makePoints(model([line('a', [...a], [...av]), line('b', [...b], [...bv])]), 'stack', 1000);
+  expect(drawn(points.lines[1] ?? []).filter(([, y]) => !Number.isNaN(y))).toEqual(top);
 });
 
 test('makePoints() draws a mirrored line downwards and keeps its value', () => {
@@ -152,19 +183,26 @@ test.for([
   [[0, 1, 10, 11], [1, 2, 4, 3], 10, [0, 1, 2, 3]],
   [[0, 5], [1, 2], 1, [0, 1]],
   [[], [], 1, []],
+  [[0, 1, 2, 3], [NONE, 5, 9, 2], 4, [2, 3]],
+  [[0, 1, 2], [1, NONE, 5], 4, [0, 2]],
+  [[0, 1, 4], [NONE, NONE, 5], 4, [0, 2]],
 ] as const)('thinIndices(%j, %j, %i) is %j', ([tsMs, weights, bucketMs, indices]) =>
   expect(thinIndices(tsMs, weights, bucketMs)).toEqual(indices),
 );
 
+const weight = fc.option(fc.integer({ min: 0, max: 1000 }), { nil: NONE });
+const known = (values: readonly number[]): number[] => values.filter((value) => !Number.isNaN(value));
+
 test('thinIndices() keeps the highest and the lowest, in order, at most two a bucket', () => {
   fc.assert(
-    fc.property(fc.array(fc.integer({ min: 0, max: 1000 }), { minLength: 1, maxLength: 200 }), (weights) => {
+    fc.property(fc.array(weight, { minLength: 1, maxLength: 200 }), (weights) => {
       const tsMs = weights.map((_, index) => index);
       const kept = thinIndices(tsMs, weights, 10);
       expect(kept).toEqual([...new Set(kept)].toSorted((a, b) => a - b));
       expect(kept.length).toBeLessThanOrEqual(2 * Math.ceil(weights.length / 10));
-      const values = kept.map((index) => weights[index] ?? 0);
-      expect([Math.max(...values), Math.min(...values)]).toEqual([Math.max(...weights), Math.min(...weights)]);
+      const values = known(kept.map((index) => weights[index] ?? NONE));
+      const all = known(weights);
+      expect([Math.max(...values), Math.min(...values)]).toEqual([Math.max(...all), Math.min(...all)]);
     }),
   );
 });

@@ -1,4 +1,4 @@
-import { type Gap, indexAt, type Line, type Model, type Shape } from './model.ts';
+import { type Gap, indexAt, type Line, type Model, type Shape, valueAt } from './model.ts';
 
 /** A point as it is drawn: `y` where, `value` what is said of it. NaN as `y` breaks the line. */
 export type Point = { readonly x: number; readonly y: number; readonly value: number };
@@ -15,7 +15,8 @@ export type Points = {
 export function makePoints(model: Model, shape: Shape, widthPx: number): Points {
   const bucketMs = (model.toMs - model.fromMs) / Math.max(1, widthPx);
   const visible = model.lines.map((line) => cutLine(line, model.fromMs, model.toMs));
-  const lines = shape === 'stack' ? stackLines(visible, bucketMs) : visible.map((line) => makeLine(line, bucketMs));
+  const lines =
+    shape === 'stack' ? stackLines(visible, bucketMs, model.holdMs) : visible.map((line) => makeLine(line, bucketMs));
   let peak = 0;
   let depth = 0;
   for (const { x, y } of lines.flat()) {
@@ -40,10 +41,13 @@ function makeLine(line: Line, bucketMs: number): Point[] {
   });
 }
 
-/** Each line upon the ones before it. All are thinned at the same ticks, chosen by their sum. */
-function stackLines(lines: readonly Line[], bucketMs: number): Point[][] {
-  const ticks = lines.reduce<readonly number[]>((most, { tsMs }) => (tsMs.length > most.length ? tsMs : most), []);
-  const values = lines.map((line) => alignValues(line, ticks));
+/**
+ * Each line upon the ones before it, at the ticks of all of them: a line without a sample at a tick of another keeps
+ * its last value for `holdMs`, or the sum would have holes. All are thinned at the same ticks, chosen by their sum.
+ */
+function stackLines(lines: readonly Line[], bucketMs: number, holdMs: number): Point[][] {
+  const ticks = [...new Set(lines.flatMap(({ tsMs }) => tsMs))].toSorted((a, b) => a - b);
+  const values = lines.map((line) => ticks.map((tickMs) => valueAt(line, tickMs, holdMs) ?? Number.NaN));
   const sums: number[] = ticks.map(() => 0);
   const tops = values.map((column) =>
     column.map((value, index) => {
@@ -63,19 +67,10 @@ function stackLines(lines: readonly Line[], bucketMs: number): Point[][] {
   );
 }
 
-/** The values of a line at the given ticks, NaN where it has none. */
-function alignValues(line: Line, ticks: readonly number[]): readonly number[] {
-  if (line.tsMs.length === ticks.length) return line.values;
-  let next = 0;
-  return ticks.map((tickMs) => {
-    while ((line.tsMs[next] ?? Number.POSITIVE_INFINITY) < tickMs) next += 1;
-    return line.tsMs[next] === tickMs ? (line.values[next] ?? Number.NaN) : Number.NaN;
-  });
-}
-
 /**
- * The lowest and the highest of each bucket, in order of time: real samples only, and no peak is lost. Buckets lie
- * on multiples of their width, so that a sliding window keeps choosing the same ones.
+ * The lowest and the highest of each bucket, in order of time: real samples only, and no peak is lost. NaN is
+ * kept only where a bucket holds nothing else. Buckets lie on multiples of their width, so that a sliding window keeps
+ * choosing the same ones.
  */
 export function thinIndices(tsMs: readonly number[], weights: readonly number[], bucketMs: number): number[] {
   const kept: number[] = [];
@@ -96,8 +91,10 @@ export function thinIndices(tsMs: readonly number[], weights: readonly number[],
       high = index;
       continue;
     }
+    if (Number.isNaN(weight)) continue;
+    // So written that any value takes the place of NaN.
     if (!(weight >= (weights[low] ?? Number.NaN))) low = index;
-    if (weight > (weights[high] ?? Number.NaN)) high = index;
+    if (!(weight <= (weights[high] ?? Number.NaN))) high = index;
   }
   keep();
   return kept;

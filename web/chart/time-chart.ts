@@ -10,6 +10,7 @@ import {
   LineElement,
   PointElement,
   Tooltip,
+  type TooltipItem,
 } from 'chart.js';
 
 import { formatInstant, formatQuantity } from '../format.ts';
@@ -192,6 +193,8 @@ function makeValueScale(look: Look, state: Readonly<ChartState>): ScaleOptions {
 }
 
 function makeTooltip(look: Look, state: Readonly<ChartState>): TooltipOptions {
+  const find = ({ datasetIndex, dataIndex }: TooltipItem<'line'>): Point | undefined =>
+    state.picture?.points.lines[datasetIndex]?.[dataIndex];
   return {
     caretSize: 0,
     caretPadding: 12,
@@ -205,13 +208,13 @@ function makeTooltip(look: Look, state: Readonly<ChartState>): TooltipOptions {
     backgroundColor: () => state.palette.tooltip,
     titleColor: () => state.palette.tooltipText,
     bodyColor: () => state.palette.tooltipText,
-    itemSort: (a, b) => (b.raw as Point).value - (a.raw as Point).value,
+    itemSort: (a, b) => (find(b)?.value ?? 0) - (find(a)?.value ?? 0),
     callbacks: {
-      title: ([item]) => (item === undefined ? '' : formatInstant((item.raw as Point).x)),
-      label: ({ raw, datasetIndex }) => {
-        const line = state.picture?.model.lines[datasetIndex];
+      title: ([item]) => formatInstant(item === undefined ? null : (find(item)?.x ?? null)),
+      label: (item) => {
+        const line = state.picture?.model.lines[item.datasetIndex];
         const name = line === undefined ? '' : nameLine(line);
-        return `${name}  ${formatQuantity(look.quantity, (raw as Point).value)}`;
+        return `${name}  ${formatQuantity(look.quantity, find(item)?.value ?? null)}`;
       },
       labelColor: ({ datasetIndex }) => {
         const colour = state.palette.series[state.picture?.model.lines[datasetIndex]?.colour ?? 0] ?? '';

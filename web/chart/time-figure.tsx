@@ -1,4 +1,14 @@
-import { type Accessor, createEffect, createSignal, type JSX, on, onCleanup, onMount, Show } from 'solid-js';
+import {
+  type Accessor,
+  createEffect,
+  createMemo,
+  createSignal,
+  type JSX,
+  on,
+  onCleanup,
+  onMount,
+  Show,
+} from 'solid-js';
 
 import { Legend, summarizeModel } from './legend.tsx';
 import type { Look, Model } from './model.ts';
@@ -17,8 +27,10 @@ export type TimeFigureProps = {
   readonly build: () => Model;
   /** Changes when `build` would give something else. */
   readonly revision: Accessor<unknown>;
-  /** Lies over the picture while there is none: nothing yet, nothing there, a fault. */
-  readonly placeholder: JSX.Element;
+  /** Lies over the picture: nothing yet, nothing there, a fault. `empty`: there is no line to see. */
+  readonly placeholder: (empty: Accessor<boolean>) => JSX.Element;
+  /** Whether there is a figure at all while it has no line. */
+  readonly whenEmpty: 'stay' | 'hide';
   /** Shared by charts that belong together, so that all point at the same instant. */
   readonly hoverMs: Accessor<number | null>;
   readonly onHover: (hoverMs: number | null) => void;
@@ -29,21 +41,36 @@ export type TimeFigureProps = {
 /** A chart over time with its heading, its legend and its values in words. */
 export function TimeFigure(props: TimeFigureProps): JSX.Element {
   const [model, setModel] = createSignal<Model | null>(null);
-  const [hidden, setHidden] = createSignal<ReadonlySet<string>>(new Set());
   const [near, setNear] = createSignal(false);
+  const empty = createMemo(() => !model()?.lines.length);
+  const frame = createFrame(() => setModel(props.build()));
+  // A chart far from the screen is made once, for its values in words, and then left until it is near.
+  createEffect(on([props.revision, near], () => (near() || empty() ? frame() : undefined)));
+  return (
+    <Show when={props.whenEmpty === 'stay' || !empty()}>
+      <Figure {...props} model={model()} empty={empty} onNear={setNear} />
+    </Show>
+  );
+}
+
+type FigureProps = TimeFigureProps & {
+  readonly model: Model | null;
+  readonly empty: Accessor<boolean>;
+  readonly onNear: (near: boolean) => void;
+};
+
+function Figure(props: FigureProps): JSX.Element {
+  const [hidden, setHidden] = createSignal<ReadonlySet<string>>(new Set());
   const [figure, setFigure] = createSignal<HTMLElement>();
   let canvas: HTMLCanvasElement | undefined;
 
-  const frame = createFrame(() => setModel(props.build()));
-  // A chart far from the screen is made once, for its values in words, and then left until it is near.
-  createEffect(on([props.revision, near], () => (near() || !model()?.lines.length ? frame() : undefined)));
   onMount(() => {
     const shown = figure();
     if (shown === undefined || canvas === undefined) return;
-    onCleanup(watchNear(shown, setNear));
+    onCleanup(watchNear(shown, props.onNear));
     const chart = makeTimeChart(canvas, props.look, props.onHover);
     onCleanup(chart.close);
-    connectChart(chart, props, () => visibleModel(model(), hidden()));
+    connectChart(chart, props, () => visibleModel(props.model, hidden()));
   });
   const toggle = (group: string): void => {
     setHidden((groups) => {
@@ -55,14 +82,14 @@ export function TimeFigure(props: TimeFigureProps): JSX.Element {
   return (
     <figure ref={setFigure} class="card chart" data-testid="chart" data-chart={props.id}>
       <figcaption class="chart-caption">
-        <h3>{props.title}</h3>
+        <h2>{props.title}</h2>
         <span class="chart-note">{props.note}</span>
       </figcaption>
       <div class="chart-area">
-        <canvas ref={(element) => (canvas = element)} role="img" aria-label={describe(props, model())} />
-        <div class="chart-placeholder">{props.placeholder}</div>
+        <canvas ref={(element) => (canvas = element)} role="img" aria-label={describe(props)} />
+        <div class="chart-placeholder">{props.placeholder(props.empty)}</div>
       </div>
-      <Show when={model()}>
+      <Show when={props.model}>
         {(shown) => (
           <Legend
             look={props.look}
@@ -77,8 +104,8 @@ export function TimeFigure(props: TimeFigureProps): JSX.Element {
   );
 }
 
-function describe(props: TimeFigureProps, model: Model | null): string {
-  return model === null ? `${props.title}: no values yet` : summarizeModel(props.title, props.look, model);
+function describe({ title, look, model }: Pick<FigureProps, 'title' | 'look' | 'model'>): string {
+  return model === null ? `${title}: no values yet` : summarizeModel(title, look, model);
 }
 
 function visibleModel(model: Model | null, hidden: ReadonlySet<string>): Model | null {

@@ -1,5 +1,7 @@
 import type { HostRow, HostStatus } from '@muster/proto/api';
 
+import { compareNames } from '../compare-names.ts';
+
 const STATUS_ORDER: Readonly<Record<HostStatus, number>> = { silent: 0, new: 1, up: 2 };
 
 /** The columns of the fleet: what each sorts by, and which end of it one wants to see first. */
@@ -20,6 +22,12 @@ export type FleetColumn = (typeof FLEET_COLUMNS)[number];
 export type Direction = 'ascending' | 'descending';
 export type FleetSort = { readonly column: FleetColumn; readonly direction: Direction };
 
+const TITLES: ReadonlyMap<FleetColumn['key'], string> = new Map(FLEET_COLUMNS.map(({ key, title }) => [key, title]));
+
+export function titleOf(key: FleetColumn['key']): string {
+  return TITLES.get(key) ?? '';
+}
+
 /** The order that the address bar names; anything else is by name. */
 export function parseSort(key: unknown, direction: unknown): FleetSort {
   const column = FLEET_COLUMNS.find((candidate) => candidate.key === key) ?? FLEET_COLUMNS[1];
@@ -36,8 +44,8 @@ export function nextSort(sort: FleetSort, column: FleetColumn): FleetSort {
 export function compareRows(a: HostRow, b: HostRow, { column, direction }: FleetSort): number {
   const [first, second] = [column.sortBy(a), column.sortBy(b)];
   if (first !== second && (first === null || second === null)) return first === null ? 1 : -1;
-  const rise = typeof first === 'number' ? first - Number(second) : byName(String(first), String(second));
-  return (direction === 'ascending' ? rise : -rise) || byName(a.name, b.name) || byName(a.host, b.host);
+  const rise = typeof first === 'number' ? first - Number(second) : compareNames(String(first), String(second));
+  return (direction === 'ascending' ? rise : -rise) || compareNames(a.name, b.name) || compareNames(a.host, b.host);
 }
 
 /** Whether a host is what the filter asks for: each word is in its name, its id or its status. */
@@ -47,11 +55,4 @@ export function matchesFilter(row: HostRow, filter: string): boolean {
     .toLowerCase()
     .split(/\s+/)
     .every((word) => text.includes(word));
-}
-
-// One collator for all comparisons: making one for each takes longer than sorting.
-const COLLATOR = new Intl.Collator('en', { numeric: true });
-
-function byName(a: string, b: string): number {
-  return COLLATOR.compare(a, b);
 }

@@ -18,7 +18,7 @@ export function FleetCounts(): JSX.Element {
       <strong>{formatCount(fleet.hosts().length)}</strong> {fleet.hosts().length === 1 ? 'host' : 'hosts'}
       <For each={counts().filter(({ count, status }) => count > 0 || status === 'up')}>
         {({ status, count }) => (
-          <span class="fleet-count">
+          <span>
             , {formatCount(count)} {status}
           </span>
         )}

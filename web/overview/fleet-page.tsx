@@ -2,6 +2,7 @@ import { useSearchParams } from '@solidjs/router';
 import { createEffect, createMemo, createSignal, For, type JSX, Match, Show, Switch } from 'solid-js';
 
 import { useApp } from '../app-context.ts';
+import { createTitle } from '../title.ts';
 import { Notice } from '../ui/notice.tsx';
 import { EmptyFleet } from './empty-fleet.tsx';
 import { type FleetColumn, nextSort, parseSort } from './fleet-columns.ts';
@@ -13,6 +14,7 @@ import { FleetRow } from './fleet-row.tsx';
 /** Every host, live, a row each. */
 export function FleetPage(): JSX.Element {
   const { fleet } = useApp();
+  createTitle(() => 'Fleet');
   return (
     <main class="page">
       <Switch>
@@ -69,9 +71,11 @@ function FleetTable(): JSX.Element {
           onInput={(event) => filterBy(event.currentTarget.value)}
         />
       </div>
-      <div class="card fleet" role="table" aria-label="Hosts" data-stale={live.state() === 'lost'}>
-        <FleetHead sort={sort()} onSort={sortBy} />
-        <For each={rows()}>{(row) => <FleetRow row={row} />}</For>
+      <div class="card fleet" data-stale={live.state() === 'lost'}>
+        <div role="table" aria-label="Hosts">
+          <FleetHead sort={sort()} onSort={sortBy} />
+          <For each={rows()}>{(row) => <FleetRow row={row} />}</For>
+        </div>
         <Show when={rows().length === 0}>
           <p class="fleet-none">No host matches “{filter()}”.</p>
         </Show>

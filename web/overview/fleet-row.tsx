@@ -16,18 +16,7 @@ import {
 import { StatusMark } from '../status-mark.tsx';
 import { Bar } from '../ui/bar.tsx';
 import { rateSeverity, THRESHOLDS } from '../severity.ts';
-
-/** What says which cell is which where there are no headings above it. */
-const CELL_LABELS: Readonly<Record<string, string>> = {
-  cpu: 'CPU',
-  memory: 'Memory',
-  disk: 'Fullest disk',
-  receive: 'Net in',
-  transmit: 'Net out',
-  load: 'Load',
-  uptime: 'Uptime',
-  seen: 'Last seen',
-};
+import { type FleetColumn, titleOf } from './fleet-columns.ts';
 
 /** One host of the fleet. Reads its row field by field, so that a patch touches only the cells that changed. */
 export function FleetRow(props: { readonly row: HostRow }): JSX.Element {
@@ -35,7 +24,14 @@ export function FleetRow(props: { readonly row: HostRow }): JSX.Element {
   const uptimeMs = (): number | null => (props.row.uptimeSeconds === null ? null : props.row.uptimeSeconds * 1000);
   const ageMs = (): number | null => (props.row.arrivedMs === null ? null : clock.nowMs() - props.row.arrivedMs);
   return (
-    <div class="fleet-row" role="row" data-testid="host-row" data-host={props.row.host} data-status={props.row.status}>
+    <div
+      class="fleet-row"
+      role="row"
+      data-testid="host-row"
+      data-host={props.row.host}
+      data-status={props.row.status}
+      onClick={followLink}
+    >
       <Cell name="status">
         <StatusMark status={live.state() === 'lost' ? 'stale' : props.row.status} />
       </Cell>
@@ -66,14 +62,16 @@ export function FleetRow(props: { readonly row: HostRow }): JSX.Element {
   );
 }
 
-function Cell(props: { readonly name: string; readonly children: JSX.Element }): JSX.Element {
+/** What has a title lies above the link that covers the row, so that it can be hovered; a press on it means the link. */
+function followLink(event: MouseEvent & { readonly currentTarget: Element }): void {
+  const link = event.currentTarget.querySelector('a');
+  if (event.target instanceof Node && link?.contains(event.target) === false)
+    link.dispatchEvent(new MouseEvent('click', event));
+}
+
+function Cell(props: { readonly name: FleetColumn['key']; readonly children: JSX.Element }): JSX.Element {
   return (
-    <div
-      class={`fleet-cell cell-${props.name}`}
-      role="cell"
-      data-testid={props.name}
-      data-label={CELL_LABELS[props.name]}
-    >
+    <div class={`fleet-cell cell-${props.name}`} role="cell" data-testid={props.name} data-label={titleOf(props.name)}>
       {props.children}
     </div>
   );

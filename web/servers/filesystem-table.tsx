@@ -14,7 +14,7 @@ export function FilesystemTable(props: { readonly latest: ReadonlyMap<string, La
   return (
     <Show when={all().length > 0}>
       <section class="card filesystems" data-testid="filesystems">
-        <h3>Space now</h3>
+        <h2>Space now</h2>
         <div class="scroller" tabindex="0" role="region" aria-label="Filesystems">
           <table>
             <thead>

@@ -1,14 +1,15 @@
 import type { LatestValue } from '@muster/proto/api';
 import { type Labels, parseLabels } from '@muster/proto/labels';
 
+import { compareNames } from '../compare-names.ts';
+
 /** One filesystem as it is now. null: not known. */
 export type Filesystem = {
   readonly mountpoint: string;
   readonly device: string;
   readonly type: string;
-  /** Used and free, as df counts: without what is reserved for root. */
+  /** Used and free together, as df counts: without what is reserved for root. */
   readonly sizeBytes: number | null;
-  readonly usedBytes: number | null;
   readonly freeBytes: number | null;
   readonly usedRatio: number | null;
   readonly inodesRatio: number | null;
@@ -32,7 +33,7 @@ export function listFilesystems(latest: Iterable<LatestValue>): Filesystem[] {
   }
   return [...found.values()]
     .map(makeFilesystem)
-    .toSorted((a, b) => (b.usedRatio ?? -1) - (a.usedRatio ?? -1) || (a.mountpoint < b.mountpoint ? -1 : 1));
+    .toSorted((a, b) => (b.usedRatio ?? -1) - (a.usedRatio ?? -1) || compareNames(a.mountpoint, b.mountpoint));
 }
 
 function makeFilesystem({ labels, byName }: Values): Filesystem {
@@ -43,7 +44,6 @@ function makeFilesystem({ labels, byName }: Values): Filesystem {
     device: labels['system.device'] ?? '',
     type: labels['system.filesystem.type'] ?? '',
     sizeBytes: usedBytes === null || freeBytes === null ? null : usedBytes + freeBytes,
-    usedBytes,
     freeBytes,
     usedRatio: read('utilization'),
     inodesRatio: read('inodes.utilization'),

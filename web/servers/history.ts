@@ -1,14 +1,12 @@
 import type { LatestValue } from '@muster/proto/api';
 import type { MetricName } from '@muster/proto/metric';
-import { type Accessor, createEffect, createMemo, createSignal, on, onCleanup } from 'solid-js';
+import { type Accessor, createEffect, createMemo, createSignal, on } from 'solid-js';
 
 import type { App } from '../app-context.ts';
 import { CHART_SPECS } from './chart-specs.ts';
-import { isLive, type Range } from './range.ts';
+import { isLive, type Range, refreshMs } from './range.ts';
 import { appendValue, makeWindow, type SeriesWindow, trimWindow } from './window.ts';
 
-/** How often what is stored is read again: late samples of an agent that was cut off appear among the old ones. */
-const REFRESH_MS = 60_000;
 /** After a gap the agent sends what it kept; by then it should be there. */
 const BACKFILL_MS = 10_000;
 /** Without a live value for so long, the clock moves the charts. */
@@ -39,13 +37,12 @@ type Entry = {
 /** What the charts of a host show: read for the range, read again now and then and after a lost connection, and live. */
 export function createHistory(app: App, host: string, range: Accessor<Range>): History {
   const metrics = [...new Set(CHART_SPECS.flatMap((spec) => spec.metrics))];
-  const entries = new Map(metrics.map((metric) => [metric as string, createEntry()] as const));
+  const entries = new Map<string, Entry>(metrics.map((metric) => [metric, createEntry()]));
   const find = (metric: MetricName): Entry => {
     const entry = entries.get(metric);
     if (entry === undefined) throw new Error(`Cannot find the history of ${metric}: no chart shows it`);
     return entry;
   };
-  let backfill: ReturnType<typeof setTimeout> | undefined;
   let appendedMs = 0;
   const idleMs = createMemo<number>((before) => {
     const nowMs = app.clock.nowMs();
@@ -65,18 +62,23 @@ export function createHistory(app: App, host: string, range: Accessor<Range>): H
     if (asked !== range()) return; // the answer to a question that nobody asks any more
     if (!reply.ok) {
       // What is on screen stays true for its own time; a fault is shown only where nothing is.
-      if (entry.window === null) entry.setState({ fault: reply.error.message });
-      return;
+      if (entry.window !== null) return;
+      entry.setState({ fault: reply.error.message });
+    } else {
+      entry.window = makeWindow(reply.value, isLive(asked) ? entry.window : null);
+      entry.setState('ready');
     }
-    entry.window = makeWindow(reply.value, isLive(asked) ? entry.window : null);
-    entry.setState('ready');
     entry.revise();
   };
   const load = async (wanted: readonly MetricName[]): Promise<void> => {
     for (const metric of wanted) if (find(metric).window === null) find(metric).setState('loading');
     await Promise.all(wanted.map(loadOne));
   };
-  const loadAll = (): void => void load(metrics);
+  const loadAll = (): void => {
+    loadAllWithin(refreshMs(range()));
+    void load(metrics);
+  };
+  const loadAllWithin = createAlarm(app.clock.nowMs, loadAll);
 
   createEffect(
     on(range, () => {
@@ -84,12 +86,7 @@ export function createHistory(app: App, host: string, range: Accessor<Range>): H
       loadAll();
     }),
   );
-  createEffect(on(app.live.connections, loadAll, { defer: true }));
-  const refresh = setInterval(loadAll, REFRESH_MS);
-  onCleanup(() => {
-    clearInterval(refresh);
-    clearTimeout(backfill);
-  });
+  createEffect(on(app.live.reconnections, () => loadAllWithin(0), { defer: true }));
   return {
     state: (metric) => find(metric).state(),
     readWindow: (metric) => find(metric).window,
@@ -98,11 +95,27 @@ export function createHistory(app: App, host: string, range: Accessor<Range>): H
     append: (values, everyMs) => {
       if (!isLive(range())) return;
       appendedMs = app.clock.readNowMs();
-      if (!appendAll(entries, values, everyMs, app.clock.readNowMs() - range().rangeMs)) return;
-      clearTimeout(backfill);
-      backfill = setTimeout(loadAll, BACKFILL_MS);
+      if (appendAll(entries, values, everyMs, appendedMs - range().rangeMs)) loadAllWithin(BACKFILL_MS);
     },
     load,
+  };
+}
+
+/**
+ * Calls `act` when its time has come and the page is in sight, and looks with every `tick`. Returns what sets the time:
+ * an earlier one stays.
+ */
+function createAlarm(tick: Accessor<number>, act: () => void): (withinMs: number) => void {
+  let dueMs = Number.POSITIVE_INFINITY;
+  const look = (): void => {
+    if (document.hidden || performance.now() < dueMs) return;
+    dueMs = Number.POSITIVE_INFINITY;
+    act();
+  };
+  createEffect(on(tick, look, { defer: true }));
+  return (withinMs) => {
+    dueMs = Math.min(dueMs, performance.now() + withinMs);
+    look();
   };
 }
 

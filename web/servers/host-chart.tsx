@@ -33,25 +33,20 @@ export function HostChart(props: HostChartProps): JSX.Element {
   // A live chart slides with time; the others stand until they are read again.
   const moment = createMemo(() => [revision(), isLive(props.range) ? props.history.idleMs() : null]);
   const build = (): Model => buildModel(props, readWindows(props), clock.readNowMs(), colours);
-  const empty = createMemo(() => {
-    revision();
-    return build().lines.length === 0;
-  });
   return (
-    <Show when={props.spec.shown === 'always' || !empty()}>
-      <TimeFigure
-        id={props.spec.id}
-        title={props.spec.title}
-        note={props.spec.note}
-        look={props.spec.look}
-        build={build}
-        revision={moment}
-        placeholder={<Placeholder spec={props.spec} history={props.history} empty={empty()} />}
-        hoverMs={props.hoverMs}
-        onHover={props.onHover}
-        colours={theme.colours}
-      />
-    </Show>
+    <TimeFigure
+      id={props.spec.id}
+      title={props.spec.title}
+      note={props.spec.note}
+      look={props.spec.look}
+      build={build}
+      revision={moment}
+      placeholder={(empty) => <Placeholder spec={props.spec} history={props.history} empty={empty()} />}
+      whenEmpty={props.spec.shown === 'always' ? 'stay' : 'hide'}
+      hoverMs={props.hoverMs}
+      onHover={props.onHover}
+      colours={theme.colours}
+    />
   );
 }
 

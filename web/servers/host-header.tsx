@@ -1,7 +1,7 @@
 import type { HostRow } from '@muster/proto/api';
 import type { Inventory } from '@muster/proto/batch';
 import { A } from '@solidjs/router';
-import { createMemo, For, type JSX } from 'solid-js';
+import { Index, type JSX } from 'solid-js';
 
 import { useApp } from '../app-context.ts';
 import { formatAge, formatBytes, formatCount, formatDuration, formatInstant, UNKNOWN } from '../format.ts';
@@ -23,7 +23,6 @@ export function HostHeader(props: {
     props.row.arrivedMs === null
       ? 'nothing arrived yet'
       : `last seen ${formatAge(clock.nowMs() - props.row.arrivedMs)}`;
-  const facts = createMemo(() => listFacts(props.row, props.inventory));
   return (
     <header class="host-header">
       <nav class="crumbs" aria-label="Breadcrumb">
@@ -37,14 +36,15 @@ export function HostHeader(props: {
         </span>
       </div>
       <dl class="facts" data-testid="inventory">
-        <For each={facts()}>
-          {([name, value]) => (
+        {/* By place: the elements stay while values in them change, and with them what somebody selected. */}
+        <Index each={listFacts(props.row, props.inventory)}>
+          {(fact) => (
             <div class="fact">
-              <dt>{name}</dt>
-              <dd title={value}>{value}</dd>
+              <dt>{fact()[0]}</dt>
+              <dd title={fact()[1]}>{fact()[1]}</dd>
             </div>
           )}
-        </For>
+        </Index>
       </dl>
       <div class="range-bar">
         <Choice<RangeKey>

@@ -2,6 +2,7 @@ import { A, useParams, useSearchParams } from '@solidjs/router';
 import { createMemo, createSignal, For, type JSX, Match, Show, Switch } from 'solid-js';
 
 import { useApp } from '../app-context.ts';
+import { createTitle } from '../title.ts';
 import { Notice } from '../ui/notice.tsx';
 import { CHART_SPECS, type ChartSpec } from './chart-specs.ts';
 import { FilesystemTable } from './filesystem-table.tsx';
@@ -29,7 +30,7 @@ function KeyedHostPage(props: { readonly host: string }): JSX.Element {
   const id = props.host;
   const history = createHistory(app, id, range);
   const host = createHost(app, id, history.append);
-  void host.load();
+  createTitle(() => host.row()?.name ?? id);
   const fault = (): string => {
     const state = host.state();
     return state.kind === 'failed' ? state.message : '';

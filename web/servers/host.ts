@@ -1,6 +1,6 @@
 import type { HostRow, LatestValue } from '@muster/proto/api';
 import type { Inventory } from '@muster/proto/batch';
-import { type Accessor, createSignal, onCleanup } from 'solid-js';
+import { type Accessor, createEffect, createSignal, on, onCleanup } from 'solid-js';
 
 import type { App } from '../app-context.ts';
 
@@ -28,13 +28,9 @@ export function createHost(
   const [inventory, setInventory] = createSignal<Inventory | null>(null);
   const [latest, setLatest] = createSignal<ReadonlyMap<string, LatestValue>>(new Map());
 
-  const take = (newRow: HostRow, values: readonly LatestValue[]): void => {
+  const take = (newRow: HostRow, values: readonly LatestValue[], known: ReadonlyMap<string, LatestValue>): void => {
     setRow(newRow);
-    setLatest((known) => {
-      const merged = new Map(known);
-      for (const value of values) merged.set(`${value.metric}{${value.labels}}`, value);
-      return merged;
-    });
+    setLatest(new Map([...known, ...values.map((value) => [`${value.metric}{${value.labels}}`, value] as const)]));
     setState({ kind: 'ready' });
     onValues(values, newRow.everyMs);
   };
@@ -44,17 +40,20 @@ export function createHost(
     if (reply.ok) {
       setInventory(reply.value.inventory);
       // The live topic may have been faster, and newer.
-      if (state().kind !== 'ready') take(reply.value.row, reply.value.latest);
+      if (state().kind !== 'ready') take(reply.value.row, reply.value.latest, new Map());
     } else if (reply.error.status === 404) setState({ kind: 'missing' });
     else if (state().kind !== 'ready') setState({ kind: 'failed', message: reply.error.message });
   };
 
   const unfollow = app.live.follow(`host/${host}`, (message) => {
     if (message.kind === 'refused' && message.code === 'unknown-host') setState({ kind: 'missing' });
-    if (message.kind === 'host-snapshot' || message.kind === 'host-patch') take(message.row, message.values);
-    // A snapshot stands at a beginning: the host may have been set up anew, with another kernel or agent.
-    if (message.kind === 'host-snapshot') void load();
+    // A snapshot is everything: what it does not name, the collector has forgotten.
+    if (message.kind === 'host-snapshot') take(message.row, message.values, new Map());
+    if (message.kind === 'host-patch') take(message.row, message.values, latest());
   });
   onCleanup(unfollow);
+  void load();
+  // While the connection was lost the host may have been set up anew, with another kernel or agent.
+  createEffect(on(app.live.reconnections, () => void load(), { defer: true }));
   return { state, row, inventory, latest, load };
 }

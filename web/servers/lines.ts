@@ -2,10 +2,11 @@ import type { MetricName } from '@muster/proto/metric';
 
 import type { Line } from '../chart/model.ts';
 import { LINES_MAX } from '../chart/palette.ts';
+import { compareNames } from '../compare-names.ts';
 import type { ChartSpec, LinePick } from './chart-specs.ts';
 import type { SeriesWindow, WindowSeries } from './window.ts';
 
-type Candidate = { readonly key: string; readonly pick: LinePick; readonly series: WindowSeries };
+type Candidate = { readonly pick: LinePick; readonly series: WindowSeries };
 
 export type Lines = { readonly lines: readonly Line[]; readonly leftOut: number };
 
@@ -24,12 +25,12 @@ export function makeLines(
 ): Lines {
   const groups = new Map<string, Candidate[]>();
   for (const [metric, window] of windows) {
-    for (const [text, series] of window.series) {
+    for (const series of window.series.values()) {
       const pick = spec.pick(metric, series.labels);
       if (pick === null || (series.tsMs.at(-1) ?? 0) < fromMs) continue;
       if (spec.shown === 'if-above-zero' && peakOf(series) === 0) continue;
       const members = groups.get(pick.group) ?? [];
-      members.push({ key: `${metric}{${text}}`, pick, series });
+      members.push({ pick, series });
       groups.set(pick.group, members);
     }
   }
@@ -39,8 +40,7 @@ export function makeLines(
   const lines = drawn.flatMap(([group, members]) =>
     members
       .toSorted((a, b) => Number(a.pick.below ?? false) - Number(b.pick.below ?? false))
-      .map(({ key, pick, series }) => ({
-        key,
+      .map(({ pick, series }) => ({
         group,
         side: pick.side ?? '',
         below: pick.below ?? false,
@@ -59,7 +59,7 @@ function highest(groups: ReadonlyMap<string, readonly Candidate[]>): Group[] {
     group,
     peak: Math.max(...group[1].map(({ series }) => peakOf(series))),
   }));
-  peaks.sort((a, b) => b.peak - a.peak || byName(a.group[0], b.group[0]));
+  peaks.sort((a, b) => b.peak - a.peak || compareNames(a.group[0], b.group[0]));
   return peaks.slice(0, LINES_MAX).map(({ group }) => group);
 }
 
@@ -68,12 +68,7 @@ function peakOf({ values }: WindowSeries): number {
 }
 
 function compareGroups(a: string, first: Candidate | undefined, b: string, second: Candidate | undefined): number {
-  return (first?.pick.order ?? LINES_MAX) - (second?.pick.order ?? LINES_MAX) || byName(a, b);
-}
-
-/** By name, numbers in it by their value: `core 2` before `core 10`. */
-function byName(a: string, b: string): number {
-  return a.localeCompare(b, 'en', { numeric: true });
+  return (first?.pick.order ?? LINES_MAX) - (second?.pick.order ?? LINES_MAX) || compareNames(a, b);
 }
 
 function assignColours(drawn: readonly Group[], colours: Colours): void {

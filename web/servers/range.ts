@@ -19,6 +19,10 @@ const RANGE_DEFAULT: Range = RANGES[1];
 /** Up to here live values join what is stored; beyond, a point is a mean of minutes that one sample says little of. */
 const LIVE_MS_MAX = HOUR_MS;
 
+/** How many points a chart over a long range has: how finely the collector thins them out. */
+const POINTS = 600;
+const REFRESH_MS_MIN = 60_000;
+
 /** The range that the address bar names; anything else is the default. */
 export function parseRange(text: unknown): Range {
   return RANGES.find(({ key }) => key === text) ?? RANGE_DEFAULT;
@@ -26,4 +30,12 @@ export function parseRange(text: unknown): Range {
 
 export function isLive(range: Range): boolean {
   return range.rangeMs <= LIVE_MS_MAX;
+}
+
+/**
+ * How often what is stored is read again: when a long range has a new point, and now and then for the late samples of
+ * an agent that was cut off.
+ */
+export function refreshMs(range: Range): number {
+  return Math.max(REFRESH_MS_MIN, range.rangeMs / POINTS);
 }

@@ -1,10 +1,8 @@
-import type { SeriesReply } from '@muster/proto/api';
+import { SILENT_INTERVALS, SILENT_MS_MIN, type SeriesReply } from '@muster/proto/api';
 import { formatLabels, type Labels, parseLabels } from '@muster/proto/labels';
 
 import type { Gap } from '../chart/model.ts';
 
-/** Samples farther apart than this many intervals have a gap between them; the collector's own measure of silence. */
-const GAP_INTERVALS = 3;
 /** An interval for a window with too few samples to tell one: what agents use while nobody watches. */
 const INTERVAL_MS_DEFAULT = 5000;
 /** How much older than its start a window may keep samples before they are cut off. */
@@ -83,7 +81,7 @@ export function gapsAt(window: SeriesWindow, nowMs: number, everyMs: number | nu
  * sampling is slow, or whose pushes come together, had time to send the next.
  */
 export function holdMs(window: SeriesWindow, everyMs: number | null): number {
-  return Math.max(gapMs(window, everyMs), GAP_INTERVALS * INTERVAL_MS_DEFAULT);
+  return Math.max(gapMs(window, everyMs), SILENT_MS_MIN);
 }
 
 /** Cuts off what lies before the window. */
@@ -100,8 +98,9 @@ export function trimWindow(window: SeriesWindow, fromMs: number): void {
   }
 }
 
+/** Samples farther apart than this have a gap between them: the collector's own measure of a silent host. */
 function gapMs(window: SeriesWindow, everyMs: number | null): number {
-  return GAP_INTERVALS * Math.max(window.intervalMs, everyMs ?? 0);
+  return SILENT_INTERVALS * Math.max(window.intervalMs, everyMs ?? 0);
 }
 
 function findSeries(window: SeriesWindow, text: string): WindowSeries | null {

@@ -1,12 +1,14 @@
-import { createSignal, type JSX, Show } from 'solid-js';
+import { createSignal, type JSX } from 'solid-js';
 
 import { parseKey } from '../session.ts';
+import { createTitle } from '../title.ts';
 
-/** Asks for the key that the collector printed. `fault` is why the last one was refused, or ''. */
+/** Asks for the access key. `fault` is why the last one was refused, or ''. */
 export function SignInPage(props: {
   readonly fault: string;
   readonly onSignIn: (key: string) => Promise<void>;
 }): JSX.Element {
+  createTitle(() => 'Sign in');
   const [key, setKey] = createSignal('');
   const [busy, setBusy] = createSignal(false);
   const submit = async (event: SubmitEvent): Promise<void> => {
@@ -22,7 +24,10 @@ export function SignInPage(props: {
           <img class="logo" src="/favicon.svg" alt="" width="28" height="28" />
           Muster
         </h1>
-        <label for="key">Open the link that the collector printed at start, or paste its key.</label>
+        <label for="key">
+          Open the link that npm start printed, or paste the access key: it is in the file access-key of the collector's
+          data directory.
+        </label>
         <input
           id="key"
           class="field"
@@ -35,7 +40,7 @@ export function SignInPage(props: {
           onInput={(event) => setKey(event.currentTarget.value)}
         />
         <p id="sign-in-fault" class="fault" role="alert">
-          <Show when={props.fault !== ''}>{props.fault}</Show>
+          {props.fault}
         </p>
         <button type="submit" class="button button-primary" disabled={busy()}>
           {busy() ? 'Signing in…' : 'Sign in'}
