@@ -58,6 +58,16 @@ function SignedIn(props: { readonly session: Session; readonly theme: ThemeChoic
   );
 }
 
+/** A path that is no text, `/hosts/%ff`, would stop the router; nothing of ours is there. */
+function leaveBrokenPath(): void {
+  try {
+    decodeURIComponent(window.location.pathname);
+  } catch {
+    window.history.replaceState(null, '', '/');
+  }
+}
+
 const root = document.querySelector('#root');
 if (root === null) throw new Error('Cannot start the dashboard: index.html has no #root');
+leaveBrokenPath();
 render(() => <Main />, root);

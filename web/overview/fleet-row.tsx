@@ -37,7 +37,7 @@ export function FleetRow(props: { readonly row: HostRow }): JSX.Element {
       </Cell>
       <Cell name="name">
         <A class="fleet-link" href={`/hosts/${props.row.host}`} title={props.row.name}>
-          {props.row.name}
+          <bdi>{props.row.name}</bdi>
         </A>
       </Cell>
       <RatioCell name="cpu" ratio={props.row.cpuRatio} hint="" />

@@ -29,7 +29,9 @@ export function HostHeader(props: {
         <A href="/">Fleet</A>
       </nav>
       <div class="host-title">
-        <h1>{props.row.name}</h1>
+        <h1>
+          <bdi>{props.row.name}</bdi>
+        </h1>
         <StatusMark status={live.state() === 'lost' ? 'stale' : props.row.status} />
         <span class="hint" title={formatInstant(props.row.arrivedMs)}>
           {seen()}

@@ -39,12 +39,14 @@ test.for([
   // stored, live, everyMs, gaps
   [[0, 1000], [2000, 3000], 1000, []],
   [[0, 1000], [4000], 1000, []],
-  [[0, 1000], [4001], 1000, [[1000, 4001]]],
+  [[0, 1000], [16_000], 1000, []],
+  [[0, 1000], [16_001], 1000, [[1000, 16_001]]],
   // The host was sampled every 5 s until this page opened.
   [[0, 5000], [10_000, 11_000, 12_000], 1000, []],
   // It went back to 5 s, and its row said so.
   [[0, 1000], [6000], 5000, []],
-  [[0, 1000], [6000], null, [[1000, 6000]]],
+  [[0, 1000], [6000], null, []], // unwatched again: five seconds apart from here on
+  [[0, 1000], [17_000], null, [[1000, 17_000]]],
   [[], [50_000], 1000, []],
   [[0, 1000], [1000, 500], 1000, []],
 ] as const)('appendValue() after %j of %j, every %o ms, makes gaps %j', ([stored, live, everyMs, gaps]) => {

@@ -61,7 +61,7 @@ export function appendValue(window: SeriesWindow, { text, atMs, value, everyMs }
   const { lastMs } = window;
   window.lastMs = Math.max(lastMs ?? atMs, atMs);
   if (lastMs === null || atMs <= lastMs) return false;
-  if (atMs - lastMs > gapMs(window, everyMs)) {
+  if (atMs - lastMs > holdMs(window, everyMs)) {
     window.gaps.push([lastMs, atMs]);
     return true;
   }
@@ -77,11 +77,11 @@ export function gapsAt(window: SeriesWindow, nowMs: number, everyMs: number | nu
 }
 
 /**
- * How long the newest value of a series stands for it: until its absence is a gap, and at least until a host whose
- * sampling is slow, or whose pushes come together, had time to send the next.
+ * How long a value stands for its series: samples farther apart have a gap between them. The collector's own measure
+ * of a silent host, which leaves an agent the time to change its pace.
  */
 export function holdMs(window: SeriesWindow, everyMs: number | null): number {
-  return Math.max(gapMs(window, everyMs), SILENT_MS_MIN);
+  return Math.max(SILENT_MS_MIN, SILENT_INTERVALS * Math.max(window.intervalMs, everyMs ?? 0));
 }
 
 /** Cuts off what lies before the window. */
@@ -96,11 +96,6 @@ export function trimWindow(window: SeriesWindow, fromMs: number): void {
       series.values = series.values.slice(start);
     }
   }
-}
-
-/** Samples farther apart than this have a gap between them: the collector's own measure of a silent host. */
-function gapMs(window: SeriesWindow, everyMs: number | null): number {
-  return SILENT_INTERVALS * Math.max(window.intervalMs, everyMs ?? 0);
 }
 
 function findSeries(window: SeriesWindow, text: string): WindowSeries | null {
