@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { statfs } from 'node:fs/promises';
 
-import type { Log } from '@muster/proto/log';
+import { describeError, type Log } from '@muster/proto/log';
 import { Pool } from 'undici';
 
 import { BACKLOG_BYTES_MAX, openBacklog, type Backlog } from './backlog.ts';
@@ -9,7 +9,7 @@ import { clampEvery, type Config } from './config.ts';
 import { enroll } from './enroll.ts';
 import { openPush } from './push.ts';
 import { openSampler } from './sampler.ts';
-import type { Schedule } from './schedule.ts';
+import type { Closing, Schedule } from './schedule.ts';
 import type { Source } from './source.ts';
 import { makeCpuSource } from './sources/cpu.ts';
 import { makeDiskSource } from './sources/disk.ts';
@@ -20,7 +20,15 @@ import { makeMemorySource } from './sources/memory.ts';
 import { makeNetworkSource } from './sources/network.ts';
 import { makePressureSource } from './sources/pressure.ts';
 import { makeUptimeSource, readUptime } from './sources/uptime.ts';
-import { makeStateDirectory, noticeBoot, readIdentity, readMachine, writeIdentity } from './state.ts';
+import {
+  makeStateDirectory,
+  probeStateDirectory,
+  readIdentity,
+  readMachine,
+  readNewBoot,
+  writeBoot,
+  writeIdentity,
+} from './state.ts';
 
 /** How long a request to the collector may take: a slow line, and its commit. */
 const DEADLINE_MS = 10_000;
@@ -113,10 +121,11 @@ function makeSources(root: string): readonly Source[] {
 }
 
 /** What is told about the host once per start. The inventory takes a second, and nothing waits for it. */
-function describeHost({ root, stateDirectory }: Config, backlog: Backlog, { log, now }: Surroundings): void {
-  const uptimeSeconds = readUptime(root);
-  if (noticeBoot(root, stateDirectory) && uptimeSeconds.ok) {
-    backlog.note({ kind: 'boot', atMs: Math.round(now() - uptimeSeconds.value * 1000) });
+function describeHost(config: Config, backlog: Backlog, { log, now }: Surroundings): void {
+  try {
+    noteBoot(config, backlog, now);
+  } catch (cause) {
+    log.warn('boot.failed', { cause });
   }
   readInventory().then(
     (info) => backlog.describe(info),
@@ -124,29 +133,50 @@ function describeHost({ root, stateDirectory }: Config, backlog: Backlog, { log,
   );
 }
 
+/** Notes that the machine was started since the agent ran last. The first time nobody knows, and nothing is noted. */
+function noteBoot({ root, stateDirectory }: Config, backlog: Backlog, now: () => number): void {
+  const boot = readNewBoot(root, stateDirectory);
+  if (boot === null) return;
+  if (boot.known !== null) {
+    const uptimeSeconds = readUptime(root);
+    if (!uptimeSeconds.ok) throw new Error(uptimeSeconds.error);
+    backlog.note({ kind: 'boot', atMs: Math.round(now() - uptimeSeconds.value * 1000) });
+  }
+  // Only now: a boot that is told twice is better than one that is never told.
+  writeBoot(stateDirectory, boot);
+}
+
 /** Gives the token of a host that has yet to join the fleet, and keeps its identity. Refused, it tells `refuse` why. */
 function makeEnroller(
-  { url, token, name, root, stateDirectory }: Config,
+  { token, name, root, stateDirectory }: Config,
   pool: Pool,
   surroundings: Surroundings,
   refuse: (reason: string) => void,
-): (signal: AbortSignal) => Promise<string | null> {
-  if (token === null) {
-    throw new Error(`there is no identity in ${stateDirectory} and no enrolment token: set MUSTER_TOKEN or …_FILE`);
-  }
-  const request = { token, name, machine: readMachine(root, stateDirectory) };
-  return async (signal) => {
-    const reply = await enroll({ ...surroundings, pool, request, deadlineMs: DEADLINE_MS, signal });
+): (closing: Closing) => Promise<string | null> {
+  if (!token.ok) throw new Error(`there is no identity in ${stateDirectory}, and ${token.error}`);
+  probeStateDirectory(stateDirectory);
+  const request = { token: token.value, name, machine: readMachine(root, stateDirectory) };
+  return async (closing) => {
+    const reply = await enroll({ ...surroundings, pool, request, deadlineMs: DEADLINE_MS, closing });
     if (reply === null) return null;
     if (!reply.ok) {
       refuse(reply.error);
       return null;
     }
-    writeIdentity(stateDirectory, { ...reply.value, url });
+    try {
+      writeIdentity(stateDirectory, reply.value);
+    } catch (cause) {
+      refuse(`${IDENTITY_LOST} ${stateDirectory}: ${describeError(cause)}`);
+      return null;
+    }
     surroundings.log.info('agent.enrolled', { host: reply.value.host });
     return reply.value.token;
   };
 }
+
+const IDENTITY_LOST =
+  'the collector let this host join, but who it is cannot be kept; mend the state directory, and start the agent with ' +
+  'a new enrolment token. Cannot write to';
 
 /** Closes in the reverse of the order opened. */
 async function closeAll(opened: readonly Part[]): Promise<void> {

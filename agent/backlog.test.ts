@@ -1,4 +1,4 @@
-import { decodeBatch, encodeBatch, SERIES_MAX } from '@muster/proto/batch';
+import { decodeBatch, encodeBatch, EVENTS_MAX, SERIES_MAX } from '@muster/proto/batch';
 import { BODY_BYTES_MAX } from '@muster/proto/push';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
@@ -102,16 +102,58 @@ test('events and the inventory travel with the next batch, or alone, once', () =
   expect(backlog.takeNewest()).toBe(null);
 });
 
-test('a refused batch becomes a gap, unless its events may be the reason', () => {
+/** Hands out the newest batch, and has it refused or stored. */
+function treat(backlog: Backlog, take: 'takeNewest' | 'takeOldest', how: 'discard' | 'settle'): WaitingBatch | null {
+  const batch = backlog[take]();
+  if (batch !== null) backlog[how](batch);
+  return batch;
+}
+
+test('what refused batches leave waits until another one is stored, and then travels alone, once', () => {
   const backlog = open();
+  backlog.note({ kind: 'boot', atMs: 5 });
+  backlog.describe({ arch: 'x64' });
   backlog.add(makeTick(1_000));
-  const refused = backlog.takeNewest();
-  if (refused !== null) backlog.discard(refused);
-  const second = backlog.takeNewest();
-  expect(second?.events).toEqual([{ kind: 'gap', fromMs: 1_000, toMs: 1_000, dropped: 2 }]);
-  if (second !== null) backlog.discard(second);
-  expect(backlog.takeNewest()).toBe(null);
+  treat(backlog, 'takeNewest', 'discard');
+  backlog.add(makeTick(2_000));
+  expect(treat(backlog, 'takeNewest', 'discard')).not.toHaveProperty('events');
+  expect(backlog.takeOldest()).toBe(null);
+  backlog.add(makeTick(3_000));
+  expect(treat(backlog, 'takeNewest', 'settle')).not.toHaveProperty('events');
+  expect(treat(backlog, 'takeOldest', 'discard')).toMatchObject({
+    seq: 4,
+    ticksMs: [],
+    info: { arch: 'x64' },
+    events: [
+      { kind: 'boot', atMs: 5 },
+      { kind: 'gap', fromMs: 1_000, toMs: 2_000, dropped: 4 },
+    ],
+  });
+  backlog.add(makeTick(4_000));
+  expect(treat(backlog, 'takeNewest', 'settle')).not.toHaveProperty('events');
+  expect(backlog.takeOldest()).toBe(null);
   expect(backlog.countWaiting()).toBe(0);
+});
+
+test('of too many events the oldest fall out, but never the gap', () => {
+  const backlog = open(0);
+  backlog.add(makeTick(1_000));
+  backlog.takeNewest();
+  backlog.add(makeTick(1_000));
+  for (let atMs = 0; atMs < 200; atMs += 1) backlog.note({ kind: 'oom-kill', atMs });
+  const batch = drain(backlog)[0];
+  expect(batch?.events).toHaveLength(EVENTS_MAX);
+  expect(batch?.events?.[0]).toEqual({ kind: 'oom-kill', atMs: 200 - EVENTS_MAX + 1 });
+  expect(batch?.events?.at(-1)?.kind).toBe('gap');
+});
+
+test('over its limit the backlog gives up what was postponed before what was never tried', () => {
+  const backlog = open(4_000); // two batches of 60 ticks, not three
+  for (let second = 1; second <= 120; second += 1) backlog.add(makeTick(second * 1_000));
+  const newest = backlog.takeNewest();
+  if (newest !== null) backlog.postpone(newest);
+  for (let second = 121; second <= 180; second += 1) backlog.add(makeTick(second * 1_000));
+  expect(drain(backlog)[0]?.events).toEqual([{ kind: 'gap', fromMs: 61_000, toMs: 120_000, dropped: 120 }]);
 });
 
 test('what is too large for one batch is split, by time and then by series', () => {

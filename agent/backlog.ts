@@ -26,9 +26,12 @@ export type Backlog = {
   readonly takeNewest: () => WaitingBatch | null;
   /** Hands out the batch that waits longest; those that were postponed come last. */
   readonly takeOldest: () => WaitingBatch | null;
-  /** The batch is in the store. */
+  /** The batch is in the store. What was kept of those refused before follows, by itself. */
   readonly settle: (batch: WaitingBatch) => void;
-  /** The batch will never be in the store. Its samples become a gap. */
+  /**
+   * The batch was refused for good. Its samples become a gap, which is kept with its events and its inventory until
+   * another batch is settled. They then travel without samples: refused even so, they are the reason, and are dropped.
+   */
   readonly discard: (batch: WaitingBatch) => void;
   readonly postpone: (batch: WaitingBatch) => void;
   /** Samples that are not in the store yet. */
@@ -37,13 +40,16 @@ export type Backlog = {
 
 export type BacklogOptions = { readonly epoch: number; readonly bytesMax: number };
 
+type News = Pick<Batch, 'events' | 'info'>;
+const NO_NEWS: News = {};
+
 /** A backlog in memory, so that it ends with the process. Over its limit it gives up the oldest samples, as a gap. */
 export function openBacklog({ epoch, bytesMax }: BacklogOptions): Backlog {
   const waiting: WaitingBatch[] = []; // never handed out, oldest first
   const postponed: WaitingBatch[] = [];
   let open: Tick[] = [];
-  let events: readonly HostEvent[] = [];
-  let info: Inventory | null = null;
+  let news = NO_NEWS;
+  let refused = NO_NEWS;
   let seq = 0;
   let bytes = 0;
   let samples = 0;
@@ -68,8 +74,7 @@ export function openBacklog({ epoch, bytesMax }: BacklogOptions): Backlog {
       const oldest = postponed.shift() ?? waiting.shift();
       if (oldest === undefined) return; // all that is left is on its way
       forget(oldest);
-      events = joinEvents([...(oldest.events ?? []), ...events, ...toGap(oldest)]);
-      info ??= oldest.info ?? null;
+      news = joinNews(newsOf(oldest), news);
     }
   }
 
@@ -80,27 +85,28 @@ export function openBacklog({ epoch, bytesMax }: BacklogOptions): Backlog {
       open.push(tick);
     },
     note: (event) => {
-      events = joinEvents([...events, event]);
+      news = joinNews(news, { events: [event] });
     },
-    describe: (next) => {
-      info = next;
+    describe: (info) => {
+      news = { ...news, info };
     },
     takeNewest: () => {
       seal();
-      const isNews = events.length > 0 || info !== null;
-      const newest = waiting.pop() ?? (isNews ? makeBatch(EMPTY) : null);
-      if (newest === null || !isNews) return newest;
-      const batch = { ...newest, events, ...(info === null ? {} : { info }) };
-      events = [];
-      info = null;
+      const newest = waiting.pop() ?? (news === NO_NEWS ? null : makeBatch(EMPTY));
+      if (newest === null) return null;
+      const batch = { ...newest, ...news };
+      news = NO_NEWS;
       return batch;
     },
     takeOldest: () => waiting.shift() ?? postponed.shift() ?? null,
-    settle: forget,
+    settle: (batch) => {
+      forget(batch);
+      if (refused !== NO_NEWS) postponed.push({ ...makeBatch(EMPTY), ...refused });
+      refused = NO_NEWS;
+    },
     discard: (batch) => {
       forget(batch);
-      // If it was refused because of its events, one more event would have the next one refused too, and so on.
-      if (batch.events === undefined) events = joinEvents([...events, ...toGap(batch)]);
+      if (batch.ticksMs.length > 0) refused = joinNews(refused, newsOf(batch));
     },
     postpone: (batch) => postponed.push(batch),
     countWaiting: () => samples + open.reduce((count, tick) => count + tick.samples.length, 0),
@@ -109,10 +115,21 @@ export function openBacklog({ epoch, bytesMax }: BacklogOptions): Backlog {
 
 const EMPTY: Matrix = { ticksMs: [], series: [], values: new Float64Array(0) };
 
-function toGap(batch: WaitingBatch): HostEvent[] {
+/** What a batch that will not arrive leaves to be told. */
+function newsOf(batch: WaitingBatch): News {
   const dropped = countSamples(batch);
-  if (dropped === 0) return [];
-  return [{ kind: 'gap', fromMs: Math.min(...batch.ticksMs), toMs: Math.max(...batch.ticksMs), dropped }];
+  if (dropped === 0) return joinNews(batch, NO_NEWS);
+  const { ticksMs } = batch;
+  return joinNews(batch, {
+    events: [{ kind: 'gap', fromMs: Math.min(...ticksMs), toMs: Math.max(...ticksMs), dropped }],
+  });
+}
+
+function joinNews(older: News, newer: News): News {
+  const events = joinEvents([...(older.events ?? []), ...(newer.events ?? [])]);
+  const info = newer.info ?? older.info;
+  if (events.length === 0 && info === undefined) return NO_NEWS;
+  return { ...(events.length === 0 ? {} : { events }), ...(info === undefined ? {} : { info }) };
 }
 
 /** All gaps as one, behind the other events; the oldest fall out when there are more than a batch may carry. */

@@ -11,7 +11,7 @@ test('parseConfig() has a default for everything but the token', () => {
     ok: true,
     value: {
       url: 'http://127.0.0.1:7430',
-      token: null,
+      token: { ok: false, error: 'there is no enrolment token: set MUSTER_TOKEN or MUSTER_TOKEN_FILE' },
       stateDirectory: '/var/lib/muster-agent',
       everyMs: 5_000,
       name: 'the-host',
@@ -28,18 +28,33 @@ test('a flag is stronger than the environment, and a secret may be in a file', (
   });
   expect(config).toMatchObject({
     ok: true,
-    value: { everyMs: 1_000, name: '<b>x</b>', token: 'from-a-file', url: 'https://muster.example' },
+    value: {
+      everyMs: 1_000,
+      name: '<b>x</b>',
+      token: { ok: true, value: 'from-a-file' },
+      url: 'https://muster.example',
+    },
   });
 });
 
 test('parseConfig() reports all faults at once', () => {
-  const config = parse(['--interval', '5', '--url', 'muster', '--verbose', '--name', 'x'.repeat(256)]);
-  expect(config.ok ? [] : config.error.map((fault) => fault.split(' ')[0])).toEqual([
-    '--verbose',
-    '--url',
-    '--name',
-    '--interval',
-  ]);
+  for (const url of ['muster', 'http://muster.example']) {
+    const config = parse(['--interval', '5', '--url', url, '--verbose', '--name', 'x'.repeat(256)]);
+    expect(config.ok ? [] : config.error.map((fault) => fault.split(' ')[0])).toEqual([
+      '--verbose',
+      '--url',
+      '--name',
+      '--interval',
+    ]);
+  }
+});
+
+test('a token file that cannot be read is no fault of the configuration: the agent may be enrolled', () => {
+  const readFile = () => {
+    throw new Error('ENOENT');
+  };
+  const config = parseConfig({ argv: [], env: { MUSTER_TOKEN_FILE: '/gone' }, readFile }, 'the-host');
+  expect(config.ok && config.value.token).toEqual({ ok: false, error: 'MUSTER_TOKEN_FILE cannot be read: ENOENT' });
 });
 
 test.for([

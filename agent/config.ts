@@ -1,3 +1,4 @@
+import { describeError } from '@muster/proto/log';
 import { parseOptions, parseSwitch, parseText, type Options, type OptionsInput } from '@muster/proto/options';
 import { SAMPLE_MS_DEFAULT } from '@muster/proto/push';
 import { err, ok, type Result } from '@muster/proto/result';
@@ -10,7 +11,8 @@ const NAME_LENGTH_MAX = 255;
 export type Config = {
   /** The origin of the collector, `https://muster.example:7430`. */
   readonly url: string;
-  readonly token: string | null;
+  /** The enrolment token, or why there is none: an agent that is enrolled needs none. */
+  readonly token: Result<string, string>;
   readonly stateDirectory: string;
   readonly everyMs: number;
   readonly name: string;
@@ -32,8 +34,8 @@ export function makeOptions(hostname: string) {
       placeholder: 'TOKEN',
       help: 'enrolment token, needed once; as a flag every user of this machine can see it',
       secret: true,
-      default: null,
-      parse: parseText,
+      default: '',
+      parse: (text) => ok(text),
     },
     name: {
       env: 'MUSTER_NAME',
@@ -74,14 +76,43 @@ export function makeOptions(hostname: string) {
 
 /** The agent's configuration, or every fault at once, a sentence each. */
 export function parseConfig(input: OptionsInput, hostname: string): Result<Config, readonly string[]> {
-  const values = parseOptions(makeOptions(hostname), input);
+  const options = makeOptions(hostname);
+  let tokenFault = 'there is no enrolment token: set MUSTER_TOKEN or MUSTER_TOKEN_FILE';
+  const readFile = (path: string): string => {
+    try {
+      return input.readFile(path);
+    } catch (cause) {
+      tokenFault = `MUSTER_TOKEN_FILE cannot be read: ${describeError(cause)}`;
+      return '';
+    }
+  };
+  const parse = allowsInsecureHttp(options, input) ? parseUrl : parseSafeUrl;
+  const values = parseOptions({ ...options, url: { ...options.url, parse } }, { ...input, readFile });
   if (!values.ok) return values;
-  const { url, insecureHttp, token, state, interval, name, root } = values.value;
-  const { protocol, hostname: server, origin } = new URL(url);
-  if (protocol === 'http:' && !insecureHttp && !isLoopback(server)) {
-    return err([`--url must be https for another machine, was ${origin}; --insecure-http allows it all the same`]);
-  }
-  return ok({ url: origin, token, stateDirectory: state, everyMs: interval, name, root });
+  const { url, token, state, interval, name, root } = values.value;
+  return ok({
+    url,
+    token: token === '' ? err(tokenFault) : ok(token),
+    stateDirectory: state,
+    everyMs: interval,
+    name,
+    root,
+  });
+}
+
+/** What one option says about another is found out first, so that all faults can be reported at once. */
+function allowsInsecureHttp({ insecureHttp }: ReturnType<typeof makeOptions>, input: OptionsInput): boolean {
+  const argv = input.argv.filter((flag) => flag.split('=')[0] === '--insecure-http');
+  const values = parseOptions({ insecureHttp }, { ...input, argv });
+  return values.ok && values.value.insecureHttp;
+}
+
+function parseSafeUrl(text: string): Result<string, string> {
+  const url = parseUrl(text);
+  if (!url.ok) return url;
+  const { protocol, hostname: server } = new URL(url.value);
+  const isSafe = protocol === 'https:' || isLoopback(server);
+  return isSafe ? url : err('https for another machine (--insecure-http allows http all the same)');
 }
 
 function parseUrl(text: string): Result<string, string> {

@@ -8,7 +8,9 @@ import { makeEvents } from './testing/events.ts';
 
 const REQUEST = { token: 'enrolment', name: '<b>web</b>', machine: 'a'.repeat(64) };
 
-async function enrollWith(manners: readonly Manner[], signal: AbortSignal) {
+const NEVER = new AbortController().signal;
+
+async function enrollWith(manners: readonly Manner[], begun: AbortSignal, over: AbortSignal = NEVER) {
   const collector = await openStandIn();
   const pool = new Pool(collector.url);
   const events = makeEvents();
@@ -17,7 +19,7 @@ async function enrollWith(manners: readonly Manner[], signal: AbortSignal) {
     pool,
     request: REQUEST,
     deadlineMs: 200,
-    signal,
+    closing: { begun, over },
     log: events.log,
     now: Date.now,
     random: () => 0.5,
@@ -27,8 +29,6 @@ async function enrollWith(manners: readonly Manner[], signal: AbortSignal) {
   await collector.close();
   return { reply, events, requests: collector.requests };
 }
-
-const NEVER = new AbortController().signal;
 
 test('enroll() sends token, name and machine, and returns host and token', async () => {
   const { reply, requests } = await enrollWith([], NEVER);
@@ -52,7 +52,18 @@ test.for([400, 401, 403])('enroll() gives up when it is refused with %i', async 
   expect(requests).toHaveLength(1);
 });
 
-test('enroll() ends when the agent is closed', async () => {
-  const { reply } = await enrollWith([{ kind: 'hang' }, { kind: 'hang' }], AbortSignal.timeout(50));
+test('enroll() lets the request under way finish when the agent is closed, and begins no other', async () => {
+  const late = await enrollWith([{ kind: 'late', delayMs: 50 }], AbortSignal.abort(), NEVER);
+  expect(late.requests).toHaveLength(0);
+  const underWay = await enrollWith([{ kind: 'late', delayMs: 100 }], AbortSignal.timeout(50));
+  expect(underWay.reply?.ok).toBe(true);
+  const hanging = await enrollWith([{ kind: 'hang' }, { kind: 'hang' }], AbortSignal.timeout(50));
+  expect(hanging.reply).toBe(null);
+  expect(hanging.requests).toHaveLength(1);
+});
+
+test('enroll() gives up the request under way when the time is over', async () => {
+  const over = AbortSignal.timeout(20);
+  const { reply } = await enrollWith([{ kind: 'late', delayMs: 150 }], over, over);
   expect(reply).toBe(null);
 });

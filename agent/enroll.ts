@@ -6,14 +6,14 @@ import type { Dispatcher } from 'undici';
 import { backoffMs, parseRetryAfter } from './backoff.ts';
 import { post, type Answer } from './post.ts';
 import { describeRefusal } from './reply.ts';
-import { pause, type Schedule } from './schedule.ts';
+import { pause, type Closing, type Schedule } from './schedule.ts';
 
 export type EnrollOptions = {
   readonly pool: Dispatcher;
   readonly request: EnrollRequest;
   readonly deadlineMs: number;
-  /** Aborted when the agent is closed: no further try. */
-  readonly signal: AbortSignal;
+  /** A request under way may have used up the token already: it is let finish. */
+  readonly closing: Closing;
   readonly log: Log;
   readonly now: () => number;
   readonly random: () => number;
@@ -25,20 +25,20 @@ export type EnrollOptions = {
  * collector's refusal, which trying again does not change. Null: the agent was closed before there was an answer.
  */
 export async function enroll(options: EnrollOptions): Promise<Result<EnrollReply, string> | null> {
-  const { pool, request, deadlineMs, signal, log, now, random, schedule } = options;
-  for (let failures = 0; !signal.aborted; failures += 1) {
+  const { pool, request, deadlineMs, closing, log, now, random, schedule } = options;
+  for (let failures = 0; !closing.begun.aborted; failures += 1) {
     const answer = await post(pool, {
       path: ENROLL_PATH,
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify(request),
       deadlineMs,
-      signal,
+      signal: closing.over,
     });
     const verdict = judgeEnrollment(answer, now());
     if (verdict.kind === 'enrolled') return ok(verdict.reply);
     if (verdict.kind === 'refused') return err(verdict.reason);
-    if (failures === 0 && !signal.aborted) log.warn('enroll.waiting', { reason: verdict.reason });
-    await pause(schedule, backoffMs(failures, verdict.retryAfterMs, random), signal);
+    if (failures === 0 && !closing.begun.aborted) log.warn('enroll.waiting', { reason: verdict.reason });
+    await pause(schedule, backoffMs(failures, verdict.retryAfterMs, random), closing.begun);
   }
   return null;
 }

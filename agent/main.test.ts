@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -58,7 +58,7 @@ function findFaults(batches: readonly Batch[]): string[] {
 test('an agent samples this machine, survives an outage without losing a tick, and stops cleanly', async () => {
   const state = makeState();
   const first = await openStandIn();
-  first.expect(...Array.from({ length: 20 }, () => ({ kind: 'accept', everyMs: 1_000 }) as const));
+  first.expect(...Array.from({ length: 20 }, () => ({ kind: 'accept', everyMs: 1 }) as const)); // a second at least
   const agent = startAgent(['--url', first.url, '--state', state, '--interval', '1s'], { MUSTER_TOKEN: 'enrolment' });
   await first.until(() => first.batches.length >= 2);
   const port = Number(new URL(first.url).port);
@@ -90,11 +90,15 @@ test('an agent samples this machine, survives an outage without losing a tick, a
 /** What a machine without swap, pressure, disks of its own or inodes does not have. */
 const OPTIONAL = /^system\.(paging|pressure|disk|filesystem\.inodes)\./;
 
-test('an agent samples before it is enrolled, and delivers that afterwards', async () => {
+test('an agent samples before it is enrolled, and delivers that and a boot that it cannot make a note of', async () => {
+  const state = makeState();
+  writeFileSync(join(state, 'boot-id'), 'another boot');
+  mkdirSync(join(state, 'boot-id.tmp'));
   const collector = await openStandIn();
   collector.expect({ kind: 'answer', status: 503, headers: { 'retry-after': '2' } });
-  const agent = startAgent(['--url', collector.url, '--state', makeState(), '--interval', '1s'], { MUSTER_TOKEN: 'x' });
+  const agent = startAgent(['--url', collector.url, '--state', state, '--interval', '1s'], { MUSTER_TOKEN: 'x' });
   await collector.until(() => collector.batches.length > 0);
+  expect(collector.batches[0]?.events).toMatchObject([{ kind: 'boot' }]);
   expect(collector.batches[0]?.ticksMs.length).toBeGreaterThanOrEqual(2);
   agent.child.kill('SIGINT');
   expect(await agent.exited).toEqual([0, null]);
@@ -103,7 +107,7 @@ test('an agent samples before it is enrolled, and delivers that afterwards', asy
 
 test('a second signal ends an agent that cannot deliver, at once', async () => {
   const state = makeState();
-  writeIdentity(state, { host: 'host-1', token: 'token-1', url: 'http://127.0.0.1:1' });
+  writeIdentity(state, { host: 'host-1', token: 'token-1' });
   const agent = startAgent(['--url', 'http://127.0.0.1:1', '--state', state]);
   await expect.poll(agent.stderr).toContain('agent.enrolled');
   agent.child.kill('SIGTERM');
@@ -130,7 +134,48 @@ test('an agent without identity and token says what it needs and exits with 1', 
 test('a wrongly configured agent names every fault, a line each, and exits with 2', async () => {
   const agent = startAgent(['--interval', '0s', '--url', 'http://muster.example', '--colour']);
   expect(await agent.exited).toEqual([2, null]);
-  expect(agent.stderr().trim().split('\n')).toHaveLength(2);
+  expect(agent.stderr().trim().split('\n')).toHaveLength(3);
+});
+
+test('an agent that is enrolled starts without its token file and without room for a note, and says what is lost', async () => {
+  const collector = await openStandIn();
+  collector.expect(...Array.from({ length: 100 }, () => ({ kind: 'answer', status: 401 }) as const));
+  const state = makeState();
+  writeIdentity(state, { host: 'host-1', token: 'token-1' });
+  mkdirSync(join(state, 'boot-id'));
+  const argv = ['--url', collector.url, '--state', state, '--interval', '1s'];
+  const agent = startAgent(argv, { MUSTER_TOKEN_FILE: join(state, 'gone') });
+  await expect.poll(agent.stderr, { timeout: 10_000 }).toContain('push.unauthorised');
+  const askedMs = performance.now();
+  agent.child.kill('SIGTERM');
+  expect(await agent.exited).toEqual([0, null]);
+  expect(performance.now() - askedMs).toBeLessThan(5_000);
+  expect(agent.stderr()).toContain('"level":"WARN","event":"boot.failed"');
+  expect(agent.stderr()).toContain('"level":"ERROR","event":"agent.lost","samples":');
+  await collector.close();
+});
+
+test('an agent that cannot keep an identity asks for none, says so in one line and exits with 1', async () => {
+  const collector = await openStandIn();
+  const state = makeState();
+  mkdirSync(join(state, 'probe'));
+  const agent = startAgent(['--url', collector.url, '--state', state], { MUSTER_TOKEN: 'x' });
+  expect(await agent.exited).toEqual([1, null]);
+  expect(agent.stderr()).toContain('make it writable');
+  expect(collector.requests).toEqual([]);
+  await collector.close();
+});
+
+test('an agent that has joined and cannot keep its identity says what to do and exits with 1', async () => {
+  const collector = await openStandIn();
+  const state = makeState();
+  collector.expect({ kind: 'late', delayMs: 1_000 });
+  const agent = startAgent(['--url', collector.url, '--state', state], { MUSTER_TOKEN: 'x' });
+  await expect.poll(() => collector.requests, { timeout: 10_000 }).toHaveLength(1);
+  mkdirSync(join(state, 'identity.json'));
+  expect(await agent.exited).toEqual([1, null]);
+  expect(agent.stderr()).toContain('"event":"agent.refused","reason":"the collector let this host join, but');
+  await collector.close();
 });
 
 test('an agent stops when the parent that keeps a channel to it is gone', async () => {

@@ -1,3 +1,9 @@
+import { execFileSync } from 'node:child_process';
+import { closeSync, constants, mkdtempSync, openSync } from 'node:fs';
+import { open } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
 import { Pool } from 'undici';
 import { afterEach, expect, test } from 'vitest';
 
@@ -13,7 +19,7 @@ afterEach(async () => {
 });
 
 /** A push against a stand-in, whose waits are noted and cut to a hundredth. */
-async function start(flushMs = 10_000) {
+async function start(flushMs = 10_000, authorise: () => Promise<string | null> = async () => 'the-token') {
   const collector = await openStandIn();
   const pool = new Pool(collector.url, { connections: 1 });
   const backlog = openBacklog({ epoch: 1, bytesMax: 1e6 });
@@ -23,7 +29,7 @@ async function start(flushMs = 10_000) {
   const push = openPush({
     pool,
     backlog,
-    authorise: async () => 'the-token',
+    authorise,
     setEvery: (everyMs) => intervals.push(everyMs),
     deadlineMs: 200,
     flushMs,
@@ -98,17 +104,31 @@ test.for([
 });
 
 test.for([400, 413])(
-  'a batch that is refused with %i is set aside, said so, and its samples are a gap',
+  'a batch that is refused with %i is given up and said so; its gap, its events and its inventory are not',
   async (status) => {
     const { collector, backlog, events, push, tick } = await start();
-    collector.expect({ kind: 'answer', status });
-    tick(5);
-    await collector.until(() => collector.requests.length === 1);
-    tick(10);
+    collector.expect({ kind: 'answer', status }, { kind: 'answer', status });
+    backlog.note({ kind: 'boot', atMs: 1 });
+    backlog.describe({ arch: 'x64' });
+    for (const count of [1, 2]) {
+      tick(5 * count);
+      await collector.until(() => collector.requests.length === count);
+      await expect.poll(backlog.countWaiting).toBe(0);
+    }
+    tick(15);
     await push.close();
-    expect(secondsOf(collector)).toEqual([10]);
-    expect(collector.batches[0]?.events).toEqual([{ kind: 'gap', fromMs: 5_000, toMs: 5_000, dropped: 1 }]);
-    expect(events.text()).toContain('as the test wants it');
+    expect(secondsOf(collector)).toEqual([15]);
+    expect(collector.batches[0]).toMatchObject({ events: [] });
+    expect(collector.batches[1]).toMatchObject({
+      ticksMs: [],
+      info: { arch: 'x64' },
+      events: [
+        { kind: 'boot', atMs: 1 },
+        { kind: 'gap', fromMs: 5_000, toMs: 10_000, dropped: 2 },
+      ],
+    });
+    expect(events.names()).toEqual(['ERROR push.refused', 'ERROR push.refused', 'INFO agent.delivered']);
+    expect(events.text()).toContain('as the test wants it","seq":1,"samples":1,"ticks":1,"series":1,"events":1');
     expect(backlog.countWaiting()).toBe(0);
   },
 );
@@ -159,4 +179,35 @@ test('close() gives up when the time for it is over', async () => {
   await push.close();
   expect(collector.batches).toEqual([]);
   expect(backlog.countWaiting()).toBe(1);
+});
+
+test('close() gives up at once while the host is not known', async () => {
+  const { collector, backlog, events, push, tick } = await start(1e9);
+  collector.expect(...Array.from({ length: 100 }, () => ({ kind: 'answer', status: 401 }) as const));
+  tick(5);
+  await collector.until(() => collector.requests.length === 1);
+  await push.close();
+  expect(collector.requests.length).toBeLessThanOrEqual(2);
+  expect(backlog.countWaiting()).toBe(1);
+  expect(events.text()).toContain('enrol again with a new token');
+});
+
+test('close() does not wait longer than it has time, whatever hangs', async () => {
+  const { push } = await start(500, () => new Promise(() => {}));
+  await push.close();
+  expect(push).toBeDefined();
+});
+
+test('a batch is delivered while every thread of the pool hangs', async () => {
+  const fifo = join(mkdtempSync(join(tmpdir(), 'muster-')), 'fifo');
+  execFileSync('mkfifo', [fifo]);
+  const hanging = Array.from({ length: 4 }, () => open(fifo, 'r'));
+  const { collector, push, tick } = await start();
+  tick(5);
+  await collector.until(() => collector.batches.length === 1);
+  await push.close();
+  const writer = openSync(fifo, constants.O_RDWR); // lets them go
+  for (const file of await Promise.all(hanging)) await file.close();
+  closeSync(writer);
+  expect(secondsOf(collector)).toEqual([5]);
 });

@@ -1,5 +1,4 @@
-import { promisify } from 'node:util';
-import { zstdCompress, type ZstdOptions } from 'node:zlib';
+import { zstdCompressSync, type ZstdOptions } from 'node:zlib';
 
 import { encodeBatch } from '@muster/proto/batch';
 import type { Log } from '@muster/proto/log';
@@ -7,20 +6,20 @@ import { BATCH_CONTENT_TYPE, INGEST_PATH } from '@muster/proto/push';
 import type { Dispatcher } from 'undici';
 
 import type { Backlog, WaitingBatch } from './backlog.ts';
+import { makeBell } from './bell.ts';
+import { countSamples } from './matrix.ts';
 import { post, type Answer } from './post.ts';
 import { judgeReply, type Verdict } from './reply.ts';
-import { pause, type Schedule } from './schedule.ts';
+import { pause, type Closing, type Schedule } from './schedule.ts';
 
 /** How often the ticks so far are pushed while nobody watches; those that are farther apart are pushed at once. */
 const PUSH_MS = 5_000;
 
-const compress = promisify(zstdCompress);
-
 export type PushOptions = {
   readonly pool: Dispatcher;
   readonly backlog: Backlog;
-  /** The host's token, as soon as there is one. Null: there will be none, or `signal` was aborted before. */
-  readonly authorise: (signal: AbortSignal) => Promise<string | null>;
+  /** The host's token, as soon as there is one. Null: there will be none, or it was not there in time. */
+  readonly authorise: (closing: Closing) => Promise<string | null>;
   /** The sampling interval that the collector asks for; null: the configured one. */
   readonly setEvery: (everyMs: number | null) => void;
   /** How long a request may take, its answer included. */
@@ -36,7 +35,7 @@ export type PushOptions = {
 export type Push = {
   /** A tick has come into the backlog. */
   readonly wake: (tsMs: number) => void;
-  /** Delivers what waits, as far as it can be done in time. */
+  /** Delivers what waits, as far as it can be done in time, and resolves then in any case. */
   readonly close: () => Promise<void>;
 };
 
@@ -56,7 +55,7 @@ export function openPush(options: PushOptions): Push {
   let failures = 0;
 
   async function run(): Promise<void> {
-    const token = await options.authorise(closing.signal);
+    const token = await options.authorise({ begun: closing.signal, over: over.signal });
     let again: WaitingBatch | null = null;
     while (token !== null && !over.signal.aborted) {
       const batch: WaitingBatch | null = again ?? takeNext();
@@ -90,6 +89,8 @@ export function openPush(options: PushOptions): Push {
       default:
         if (verdict.kind === 'failed') backlog.postpone(batch);
         failures += 1;
+        // Nobody will come and mend that within seconds.
+        if (verdict.kind === 'unauthorised' && closing.signal.aborted) over.abort();
         await pause(schedule, verdict.waitMs, closing.signal.aborted ? over.signal : closing.signal);
         return verdict.kind === 'failed' ? null : batch;
     }
@@ -107,10 +108,17 @@ export function openPush(options: PushOptions): Push {
       failures = 0; // there is little time: forget how long the collector has been away, and try quickly
       bell.ring();
       const cancel = schedule(() => over.abort(), options.flushMs);
-      await done;
+      await Promise.race([done, aborted(over.signal)]);
       cancel();
     },
   };
+}
+
+function aborted(signal: AbortSignal): Promise<unknown> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve(null);
+    signal.addEventListener('abort', resolve, { once: true });
+  });
 }
 
 async function sendBatch(
@@ -123,7 +131,8 @@ async function sendBatch(
   return post(pool, {
     path: INGEST_PATH,
     headers: { authorization: `Bearer ${token}`, 'content-type': BATCH_CONTENT_TYPE, 'content-encoding': 'zstd' },
-    body: await compress(message, sizedFor(message)),
+    // Not in the thread pool: calls to file servers that are gone may hold all of it.
+    body: zstdCompressSync(message, sizedFor(message)),
     deadlineMs,
     signal,
   });
@@ -134,23 +143,12 @@ function sizedFor(message: Uint8Array): ZstdOptions & { readonly pledgedSrcSize:
   return { pledgedSrcSize: message.byteLength };
 }
 
-/** Wakes the one who waits. Ringing while nobody does has no effect: look first for what there is to do, then wait. */
-function makeBell(): { readonly ring: () => void; readonly wait: () => Promise<null> } {
-  let waiting: ((value: null) => void) | null = null;
-  return {
-    ring: () => waiting?.(null),
-    wait: () =>
-      new Promise((resolve) => {
-        waiting = resolve;
-      }),
-  };
-}
-
-/** Logs how delivering goes: the first delivery, and from then on what changes. */
+/** Logs how delivering goes: the first delivery, from then on what changes, and every loss. */
 function makeReport(log: Log): (verdict: Verdict, batch: WaitingBatch) => void {
   let hasDelivered = false;
   let trouble = '';
-  return (verdict, { seq, ticksMs, series }) => {
+  return (verdict, batch) => {
+    const { seq } = batch;
     const previous = trouble;
     if (verdict.kind === 'delivered') {
       trouble = '';
@@ -160,12 +158,19 @@ function makeReport(log: Log): (verdict: Verdict, batch: WaitingBatch) => void {
       return;
     }
     const { kind, reason } = verdict;
-    trouble = kind === 'refused' ? `${kind}: ${reason}` : kind;
-    if (trouble === previous) return;
-    if (kind === 'refused') log.error('push.refused', { reason, seq, ticks: ticksMs.length, series: series.length });
+    trouble = kind;
+    if (kind === 'refused') log.error('push.refused', { reason, seq, ...countParts(batch) });
+    else if (kind === previous) return;
     else if (kind === 'unauthorised') log.error('push.unauthorised', { reason, next: ENROL_AGAIN });
     else log.warn('push.waiting', { reason });
   };
 }
 
-const ENROL_AGAIN = 'remove identity.json from the state directory and start the agent with a new enrolment token';
+function countParts(batch: WaitingBatch): Readonly<Record<string, number>> {
+  const { ticksMs, series, events = [] } = batch;
+  return { samples: countSamples(batch), ticks: ticksMs.length, series: series.length, events: events.length };
+}
+
+const ENROL_AGAIN =
+  'another agent with this machine id has joined, or the host was removed; enrol again with a new token: ' +
+  'remove identity.json from the state directory and start the agent with MUSTER_TOKEN';

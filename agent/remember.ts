@@ -1,5 +1,5 @@
 /** Far more than a host has devices, mounts and interfaces; the bound is for names that come and go for ever. */
-const KEYS_MAX = 10_000;
+export const KEYS_MAX = 10_000;
 
 /** `make`, called once for each key. Label texts are made this way: the sampling path builds no strings. */
 export function remember<T>(make: (key: string) => T): (key: string) => T {

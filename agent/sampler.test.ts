@@ -35,6 +35,26 @@ test('the sampler ticks at multiples of the interval on the wall clock', async (
   expect(ticksMs).toEqual([15_000, 20_000, 25_000, 30_000]);
 });
 
+test('no tick falls out when the timer fires early and the clock moves on between two looks', () => {
+  const looksMs = [10_000, 14_999, 15_000, 15_000];
+  const delaysMs: number[] = [];
+  let fire = () => {};
+  openSampler({
+    sources: [],
+    everyMs: 5_000,
+    log: makeEvents().log,
+    take: () => {},
+    now: () => looksMs.shift() ?? 15_000,
+    schedule: (run, delayMs) => {
+      delaysMs.push(delayMs);
+      fire = run;
+      return () => {};
+    },
+  });
+  fire();
+  expect(delaysMs).toEqual([5_000, 1]);
+});
+
 test('setEvery() takes effect at once, in both directions', async () => {
   const { clock, sampler, ticksMs } = start(10_000);
   await clock.advance(6_200);

@@ -24,9 +24,10 @@ export type Sampler = {
 };
 
 /**
- * Samples at every multiple of the interval on the wall clock. Ticks never overlap: one that takes longer than the
- * interval makes the next ones fall out. The delay is computed anew each time and is never longer than the interval,
- * so that no jump of the clock, and no suspension, stops it.
+ * Samples once in each interval, at the multiple of it on the wall clock or as soon after that as the timer fires; the
+ * tick bears the multiple. Ticks never overlap: one that takes longer than the interval makes the next ones fall out.
+ * The delay is computed anew each time and is never longer than the interval, so that no jump of the clock, and no
+ * suspension, stops it.
  */
 export function openSampler({ sources, take, log, now, schedule, ...options }: SamplerOptions): Sampler {
   const readSource = makeReader(log);
@@ -36,35 +37,34 @@ export function openSampler({ sources, take, log, now, schedule, ...options }: S
   let running: Promise<void> = Promise.resolve();
   let closed = false;
 
-  function arm(): void {
+  function arm(nowMs: number): void {
     if (closed) return;
-    const nowMs = now();
     dueMs = nowMs - (nowMs % everyMs) + everyMs;
     cancel = schedule(fire, dueMs - nowMs);
   }
 
   function fire(): void {
+    const nowMs = now();
+    // A timer may fire a millisecond early, and a clock may be set back a little: the tick is still to come. The clock
+    // is looked at once: a second look may find that the tick has just begun, and would aim at the one after it.
+    if (nowMs < dueMs && nowMs >= dueMs - everyMs) return arm(nowMs);
     cancel = null;
-    running = sample().then(arm);
+    running = sample(nowMs - (nowMs % everyMs)).then(() => arm(now()));
   }
 
-  async function sample(): Promise<void> {
-    const nowMs = now();
-    // A timer may fire a millisecond early, and a clock may be set back a little: the tick is still to come.
-    if (nowMs < dueMs && nowMs >= dueMs - everyMs) return;
-    const tsMs = nowMs - (nowMs % everyMs);
+  async function sample(tsMs: number): Promise<void> {
     const samples = await Promise.all(sources.map(readSource));
     take({ tsMs, samples: samples.flat() });
   }
 
-  arm();
+  arm(now());
   return {
     setEvery: (nextMs) => {
       if (nextMs === everyMs) return;
       everyMs = nextMs;
       if (cancel === null) return; // the tick under way arms the next one
       cancel();
-      arm();
+      arm(now());
     },
     close: async () => {
       closed = true;

@@ -7,6 +7,9 @@ export const scheduleTimer: Schedule = (run, delayMs) => {
   return () => clearTimeout(timer);
 };
 
+/** How an agent ends: from `begun` on nothing new is tried, and at `over` what is under way is given up. */
+export type Closing = { readonly begun: AbortSignal; readonly over: AbortSignal };
+
 /** Waits, but not beyond the moment at which `signal` is aborted. */
 export function pause(schedule: Schedule, delayMs: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {

@@ -1,21 +1,24 @@
-import { mkdirSync, mkdtempSync, statSync, writeFileSync } from 'node:fs';
+import fs, { mkdirSync, mkdtempSync, readdirSync, statSync, writeFileSync } from 'node:fs';
+import { syncBuiltinESMExports } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import fc from 'fast-check';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 
 import {
   hashMachine,
   makeStateDirectory,
-  noticeBoot,
   parseIdentity,
+  probeStateDirectory,
   readIdentity,
   readMachine,
+  readNewBoot,
+  writeBoot,
   writeIdentity,
 } from './state.ts';
 
-const IDENTITY = { host: 'web-1', token: 'secret', url: 'http://127.0.0.1:7430' };
+const IDENTITY = { host: 'web-1', token: 'secret' };
 
 function makeRoot(): string {
   return mkdtempSync(join(tmpdir(), 'muster-'));
@@ -29,6 +32,34 @@ test('an identity is kept for this user only, and read back', () => {
   expect(readIdentity(directory)).toEqual(IDENTITY);
   expect(statSync(directory).mode & 0o777).toBe(0o700);
   expect(statSync(join(directory, 'identity.json')).mode & 0o777).toBe(0o600);
+});
+
+test('parseIdentity() takes a file of an earlier version, which had the URL too', () => {
+  expect(parseIdentity(JSON.stringify({ ...IDENTITY, url: 'http://127.0.0.1:7430' }))).toEqual(IDENTITY);
+});
+
+test('what is written is on the disk before it has its name, and its name before writing returns', () => {
+  const directory = makeRoot();
+  const calls: string[] = [];
+  const spies = [
+    vi.spyOn(fs, 'fsyncSync').mockImplementation((file) => {
+      calls.push(`fsync ${fs.fstatSync(file).isDirectory() ? 'directory' : 'file'}`);
+    }),
+    vi.spyOn(fs, 'renameSync').mockImplementation(() => void calls.push('rename')),
+  ];
+  syncBuiltinESMExports();
+  writeIdentity(directory, IDENTITY);
+  for (const spy of spies) spy.mockRestore();
+  syncBuiltinESMExports();
+  expect(calls).toEqual(['fsync file', 'rename', 'fsync directory']);
+});
+
+test('probeStateDirectory() leaves nothing behind, and says what to do when nothing can be kept', () => {
+  const directory = makeRoot();
+  probeStateDirectory(directory);
+  expect(readdirSync(directory)).toEqual([]);
+  mkdirSync(join(directory, 'probe'));
+  expect(() => probeStateDirectory(directory)).toThrow(/make it writable/);
 });
 
 test('readIdentity() throws for a damaged file, and says what to do', () => {
@@ -54,13 +85,15 @@ test('readMachine() hashes the id of the machine, and makes one where there is n
   expect(readMachine(root, root)).toBe(hashMachine(id));
 });
 
-test('noticeBoot() is true once after each boot but the first that it sees', () => {
+test('readNewBoot() gives each boot once, with the one that was kept before', () => {
   const root = makeRoot();
   const random = join(root, 'proc/sys/kernel/random');
   mkdirSync(random, { recursive: true });
   const answers = ['one', 'one', 'two', 'two', ''].map((bootId) => {
     writeFileSync(join(random, 'boot_id'), `${bootId}\n`);
-    return noticeBoot(root, root);
+    const boot = readNewBoot(root, root);
+    if (boot !== null) writeBoot(root, boot);
+    return boot?.known;
   });
-  expect(answers).toEqual([false, false, true, false, false]);
+  expect(answers).toEqual([null, undefined, 'one', undefined, undefined]);
 });

@@ -1,17 +1,30 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { closeSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 
 import { isRecord } from '@muster/proto/record';
 
 import { readText } from './read-text.ts';
 
-/** Who this host is to its collector. `token` is a secret; `url` is where it was given. */
-export type Identity = { readonly host: string; readonly token: string; readonly url: string };
+/** Who this host is to its collector. `token` is a secret. */
+export type Identity = { readonly host: string; readonly token: string };
 
 /** Makes the directory if need be, for nobody but this user: it holds the host's token. */
 export function makeStateDirectory(directory: string): void {
   mkdirSync(directory, { recursive: true, mode: 0o700 });
+}
+
+/** Throws when nothing can be kept in the directory. An enrolment token counts once: find that out before it is used. */
+export function probeStateDirectory(directory: string): void {
+  const path = join(directory, 'probe');
+  try {
+    writeWhole(path, 'probe\n');
+    rmSync(path);
+  } catch (cause) {
+    throw new Error(`Cannot keep an identity in ${directory}: make it writable, or name another one by --state`, {
+      cause,
+    });
+  }
 }
 
 /** The identity that an earlier enrolment left, or null. One that cannot be read throws: it is not overwritten. */
@@ -28,9 +41,9 @@ export function parseIdentity(text: string): Identity | null {
   try {
     const value: unknown = JSON.parse(text);
     if (!isRecord(value)) return null;
-    const { host, token, url } = value;
-    if (typeof host !== 'string' || typeof token !== 'string' || typeof url !== 'string') return null;
-    return host === '' || token === '' ? null : { host, token, url };
+    const { host, token } = value;
+    if (typeof host !== 'string' || typeof token !== 'string') return null;
+    return host === '' || token === '' ? null : { host, token };
   } catch {
     return null;
   }
@@ -62,19 +75,32 @@ function readOwnMachineId(directory: string): string {
   return made;
 }
 
-/** Whether the machine was started since this was asked last. The first time nobody knows, and the answer is no. */
-export function noticeBoot(root: string, directory: string): boolean {
-  const path = join(directory, 'boot-id');
+/** `known`: the boot that was kept last, if any. */
+export type Boot = { readonly bootId: string; readonly known: string | null };
+
+/** The machine's present boot, or null when it is the one that was kept, or the kernel does not tell it. */
+export function readNewBoot(root: string, directory: string): Boot | null {
   const bootId = readText(join(root, 'proc/sys/kernel/random/boot_id'))?.trim() ?? '';
-  const known = readText(path)?.trim() ?? '';
-  if (bootId === '' || bootId === known) return false;
-  writeWhole(path, `${bootId}\n`);
-  return known !== '';
+  const known = readText(join(directory, 'boot-id'))?.trim() ?? '';
+  return bootId === '' || bootId === known ? null : { bootId, known: known === '' ? null : known };
 }
 
-/** A reader, and a crash, sees the old file or the new one, never a part. */
+export function writeBoot(directory: string, { bootId }: Boot): void {
+  writeWhole(join(directory, 'boot-id'), `${bootId}\n`);
+}
+
+/**
+ * A reader sees the old file or the new one, never a part. So does one after a power cut: the text is on the disk before
+ * it gets its name, and the name before this returns.
+ */
 function writeWhole(path: string, text: string): void {
   const temporary = `${path}.tmp`;
-  writeFileSync(temporary, text, { mode: 0o600 });
+  writeFileSync(temporary, text, { mode: 0o600, flush: true });
   renameSync(temporary, path);
+  const directory = openSync(dirname(path), 'r');
+  try {
+    fsyncSync(directory);
+  } finally {
+    closeSync(directory);
+  }
 }

@@ -51,7 +51,12 @@ export const METRICS = {
   'system.memory.utilization': gauge('1', ALL, 1, 'proc/meminfo: 1 - MemAvailable / MemTotal'),
   'system.paging.usage': gauge('By', [['system.paging.state']], ANY, 'proc/meminfo SwapTotal, SwapFree: used, free'),
   'system.paging.utilization': gauge('1', ALL, 1, 'proc/meminfo: swap in use'),
-  'system.filesystem.usage': gauge('By', [FILESYSTEM_STATE], ANY, 'statfs: used, free (to an ordinary user), reserved'),
+  'system.filesystem.usage': gauge(
+    'By',
+    [FILESYSTEM_STATE],
+    ANY,
+    'statfs: used, free (to an ordinary user), reserved; not for FUSE, whose unit it does not tell',
+  ),
   'system.filesystem.utilization': gauge('1', [FILESYSTEM], 1, 'statfs: used / (used + free), as df prints it'),
   'system.filesystem.inodes.usage': gauge('{inode}', [FILESYSTEM_STATE], ANY, 'statfs: used, free'),
   'system.filesystem.inodes.utilization': gauge('1', [FILESYSTEM], 1, 'statfs: used / all'),
@@ -66,7 +71,7 @@ export const METRICS = {
   'system.network.io': counter(
     'By',
     [NETWORK_DIRECTION, ['network.io.direction']],
-    'proc/net/dev; without an interface: what all that reach the wire carried since the agent started',
+    'proc/net/dev; without an interface: what those that lie over no other carried since the agent started',
   ),
   'system.network.packet.count': counter('{packet}', [NETWORK_DIRECTION], 'proc/net/dev'),
   'system.network.packet.dropped': counter('{packet}', [NETWORK_DIRECTION], 'proc/net/dev'),

@@ -2,14 +2,26 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 
 import { anyTextLike } from '../testing/any-text.ts';
-import { DEBIAN, readFixture } from '../testing/fixture.ts';
+import { DEBIAN, makeRoot, readFixture } from '../testing/fixture.ts';
 import { parseDisks, readDisks } from './disk.ts';
 
 test('readDisks() takes the whole disks of a captured machine, without loop and zram', () => {
   const disks = readDisks(DEBIAN);
-  expect(disks.map(({ name }) => name)).toEqual(['vda']);
+  if (!disks.ok) throw new Error(disks.error);
+  expect(disks.value.map(({ name }) => name)).toEqual(['vda']);
   const [, sectors = ''] = /vda \d+ \d+ (\d+)/.exec(readFixture('proc/diskstats')) ?? [];
-  expect(disks[0]?.read.bytes).toBe(Number(sectors) * 512);
+  expect(disks.value[0]?.read.bytes).toBe(Number(sectors) * 512);
+});
+
+test.for([
+  // proc/diskstats, disks in sys/block, error
+  [null, ['sda'], 'there is no proc/diskstats'],
+  ['garbage\n', ['sda'], 'proc/diskstats lists none of the disks in sys/block'],
+] as const)('readDisks() of %o with %o says %o', ([text, disks, error]) => {
+  const files = Object.fromEntries(disks.map((disk) => [`sys/block/${disk}/size`, '1']));
+  const root = makeRoot({ ...files, ...(text === null ? {} : { 'proc/diskstats': text }) });
+  const found = readDisks(root);
+  expect(found.ok ? null : found.error).toBe(error);
 });
 
 const WORK = {

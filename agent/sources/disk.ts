@@ -2,7 +2,7 @@ import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { formatLabels } from '@muster/proto/labels';
-import { ok } from '@muster/proto/result';
+import { err, ok, type Result } from '@muster/proto/result';
 
 import { parseCount, readText, splitLines } from '../read-text.ts';
 import { remember } from '../remember.ts';
@@ -36,17 +36,21 @@ export function makeDiskSource(root: string): Source {
     name: 'disk',
     read: async () => {
       const disks = readDisks(root);
-      return ok({ samples: disks.flatMap((disk) => sampleDisk(disk, labelsOf(disk.name))) });
+      if (!disks.ok) return disks;
+      return ok({ samples: disks.value.flatMap((disk) => sampleDisk(disk, labelsOf(disk.name))) });
     },
   };
 }
 
 /** The whole disks of the machine: /sys/block lists no partitions. A machine without disks has an empty list. */
-export function readDisks(root: string): Disk[] {
+export function readDisks(root: string): Result<Disk[], string> {
   // Where a device's name has a slash (cciss/c0d0), its directory has an exclamation mark.
   const whole = new Set(readdirSync(join(root, 'sys/block')).map((entry) => entry.replaceAll('!', '/')));
-  const disks = parseDisks(readText(join(root, 'proc/diskstats')) ?? '');
-  return disks.filter(({ name }) => whole.has(name) && !VIRTUAL_PATTERN.test(name));
+  const text = readText(join(root, 'proc/diskstats'));
+  if (text === null) return err('there is no proc/diskstats');
+  const disks = parseDisks(text);
+  if (disks.length === 0 && whole.size > 0) return err('proc/diskstats lists none of the disks in sys/block');
+  return ok(disks.filter(({ name }) => whole.has(name) && !VIRTUAL_PATTERN.test(name)));
 }
 
 /**

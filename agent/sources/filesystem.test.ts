@@ -6,15 +6,15 @@ import { expect, test } from 'vitest';
 
 import { settle } from '../testing/clock.ts';
 import { anyTextLike } from '../testing/any-text.ts';
-import { DEBIAN, findSampleFault, readFixture } from '../testing/fixture.ts';
+import { DEBIAN, findSampleFault, makeRoot, readFixture } from '../testing/fixture.ts';
 import { makeFilesystemSource, makeLabels, sampleFilesystem, type StatFs } from './filesystem.ts';
 import { chooseMounts, parseMounts, parseNodev } from './mounts.ts';
 
 const ANSWER: StatFs = { bsize: 4096, blocks: 100, bfree: 30, bavail: 20, files: 10, ffree: 4 };
 const NODEV = parseNodev(readFixture('proc/filesystems'));
 
-function mountLine(device: string, mountPoint: string, type: string): string {
-  return `36 35 ${device} / ${mountPoint} rw shared:1 - ${type} /dev/x rw\n`;
+function mountLine(device: string, mountPoint: string, type: string, ids = '36 35'): string {
+  return `${ids} ${device} / ${mountPoint} rw shared:1 - ${type} /dev/x rw\n`;
 }
 
 test.for([
@@ -22,6 +22,17 @@ test.for([
   ['a captured machine', readFixture('proc/self/mountinfo'), ['/']],
   ['a bind mount', mountLine('8:1', '/long/path', 'ext4') + mountLine('8:1', '/data', 'ext4'), ['/data']],
   ['a mount over a mount', mountLine('8:1', '/mnt', 'ext4') + mountLine('0:9', '/mnt', 'tmpfs'), []],
+  [
+    'a mount over a tree',
+    mountLine('8:1', '/mnt/sub', 'ext4', '36 35') +
+      mountLine('8:2', '/mnt/sub/deep', 'ext4', '37 36') +
+      mountLine('8:3', '/mntx', 'ext4', '38 35') +
+      mountLine('8:4', '/mnt', 'ext4', '39 35') +
+      mountLine('8:5', '/mnt/later', 'ext4', '40 39') +
+      mountLine('8:6', '/mnt/late', 'ext4', '41 35'),
+    ['/mntx', '/mnt', '/mnt/later', '/mnt/late'],
+  ],
+  ['a mount over the root', mountLine('8:1', '/x', 'ext4') + mountLine('8:2', '/', 'ext4', '37 35'), ['/']],
   ['a container', mountLine('0:50', '/', 'overlay') + mountLine('0:51', '/var/lib/x', 'overlay'), ['/']],
   ['an image', mountLine('7:1', '/snap/core', 'squashfs'), []],
   ['several disks', mountLine('0:30', '/', 'btrfs') + mountLine('0:31', '/tank', 'zfs'), ['/', '/tank']],
@@ -56,7 +67,7 @@ test.for([
   ['full', { ...ANSWER, bfree: 5, bavail: 0 }, [95 * 4096, 0, 5 * 4096, 1, 6]],
   ['nothing', { ...ANSWER, blocks: 0 }, [undefined, undefined, undefined, undefined, undefined]],
 ] as const)('sampleFilesystem() of %s', ([, answer, expected]) => {
-  const samples = sampleFilesystem(answer, { all: 'all', used: 'used', free: 'free', reserved: 'reserved' });
+  const samples = sampleFilesystem(answer, 'ext4', { all: 'all', used: 'used', free: 'free', reserved: 'reserved' });
   const value = (metric: string, labels: string) =>
     samples.find((sample) => sample.metric === metric && sample.labels === labels)?.value;
   expect([
@@ -68,14 +79,30 @@ test.for([
   ]).toEqual(expected);
 });
 
+test.for(['fuse', 'fuseblk', 'fuse.sshfs'])('sampleFilesystem() of %s has no sizes, only what needs none', (type) => {
+  const samples = sampleFilesystem({ ...ANSWER, bsize: 2 ** 20 }, type, { all: '', used: '', free: '', reserved: '' });
+  expect([...new Set(samples.map(({ metric }) => metric))]).toEqual([
+    'system.filesystem.utilization',
+    'system.filesystem.inodes.usage',
+    'system.filesystem.inodes.utilization',
+  ]);
+});
+
 test('sampleFilesystem() stays in the legal ranges whatever statfs says', () => {
   const count = fc.integer({ min: 0, max: 2 ** 50 });
   const answers = fc.record({ bsize: count, blocks: count, bfree: count, bavail: count, files: count, ffree: count });
-  const labels = makeLabels({ device: '8:1', mountPoint: '/', type: 'ext4', source: '/dev/sda1' });
+  const labels = makeLabels({
+    id: '36',
+    parent: '35',
+    device: '8:1',
+    mountPoint: '/',
+    type: 'ext4',
+    source: '/dev/sda1',
+  });
   fc.assert(
     fc.property(answers, (answer) => {
       if (labels === null) throw new Error('a short name is too long');
-      expect(sampleFilesystem(answer, labels).map(findSampleFault).filter(Boolean)).toEqual([]);
+      expect(sampleFilesystem(answer, 'ext4', labels).map(findSampleFault).filter(Boolean)).toEqual([]);
     }),
   );
 });
@@ -107,6 +134,85 @@ test('the filesystem source does not wait for a mount that hangs, nor ask it aga
   expect(reading.ok && reading.value.remark).toBe(undefined);
 });
 
+/** A source over mounts `[mount point, type]`, whose calls are answered by hand. */
+function makeSource(mounts: readonly (readonly [string, string])[], statfsMsMax: number) {
+  const lines = mounts.map(([mountPoint, type], i) => mountLine(`8:${i}`, mountPoint, type, `${36 + i} 35`));
+  const root = makeRoot({ 'proc/self/mountinfo': lines.join('') });
+  const asked: string[] = [];
+  const calls: ((answer: StatFs) => void)[] = [];
+  const source = makeFilesystemSource({
+    root,
+    statfsMsMax,
+    statfs: (path) => {
+      asked.push(path.slice(root.length));
+      return new Promise((resolve) => calls.push(resolve));
+    },
+  });
+  return { source, asked, calls, root };
+}
+
+test('calls that hang leave a thread free, whatever the types, and another one for the disks', async () => {
+  const shares = Array.from({ length: 4 }, (_, i) => [`/share${i}`, 'nfs4'] as const);
+  const below = [['/share0/disk', 'ext4']] as const;
+  const disks = Array.from({ length: 8 }, (_, i) => [`/disk${i}`, 'ext4'] as const);
+  const { source, asked } = makeSource([...shares, ...below, ...disks], 5);
+  const reading = await source.read();
+  expect(asked).toEqual(['/share0', '/share1', '/disk0']);
+  await source.read();
+  expect(asked).toHaveLength(3);
+  expect(reading.ok && reading.value.remark).toBe(
+    'left out: /share0 does not answer; /share1 does not answer; /share2 does not answer; ' +
+      '/share3 does not answer; /share0/disk does not answer; and 8 more',
+  );
+});
+
+test('a slow mount is waited for once; then its late answers are used, until it is quick again', async () => {
+  const { source, calls } = makeSource([['/', 'ext4']], 200);
+  const answer = async (ffree: number) => {
+    calls.shift()?.({ ...ANSWER, ffree });
+    await settle();
+  };
+  const read = async () => {
+    const reading = await source.read();
+    const samples = reading.ok ? reading.value.samples : [];
+    return samples.find((one) => one.metric === 'system.filesystem.inodes.usage' && one.labels.includes('=free'))
+      ?.value;
+  };
+  expect(await read()).toBe(undefined);
+  await answer(1);
+  const second = read(); // uses the late answer, and asks again without waiting
+  expect(await Promise.race([second, settle().then(() => 'waits')])).toBe(1);
+  await answer(2); // quick this time: the next reading waits for its own
+  const third = read();
+  await settle();
+  await answer(3);
+  expect(await third).toBe(3);
+  expect(calls).toHaveLength(0);
+});
+
+test('all filesystems together have one deadline', async () => {
+  const { source } = makeSource(
+    [
+      ['/a', 'ext4'],
+      ['/b', 'ext4'],
+      ['/c', 'ext4'],
+    ],
+    200,
+  );
+  const startedMs = performance.now();
+  await source.read();
+  expect(performance.now() - startedMs).toBeLessThan(400);
+});
+
+test.for([
+  [{}, 'there is no proc/self/mountinfo'],
+  [{ 'proc/self/mountinfo': 'garbage\n' }, 'proc/self/mountinfo lists no mount'],
+])('the filesystem source on %o says why there is nothing', async ([files, error]) => {
+  const root = makeRoot(files as Record<string, string>);
+  const source = makeFilesystemSource({ root, statfs: async () => ANSWER, statfsMsMax: 5 });
+  expect(await source.read()).toEqual({ ok: false, error });
+});
+
 test('the filesystem source goes on when a mount cannot be asked', async () => {
   const refuse = async () => {
     throw new Error('EACCES: permission denied');
@@ -116,7 +222,7 @@ test('the filesystem source goes on when a mount cannot be asked', async () => {
 });
 
 test('makeLabels() is null for a mount point that is too long to travel, and escapes what it takes', () => {
-  const mount = { device: '8:1', type: 'ext4', source: '/dev/sda1' };
+  const mount = { id: '36', parent: '35', device: '8:1', type: 'ext4', source: '/dev/sda1' };
   expect(makeLabels({ ...mount, mountPoint: `/${'x'.repeat(LABELS_LENGTH_MAX)}` })).toBe(null);
   expect(makeLabels({ ...mount, mountPoint: '/a,b=c\\d\ne' })?.all).toBe(
     'system.device=/dev/sda1,system.filesystem.mountpoint=/a\\,b\\=c\\\\d\ne,system.filesystem.type=ext4',

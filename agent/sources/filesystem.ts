@@ -2,12 +2,12 @@ import { join } from 'node:path';
 
 import { formatLabels, LABELS_LENGTH_MAX } from '@muster/proto/labels';
 import { describeError } from '@muster/proto/log';
-import { ok } from '@muster/proto/result';
+import { err, ok, type Result } from '@muster/proto/result';
 
 import { ratioOf } from '../ratio.ts';
 import { readText } from '../read-text.ts';
 import type { Sample, Source } from '../source.ts';
-import { chooseMounts, isRemote, parseMounts, parseNodev, type Mount } from './mounts.ts';
+import { chooseMounts, isFuse, isRemote, parseMounts, parseNodev, type Mount } from './mounts.ts';
 
 /** What statfs(2) says, in blocks of `bsize` bytes. `bavail` is what an ordinary user may still take of `bfree`. */
 export type StatFs = {
@@ -19,10 +19,15 @@ export type StatFs = {
   readonly ffree: number;
 };
 
-/** How long a filesystem may take to answer: a tick must not wait for a server that is gone. */
+/** How long all filesystems together may take to answer: a tick must not wait for a server that is gone. */
 export const STATFS_MS_MAX = 500;
-/** A call that hangs holds one of Node's four threads until the server is back; two stay free for all other work. */
-const HANGING_MAX = 2;
+/**
+ * A call that hangs holds one of Node's four threads until its server is back. One thread stays free, for the names of
+ * servers are looked up there; and one more is not for filesystems over the network, so that those that are gone do
+ * not hide the disks. A call under way counts as one that hangs.
+ */
+const HANGING_MAX = 3;
+const REMOTE_HANGING_MAX = 2;
 /** How many of the left-out mounts a remark names. */
 const NAMED_MAX = 5;
 
@@ -38,13 +43,15 @@ export function makeFilesystemSource(options: FilesystemOptions): Source {
   return {
     name: 'filesystem',
     read: async () => {
+      const mounts = readMounts();
+      if (!mounts.ok) return mounts;
       const samples: Sample[] = [];
       const leftOut: string[] = [];
-      // One at a time, so that calls that hang cannot take every thread.
-      for (const { mount, labels } of readMounts()) {
-        const answer = labels === null ? 'has too long a name' : await ask(mount);
+      const answers = await ask(mounts.value.flatMap(({ mount, labels }) => (labels === null ? [] : mount)));
+      for (const { mount, labels } of mounts.value) {
+        const answer = labels === null ? 'has too long a name' : (answers.get(mount) ?? SILENT);
         if (typeof answer === 'string') leftOut.push(`${mount.mountPoint.slice(0, 100)} ${answer}`);
-        else if (labels !== null) samples.push(...sampleFilesystem(answer, labels));
+        else if (labels !== null) samples.push(...sampleFilesystem(answer, mount.type, labels));
       }
       return ok(leftOut.length === 0 ? { samples } : { samples, remark: describe(leftOut) });
     },
@@ -54,35 +61,84 @@ export function makeFilesystemSource(options: FilesystemOptions): Source {
 type NamedMount = { readonly mount: Mount; readonly labels: FilesystemLabels | null };
 
 /** The mounts that hold data. As long as the kernel's list stays the same, so do the mounts and their label texts. */
-function makeMountReader(root: string): () => readonly NamedMount[] {
-  let known: { readonly text: string; readonly mounts: readonly NamedMount[] } = { text: '', mounts: [] };
+function makeMountReader(root: string): () => Result<readonly NamedMount[], string> {
+  let known: { readonly text: string; readonly mounts: readonly NamedMount[] } | null = null;
   return () => {
-    const text = readText(join(root, 'proc/self/mountinfo')) ?? '';
-    if (text !== known.text) {
+    const text = readText(join(root, 'proc/self/mountinfo'));
+    if (text === null) return err('there is no proc/self/mountinfo');
+    if (text !== known?.text) {
+      const all = parseMounts(text);
+      if (all.length === 0) return err('proc/self/mountinfo lists no mount');
       const nodev = parseNodev(readText(join(root, 'proc/filesystems')) ?? '');
-      const mounts = chooseMounts(parseMounts(text), nodev).map((mount) => ({ mount, labels: makeLabels(mount) }));
-      known = { text, mounts };
+      known = { text, mounts: chooseMounts(all, nodev).map((mount) => ({ mount, labels: makeLabels(mount) })) };
     }
-    return known.mounts;
+    return ok(known.mounts);
   };
 }
 
-/** Asks one filesystem for its numbers; a text says why there are none. A mount that still hangs is not asked again. */
-function makeAsker({ root, statfs, statfsMsMax }: FilesystemOptions): (mount: Mount) => Promise<StatFs | string> {
-  const silent = 'does not answer';
+const SILENT = 'does not answer';
+
+/** A text says why there are no numbers. */
+type Answer = StatFs | string;
+/** An answer that came after its reading was over. `isSlow`: it alone would have held up a reading to the end. */
+type LateAnswer = { readonly answer: Answer; readonly isSlow: boolean };
+
+/**
+ * Asks filesystems for their numbers, one at a time, so that calls that hang cannot take every thread, and all within
+ * `statfsMsMax`. An answer that comes later is used in the next reading; one that alone took that long is not waited
+ * for again, so that a slow mount gives data that is one tick old, and holds up nothing. A mount is not asked while
+ * an earlier call hangs, nor below one that is silent, through which its path leads.
+ */
+function makeAsker({ root, statfs, statfsMsMax }: FilesystemOptions): (mounts: readonly Mount[]) => Promise<Answers> {
   const hanging = new Set<string>();
-  return async ({ mountPoint, type }) => {
-    if (hanging.has(mountPoint) || (isRemote(type) && hanging.size >= HANGING_MAX)) return silent;
+  let late = new Map<string, LateAnswer>();
+
+  function mayAsk({ mountPoint, type }: Mount): boolean {
+    return !hanging.has(mountPoint) && hanging.size < (isRemote(type) ? REMOTE_HANGING_MAX : HANGING_MAX);
+  }
+
+  async function ask({ mountPoint }: Mount): Promise<Answer> {
     hanging.add(mountPoint);
-    const answer = statfs(join(root, mountPoint))
-      .catch((cause: unknown) => `cannot be asked: ${describeError(cause)}`)
-      .finally(() => hanging.delete(mountPoint));
-    let timer: NodeJS.Timeout | undefined;
-    const deadline = new Promise<string>((resolve) => {
-      timer = setTimeout(resolve, statfsMsMax, silent);
-    });
-    return Promise.race([answer, deadline]).finally(() => clearTimeout(timer));
+    const startedMs = performance.now();
+    const answer = await statfs(join(root, mountPoint)).catch(
+      (cause: unknown) => `cannot be asked: ${describeError(cause)}`,
+    );
+    hanging.delete(mountPoint);
+    late.set(mountPoint, { answer, isSlow: performance.now() - startedMs >= statfsMsMax });
+    return answer;
+  }
+
+  return async (mounts) => {
+    const earlier = late;
+    late = new Map();
+    const answers = new Map<Mount, Answer>();
+    const silent: string[] = [];
+    const deadline = startDeadline(statfsMsMax);
+    for (const mount of mounts) {
+      const { mountPoint } = mount;
+      const known = earlier.get(mountPoint);
+      let answer: Answer | null = null;
+      if (mayAsk(mount) && !silent.some((above) => mountPoint.startsWith(`${above}/`))) {
+        const asked = ask(mount);
+        if (known?.isSlow !== true) answer = await Promise.race([asked, deadline.over]);
+        if (answer !== null) late.delete(mountPoint);
+      }
+      answer ??= known?.answer ?? null;
+      if (answer === null) silent.push(mountPoint);
+      else answers.set(mount, answer);
+    }
+    deadline.cancel();
+    return answers;
   };
+}
+
+/** What the mounts say that answer. */
+type Answers = ReadonlyMap<Mount, Answer>;
+
+function startDeadline(durationMs: number): { readonly over: Promise<null>; readonly cancel: () => void } {
+  const { promise: over, resolve } = Promise.withResolvers<null>();
+  const timer = setTimeout(resolve, durationMs, null);
+  return { over, cancel: () => clearTimeout(timer) };
 }
 
 type FilesystemLabels = Readonly<Record<'all' | 'used' | 'free' | 'reserved', string>>;
@@ -99,20 +155,24 @@ export function makeLabels({ source, mountPoint, type }: Mount): FilesystemLabel
 /**
  * Space and inodes as df(1) counts them: full is when an ordinary user can write nothing more, whatever is reserved
  * for root. Nothing for a filesystem without space of its own, which df leaves out too; no inodes where they are made
- * as needed (btrfs).
+ * as needed (btrfs). No sizes in user space (FUSE): it may count in other blocks (`frsize`, which Node does not tell)
+ * than `bsize`, so that only what does not depend on them is right.
  */
-export function sampleFilesystem(answer: StatFs, labels: FilesystemLabels): Sample[] {
+export function sampleFilesystem(answer: StatFs, type: string, labels: FilesystemLabels): Sample[] {
   const { bsize, blocks, files } = answer;
   if (blocks <= 0) return [];
   const freeBlocks = Math.min(answer.bfree, blocks);
   // Some servers and quotas report more available than free, or a negative number as a huge one.
   const availableBlocks = Math.min(answer.bavail, freeBlocks);
   const usedBlocks = blocks - freeBlocks;
-  const samples: Sample[] = [
-    { metric: 'system.filesystem.usage', labels: labels.used, value: usedBlocks * bsize },
-    { metric: 'system.filesystem.usage', labels: labels.free, value: availableBlocks * bsize },
-    { metric: 'system.filesystem.usage', labels: labels.reserved, value: (freeBlocks - availableBlocks) * bsize },
-  ];
+  const samples: Sample[] = [];
+  if (!isFuse(type)) {
+    samples.push(
+      { metric: 'system.filesystem.usage', labels: labels.used, value: usedBlocks * bsize },
+      { metric: 'system.filesystem.usage', labels: labels.free, value: availableBlocks * bsize },
+      { metric: 'system.filesystem.usage', labels: labels.reserved, value: (freeBlocks - availableBlocks) * bsize },
+    );
+  }
   if (usedBlocks + availableBlocks > 0) {
     const value = ratioOf(usedBlocks, usedBlocks + availableBlocks);
     samples.push({ metric: 'system.filesystem.utilization', labels: labels.all, value });

@@ -7,7 +7,7 @@ import { makeMemorySource, parseMemory, readMemory } from './memory.ts';
 
 const KIB = 1024;
 
-test('readMemory() divides a captured machine as free(1) does', () => {
+test('readMemory() divides a captured machine', () => {
   const memory = readMemory(DEBIAN);
   if (!memory.ok) throw new Error(memory.error);
   const { total, used, free, buffers, cached, available } = memory.value;

@@ -40,9 +40,10 @@ export function readMemory(root: string): Result<Memory, string> {
 }
 
 /**
- * Divides memory as free(1) prints it: cached is the page cache with shared memory in it, and the slab that can be
- * reclaimed; used is the rest. How much a program could still get is another question, answered by `available`.
- * Source: proc(5), /proc/meminfo.
+ * Divides memory: cached is the page cache (Cached, shared memory included) and the slab that can be reclaimed
+ * (SReclaimable); used is the rest, MemTotal - MemFree - Buffers - Cached - SReclaimable. free(1) of procps 3.3 prints
+ * the same; that of procps 4 prints MemTotal - MemAvailable as used. How much a program could still get is another
+ * question, answered by `available`. Source: proc(5), /proc/meminfo.
  */
 export function parseMemory(text: string): Result<Memory, string> {
   const bytes = parseFields(text);

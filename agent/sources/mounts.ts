@@ -1,7 +1,9 @@
 import { splitLines } from '../read-text.ts';
 
-/** One line of /proc/self/mountinfo. `device` is `major:minor`, the same for every mount of one filesystem. */
+/** One line of /proc/self/mountinfo. `parent` is the `id` of the mount that it is mounted in; `device` is `major:minor`, the same for every mount of one filesystem. */
 export type Mount = {
+  readonly id: string;
+  readonly parent: string;
   readonly device: string;
   readonly mountPoint: string;
   readonly type: string;
@@ -10,9 +12,9 @@ export type Mount = {
 
 /** Types that are over several disks, or over flash, and so marked as having none. */
 const MULTI_DEVICE_TYPES: ReadonlySet<string> = new Set(['btrfs', 'zfs', 'bcachefs', 'ubifs']);
-/** Types whose answers come over the network or from a program (fuse.* too): asking them may never return. */
+/** Types whose answers come over the network or from a machine around this one: asking them may never return. */
 const REMOTE_TYPES: ReadonlySet<string> = new Set(
-  'nfs nfs4 cifs smb3 ceph 9p afs lustre gpfs beegfs glusterfs virtiofs fuse fuseblk'.split(' '),
+  'nfs nfs4 cifs smb3 ceph 9p afs lustre gpfs beegfs glusterfs virtiofs'.split(' '),
 );
 /** Read-only images: always full, and never to be worried about. */
 const IMAGE_TYPES: ReadonlySet<string> = new Set(['squashfs', 'erofs', 'iso9660', 'udf', 'cramfs', 'romfs']);
@@ -24,8 +26,8 @@ const IMAGE_TYPES: ReadonlySet<string> = new Set(['squashfs', 'erofs', 'iso9660'
  * `nodev` are the types that the kernel lists as having no disk, /proc/filesystems: proc, sysfs, tmpfs, overlay, …
  */
 export function chooseMounts(mounts: readonly Mount[], nodev: ReadonlySet<string>): Mount[] {
-  // Of several mounts over one another only the last can be seen.
-  const visible = new Map(mounts.map((mount) => [mount.mountPoint, mount]));
+  // Of several mounts at one mount point only the last can be seen.
+  const visible = new Map(dropCovered(mounts).map((mount) => [mount.mountPoint, mount]));
   const chosen = new Map<string, Mount>();
   for (const mount of visible.values()) {
     if (IMAGE_TYPES.has(mount.type) || (mount.mountPoint !== '/' && isPseudo(mount.type, nodev))) continue;
@@ -35,13 +37,43 @@ export function chooseMounts(mounts: readonly Mount[], nodev: ReadonlySet<string
   return [...chosen.values()];
 }
 
+/**
+ * Leaves out what nobody can see or ask: a mount is covered by a later one in the same parent whose mount point is above
+ * its own, and with it all that is mounted in it. The kernel lists the mounts as they were made.
+ */
+function dropCovered(mounts: readonly Mount[]): Mount[] {
+  const later = new Set<string>();
+  const covered = new Set<Mount>();
+  for (const mount of mounts.toReversed()) {
+    if (listPathsAbove(mount.mountPoint).some((path) => later.has(`${mount.parent} ${path}`))) covered.add(mount);
+    later.add(`${mount.parent} ${mount.mountPoint}`);
+  }
+  const coveredIds = new Set<string>();
+  return mounts.filter((mount) => {
+    const isCovered = covered.has(mount) || coveredIds.has(mount.parent);
+    if (isCovered) coveredIds.add(mount.id);
+    return !isCovered;
+  });
+}
+
+/** `/a/b` → `/`, `/a` */
+function listPathsAbove(path: string): string[] {
+  const ends = [...path.matchAll(/\//g)].map(({ index }) => index);
+  return path === '/' ? [] : ends.map((end) => path.slice(0, end) || '/');
+}
+
 function isPseudo(type: string, nodev: ReadonlySet<string>): boolean {
   return nodev.has(type) && !MULTI_DEVICE_TYPES.has(type) && !isRemote(type);
 }
 
+/** In user space. */
+export function isFuse(type: string): boolean {
+  return type === 'fuse' || type === 'fuseblk' || type.startsWith('fuse.');
+}
+
 /** A filesystem over the network, or in user space (fuse.sshfs). */
 export function isRemote(type: string): boolean {
-  return REMOTE_TYPES.has(type) || type.startsWith('fuse.');
+  return REMOTE_TYPES.has(type) || isFuse(type);
 }
 
 /** Source: kernel document filesystems/proc, section 3.5: `36 35 98:0 /root /mnt rw shared:1 - ext3 /dev/root rw`. */
@@ -50,10 +82,20 @@ export function parseMounts(text: string): Mount[] {
   for (const line of splitLines(text)) {
     const columns = line.split(' ');
     const dash = columns.indexOf('-', 6); // optional fields, none to many, end at the dash
-    const [, , device, , mountPoint] = columns;
+    const [id, parent, device, , mountPoint] = columns;
     const [type, source] = dash === -1 ? [] : columns.slice(dash + 1);
-    if (device === undefined || mountPoint === undefined || type === undefined || source === undefined) continue;
+    if (
+      id === undefined ||
+      parent === undefined ||
+      device === undefined ||
+      mountPoint === undefined ||
+      type === undefined ||
+      source === undefined
+    )
+      continue;
     mounts.push({
+      id,
+      parent,
       device,
       mountPoint: unescapeOctal(mountPoint),
       type: unescapeOctal(type),

@@ -1,9 +1,12 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 
 import { anyTextLike } from '../testing/any-text.ts';
-import { DEBIAN, readFixture } from '../testing/fixture.ts';
-import { parseNetwork, readNetwork } from './network.ts';
+import { DEBIAN, findSampleFault, makeRoot, readFixture, readSamples } from '../testing/fixture.ts';
+import { findOnWire, makeNetworkSource, parseNetwork, readNetwork } from './network.ts';
 
 test('readNetwork() takes the interfaces of a captured machine, without the loopback', () => {
   const interfaces = readNetwork(DEBIAN);
@@ -21,6 +24,58 @@ const TRAFFIC = {
   receive: { bytes: 1, packets: 2, errors: 3, dropped: 4 },
   transmit: { bytes: 11, packets: 12, errors: 13, dropped: 14 },
 };
+
+test('readNetwork() leaves out the loopback and the ends of containers', () => {
+  const names = ['lo', 'veth1a2b', 'eth0', 'wlveth', 'lo1'];
+  const found = readNetwork(makeRoot({ 'proc/net/dev': names.map((name) => `${name}: ${COUNTS}`).join('') }));
+  expect(found.ok && found.value.map(({ name }) => name)).toEqual(['eth0', 'wlveth', 'lo1']);
+});
+
+test.for([
+  [{}, 'there is no proc/net/dev'],
+  [{ 'proc/net/dev': 'garbage\n' }, 'proc/net/dev lists no interface, not even the loopback'],
+])('readNetwork() of %o says why there is none', ([files, error]) => {
+  expect(readNetwork(makeRoot(files as Record<string, string>))).toEqual({ ok: false, error });
+});
+
+test.for([
+  // what, entries of sys/class/net, on the wire
+  [
+    'a bond over two cards',
+    ['eth0/device', 'eth1/device', 'bond0/lower_eth0', 'bond0.7/lower_bond0'],
+    ['eth0', 'eth1'],
+  ],
+  ['a bridge over a card', ['eth0/device', 'br0/lower_eth0', 'docker0/type'], ['eth0']],
+  ['a card over another, as on Azure', ['eth0/device', 'eth0/lower_vf', 'vf/device'], ['vf']],
+  ['a container', ['eth0/type', 'eth0.7/lower_eth0'], ['eth0']],
+  ['no sysfs', [], ['eth0', 'eth1']],
+] as const)('findOnWire() of %s', ([, entries, expected]) => {
+  const root = makeRoot(Object.fromEntries(entries.map((entry) => [`sys/class/net/${entry}`, ''])));
+  const names = new Set(entries.length > 0 ? entries.map((entry) => entry.split('/')[0] ?? '') : ['eth0', 'eth1']);
+  const interfaces = [...names].map((name) => Object.assign({ name }, TRAFFIC));
+  expect([...findOnWire(root, interfaces)]).toEqual(expected);
+});
+
+test('the total of the network neither falls nor jumps when interfaces come, go and are reset', async () => {
+  const root = makeRoot({ 'sys/class/net/eth0/device': '', 'sys/class/net/eth1/device': '', 'proc/net/dev': '' });
+  const source = makeNetworkSource(root);
+  const totals: number[] = [];
+  for (const bytes of [
+    { eth0: 100 },
+    { eth0: 110, eth1: 9_000 },
+    { eth0: 120, eth1: 9_005 },
+    { eth1: 9_006 },
+    { eth1: 2 },
+    { eth0: 500, eth1: 3 },
+  ]) {
+    const lines = Object.entries({ ...bytes, br0: 1 }).map(([name, count]) => `${name}: ${count} ${COUNTS.slice(2)}`);
+    writeFileSync(join(root, 'proc/net/dev'), lines.join(''));
+    totals.push((await readSamples(source))['system.network.io{network.io.direction=receive}'] ?? -1);
+  }
+  expect(totals).toEqual([0, 10, 25, 26, 26, 27]);
+  const reading = await source.read();
+  expect(reading.ok && reading.value.samples.map(findSampleFault).filter(Boolean)).toEqual([]);
+});
 
 test.for([
   ['eth0: ', 'eth0'],

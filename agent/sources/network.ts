@@ -1,6 +1,8 @@
+import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { formatLabels } from '@muster/proto/labels';
+import { counterRise } from '@muster/proto/metric';
 import { err, ok, type Result } from '@muster/proto/result';
 
 import { parseCount, readText, splitLines } from '../read-text.ts';
@@ -10,7 +12,7 @@ import type { Sample, Source } from '../source.ts';
 const DIRECTIONS = ['receive', 'transmit'] as const;
 export type NetworkDirection = (typeof DIRECTIONS)[number];
 
-/** Counted since the interface came up. */
+/** Counted since the interface was made. */
 export type Traffic = {
   readonly bytes: number;
   readonly packets: number;
@@ -23,17 +25,28 @@ export type NetworkInterface = Readonly<Record<NetworkDirection, Traffic>> & { r
 /** The loopback, and the host's end of every container's own network, which lives as briefly as the container. */
 const LEFT_OUT_PATTERN = /^(lo$|veth)/;
 
+const TOTAL_LABELS = {
+  receive: formatLabels({ 'network.io.direction': 'receive' }),
+  transmit: formatLabels({ 'network.io.direction': 'transmit' }),
+} as const;
+
 export function makeNetworkSource(root: string): Source {
   const labelsOf = remember((name) => ({
     receive: formatLabels({ 'network.interface.name': name, 'network.io.direction': 'receive' }),
     transmit: formatLabels({ 'network.interface.name': name, 'network.io.direction': 'transmit' }),
   }));
+  const addUp = makeTotal();
   return {
     name: 'network',
     read: async () => {
       const interfaces = readNetwork(root);
       if (!interfaces.ok) return interfaces;
-      return ok({ samples: interfaces.value.flatMap((one) => sampleInterface(one, labelsOf(one.name))) });
+      const total = addUp(interfaces.value, findOnWire(root, interfaces.value));
+      const samples = interfaces.value.flatMap((one) => sampleInterface(one, labelsOf(one.name)));
+      for (const direction of DIRECTIONS) {
+        samples.push({ metric: 'system.network.io', labels: TOTAL_LABELS[direction], value: total[direction] });
+      }
+      return ok({ samples });
     },
   };
 }
@@ -41,7 +54,57 @@ export function makeNetworkSource(root: string): Source {
 export function readNetwork(root: string): Result<NetworkInterface[], string> {
   const text = readText(join(root, 'proc/net/dev'));
   if (text === null) return err('there is no proc/net/dev');
-  return ok(parseNetwork(text).filter(({ name }) => !LEFT_OUT_PATTERN.test(name)));
+  const interfaces = parseNetwork(text);
+  if (interfaces.length === 0) return err('proc/net/dev lists no interface, not even the loopback');
+  return ok(interfaces.filter(({ name }) => !LEFT_OUT_PATTERN.test(name)));
+}
+
+/**
+ * The names of the interfaces that reach the wire. Those over others (bonds, bridges, VLANs, tunnels; `lower_*` in
+ * sysfs) repeat what those carry. Of the rest it is those with a device; where none has one, as in a container, all.
+ * Source: kernel document ABI/testing/sysfs-class-net.
+ */
+export function findOnWire(root: string, interfaces: readonly NetworkInterface[]): ReadonlySet<string> {
+  const lowest: string[] = [];
+  const withDevice: string[] = [];
+  for (const { name } of interfaces) {
+    const entries = listEntries(join(root, 'sys/class/net', name));
+    if (entries.some((entry) => entry.startsWith('lower_'))) continue;
+    lowest.push(name);
+    if (entries.includes('device')) withDevice.push(name);
+  }
+  return new Set(withDevice.length > 0 ? withDevice : lowest);
+}
+
+/** Nothing when the interface went away meanwhile, or sysfs is not there. */
+function listEntries(directory: string): readonly string[] {
+  try {
+    return readdirSync(directory);
+  } catch {
+    return [];
+  }
+}
+
+type Bytes = Readonly<Record<NetworkDirection, number>>;
+
+/**
+ * Adds up by how much the interfaces on the wire have risen since the first call. That is a counter of its own: it
+ * neither jumps when an interface comes, whose counter may stand anywhere, nor falls when one goes or is reset.
+ */
+function makeTotal(): (interfaces: readonly NetworkInterface[], onWire: ReadonlySet<string>) => Bytes {
+  const total = { receive: 0, transmit: 0 };
+  let previous: ReadonlyMap<string, NetworkInterface> = new Map();
+  return (interfaces, onWire) => {
+    for (const one of interfaces) {
+      const before = previous.get(one.name);
+      if (before === undefined || !onWire.has(one.name)) continue;
+      for (const direction of DIRECTIONS) {
+        total[direction] += counterRise(before[direction].bytes, one[direction].bytes) ?? 0;
+      }
+    }
+    previous = new Map(interfaces.map((one) => [one.name, one]));
+    return total;
+  };
 }
 
 /**

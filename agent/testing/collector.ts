@@ -1,14 +1,16 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { setTimeout } from 'node:timers/promises';
 import { zstdDecompressSync } from 'node:zlib';
 
 import { decodeBatch, type Batch } from '@muster/proto/batch';
 import { ENROLL_PATH } from '@muster/proto/push';
 
-/** How the stand-in treats a batch; `lose` keeps it and cuts the connection instead of answering. */
+/** How the stand-in treats a request; `lose` keeps it and cuts the connection instead of answering. */
 export type Manner =
   | { readonly kind: 'accept'; readonly everyMs?: number }
   | { readonly kind: 'answer'; readonly status: number; readonly headers?: Readonly<Record<string, string>> }
+  | { readonly kind: 'late'; readonly delayMs: number }
   | { readonly kind: 'hang' | 'cut' | 'lose' };
 
 export type StandIn = {
@@ -53,6 +55,7 @@ export async function openStandIn(port = 0): Promise<StandIn> {
       request.socket.destroy();
       return;
     }
+    if (manner.kind === 'late') await setTimeout(manner.delayMs);
     const reply = path === ENROLL_PATH ? { host: 'host-1', token: 'token-1' } : keep(body);
     const everyMs = manner.kind === 'accept' && manner.everyMs !== undefined ? { everyMs: manner.everyMs } : {};
     if (manner.kind === 'lose') request.socket.destroy();

@@ -1,5 +1,6 @@
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
 
 import { findMetric } from '@muster/proto/metric';
 import { parseLabels } from '@muster/proto/labels';
@@ -8,6 +9,16 @@ import type { Sample, Source } from '../source.ts';
 
 /** The root of the files that were captured from a machine; see the README there. */
 export const DEBIAN = join(import.meta.dirname, '../sources/testdata/debian-12-x64-vm');
+
+/** A root of its own with these files, path → text. */
+export function makeRoot(files: Readonly<Record<string, string>>): string {
+  const root = mkdtempSync(join(tmpdir(), 'muster-root-'));
+  for (const [path, text] of Object.entries(files)) {
+    mkdirSync(join(root, dirname(path)), { recursive: true });
+    writeFileSync(join(root, path), text);
+  }
+  return root;
+}
 
 export function readFixture(path: string): string {
   return readFileSync(join(DEBIAN, path), 'utf8');
