@@ -15,6 +15,11 @@ function makeTable<T>(key: keyof T): StateTable<T> {
       await Promise.resolve(); // not at once, as the store
       rows.set(String(row[key]), row);
     },
+    async change(name, step) {
+      await Promise.resolve();
+      const row = rows.get(name);
+      if (row !== undefined) rows.set(name, step(row));
+    },
     remove: async (name) => void rows.delete(name),
   };
 }

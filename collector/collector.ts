@@ -168,7 +168,7 @@ function makeInventoryStore(state: State, latest: Latest, log: Log): (host: stri
       const record = state.hosts.get(host);
       const inventory = latest.inventory(host);
       if (record === undefined || JSON.stringify(record.inventory) === JSON.stringify(inventory)) return;
-      await state.hosts.put({ ...record, inventory });
+      await state.hosts.change(host, (row) => ({ ...row, inventory }));
     }
   };
   return (host) => {

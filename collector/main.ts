@@ -28,14 +28,15 @@ async function main(): Promise<void> {
   }
   const log = makeLog((line) => process.stderr.write(line), Date.now);
   const opening = openCollector(config.value, log, Date.now);
-  stopWhenAsked(opening, log);
+  const isStopping = stopWhenAsked(opening, log);
   const collector = await opening;
+  if (isStopping()) return;
   log.info('collector.ready', { url: collector.url.replace(/#.*/, ''), data: config.value.data });
   process.send?.({ kind: 'ready', url: collector.url });
 }
 
 /** Closes the collector at the first signal, also while it opens; ends at once at the second. */
-function stopWhenAsked(opening: Promise<Collector>, log: Log): void {
+function stopWhenAsked(opening: Promise<Collector>, log: Log): () => boolean {
   let stopping = false;
   const stop = (reason: string): void => {
     if (stopping) process.exit(1);
@@ -57,6 +58,7 @@ function stopWhenAsked(opening: Promise<Collector>, log: Log): void {
   process.on('SIGTERM', stop);
   process.on('SIGINT', stop);
   process.on('disconnect', () => stop('parent ended'));
+  return () => stopping;
 }
 
 main().catch((error: unknown) => {

@@ -17,7 +17,7 @@ export function makeSessions(table: StateTable<SessionRecord>, now: () => number
     if (noting.has(session.hash)) return;
     noting.add(session.hash);
     table
-      .put({ ...session, usedMs: now() })
+      .change(session.hash, (row) => ({ ...row, usedMs: now() }))
       .catch(() => undefined)
       .finally(() => noting.delete(session.hash));
   }

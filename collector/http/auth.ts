@@ -57,7 +57,9 @@ export function nameSessionCookie(host: string | undefined): string {
 
 export function readSessionId(cookies: string | undefined, host: string | undefined): string | null {
   const name = nameSessionCookie(host);
-  return parse(cookies ?? '', name)[name] ?? null;
+  const id = parse(cookies ?? '', name)[name] ?? '';
+  // As we make them. The parser undoes %-escapes, and the id is passed on in the head of another request.
+  return /^[\w-]{43}$/.test(id) ? id : null;
 }
 
 export function readBearer(header: string | undefined): string | null {

@@ -22,12 +22,14 @@ export function makeInflate(): (body: Uint8Array, encoding: string) => Promise<R
   let running = 0;
   return async (body, encoding) => {
     if (running >= INFLATIONS_MAX) await new Promise<void>((resolve) => waiting.push(resolve));
-    running += 1;
+    else running += 1;
     try {
       return await inflate(body, encoding);
     } finally {
-      running -= 1;
-      waiting.shift()?.();
+      // Whoever waits takes over the place.
+      const next = waiting.shift();
+      if (next === undefined) running -= 1;
+      else next();
     }
   };
 }

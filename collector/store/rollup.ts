@@ -25,7 +25,7 @@ export async function openRollup(engine: Engine, now: () => number): Promise<Rol
   const waiting = new Set(await readWaiting(engine));
   const held = new Map<number, number>();
   let rolledUntilMs = await readNewest(engine);
-  let version = 0;
+  let version = await readVersion(engine);
   const nextVersion = (): number => (version = Math.max(version + 1, now()));
 
   async function rollUpRange(fromMs: number, toMs: number): Promise<void> {
@@ -47,9 +47,6 @@ export async function openRollup(engine: Engine, now: () => number): Promise<Rol
     async hold(block) {
       const windows = findWindows(block);
       for (const window of windows) held.set(window, (held.get(window) ?? 0) + 1);
-      const fresh = windows.filter((window) => !waiting.has(window));
-      await writeWindows(engine, fresh, nextVersion(), 0);
-      for (const window of fresh) waiting.add(window);
       const release = (): void => {
         for (const window of windows) {
           const count = (held.get(window) ?? 1) - 1;
@@ -57,12 +54,24 @@ export async function openRollup(engine: Engine, now: () => number): Promise<Rol
           else held.set(window, count);
         }
       };
+      const fresh = windows.filter((window) => !waiting.has(window));
+      try {
+        await writeWindows(engine, fresh, nextVersion(), 0);
+      } catch (cause) {
+        release();
+        throw cause;
+      }
+      for (const window of fresh) waiting.add(window);
       return { release };
     },
     async run() {
-      const isDue = (window: number): boolean => window + ROLLUP_MS + GRACE_MS <= now() && !held.has(window);
-      const due = [...waiting].filter(isDue).toSorted((a, b) => a - b);
-      for (const [fromMs, toMs] of joinWindows(due)) await rollUpRange(fromMs, toMs);
+      for (;;) {
+        // Looked for anew each time: while one range was rolled up, windows of another may have come to be held.
+        const isDue = (window: number): boolean => window + ROLLUP_MS + GRACE_MS <= now() && !held.has(window);
+        const [range] = joinWindows([...waiting].filter(isDue).toSorted((a, b) => a - b));
+        if (range === undefined) return;
+        await rollUpRange(...range);
+      }
     },
     rolledUntilMs: () => rolledUntilMs,
   };
@@ -73,6 +82,11 @@ async function readWaiting(engine: Engine): Promise<readonly number[]> {
     `SELECT toUnixTimestamp64Milli(start) AS start FROM ${DATABASE}.rollup_windows FINAL WHERE done = 0`,
   );
   return rows.map((row) => Number(row['start']));
+}
+
+async function readVersion(engine: Engine): Promise<number> {
+  const [row] = await engine.query(`SELECT max(version) AS version FROM ${DATABASE}.rollup_windows`);
+  return Number(row?.['version'] ?? 0);
 }
 
 async function readNewest(engine: Engine): Promise<number> {

@@ -25,6 +25,9 @@ export type StateTable<T> = {
   all(): Iterable<T>;
   /** Resolves when it is stored; `get` gives it from then on. */
   put(row: T): Promise<void>;
+  /** Puts what `step` makes of the row as it is when its turn comes; nothing when it is gone by then. */
+  change(key: string, step: (row: T) => T): Promise<void>;
+  /** `get` no longer gives the row from now on; resolves when that is stored. */
   remove(key: string): Promise<void>;
 };
 
@@ -97,18 +100,33 @@ async function loadTable<T>(engine: Engine, now: () => number, shape: TableShape
       { name: 'removed', type: 'UInt32', values: [removed] },
     ]);
   };
+  let writing: Promise<unknown> = Promise.resolve();
+  /** One change after the other, so that none is made of a row that another is about to replace. */
+  function inTurn(task: () => Promise<void>): Promise<void> {
+    const done = writing.then(task);
+    writing = done.catch(() => undefined);
+    return done;
+  }
   return {
     get: (key) => rows.get(key),
     all: () => rows.values(),
-    async put(row) {
-      await write(row, 0);
-      rows.set(String(row[shape.key]), row);
-    },
-    async remove(key) {
+    put: (row) =>
+      inTurn(async () => {
+        await write(row, 0);
+        rows.set(String(row[shape.key]), row);
+      }),
+    change: (key, step) =>
+      inTurn(async () => {
+        const row = rows.get(key);
+        if (row === undefined) return;
+        const next = step(row);
+        await write(next, 0);
+        if (rows.has(key)) rows.set(key, next); // it may have been removed meanwhile
+      }),
+    remove(key) {
       const row = rows.get(key);
-      if (row === undefined) return;
       rows.delete(key);
-      await write(row, 1);
+      return row === undefined ? Promise.resolve() : inTurn(() => write(row, 1));
     },
   };
 }

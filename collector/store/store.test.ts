@@ -270,6 +270,20 @@ test('openRollup() computes a window again when late samples come', async () => 
   expect(rows).toEqual([expected]);
 });
 
+test('openRollup() leaves a window alone that comes to be held while another is rolled up', async () => {
+  const farMs = START_MS + 20 * 300_000;
+  await put(['m.gauge', ''], START_MS, 5000, [1]);
+  const rollup = await openRollup(engine, () => START_MS + DAY_MS / 2);
+  (await rollup.hold(makeTickBlock([START_MS, farMs]))).release();
+  const running = rollup.run();
+  const { release } = await rollup.hold(makeTickBlock([farMs]));
+  await running;
+  await put(['m.gauge', ''], farMs, 5000, [2]);
+  release();
+  await rollup.run();
+  expect(await engine.query('SELECT last FROM muster.rollup_5m FINAL ORDER BY ts')).toEqual([{ last: 1 }, { last: 2 }]);
+});
+
 test('openRollup() finds after a kill which windows wait, and which are done', async () => {
   await put(['m.gauge', ''], START_MS, 5000, [1]);
   await openTouchedRollup(1);
@@ -334,6 +348,27 @@ test('loadState() finds again what was put, changed and removed', async () => {
   expect([...again.hostTokens.all()]).toEqual([{ hash: 'bb', host: 'web-1', createdMs: 6 }]);
   await again.hosts.put(record);
   expect((await loadState(engine, () => 1000)).hosts.get('web-1')).toEqual(record);
+});
+
+test('loadState() does not bring back a row that is removed while it changes', async () => {
+  const state = await loadState(engine, () => 2000);
+  await state.sessions.put({ hash: 'cc', createdMs: 1, usedMs: 1 });
+  const changed = state.sessions.change('cc', (row) => ({ ...row, usedMs: 2 }));
+  const removed = state.sessions.remove('cc');
+  expect(state.sessions.get('cc')).toBeUndefined();
+  await Promise.all([changed, removed]);
+  expect(state.sessions.get('cc')).toBeUndefined();
+  expect((await loadState(engine, () => 2000)).sessions.get('cc')).toBeUndefined();
+});
+
+test('loadState() makes a change of the row as the change before has left it', async () => {
+  const state = await loadState(engine, () => 3000);
+  const record = { host: 'db-1', name: 'old', machine: 'a', enrolledMs: 5, inventory: null };
+  await state.hosts.put(record);
+  const renamed = state.hosts.put({ ...record, name: 'new' });
+  await state.hosts.change('db-1', (row) => ({ ...row, inventory: { cores: 4 } }));
+  await renamed;
+  expect(state.hosts.get('db-1')).toEqual({ ...record, name: 'new', inventory: { cores: 4 } });
 });
 
 test('migrate() twice changes nothing; it refuses the schema of a newer Muster', async () => {
