@@ -146,10 +146,8 @@ test('an agent that is enrolled starts without its token file and without room f
   const argv = ['--url', collector.url, '--state', state, '--interval', '1s'];
   const agent = startAgent(argv, { MUSTER_TOKEN_FILE: join(state, 'gone') });
   await expect.poll(agent.stderr, { timeout: 10_000 }).toContain('push.unauthorised');
-  const askedMs = performance.now();
   agent.child.kill('SIGTERM');
   expect(await agent.exited).toEqual([0, null]);
-  expect(performance.now() - askedMs).toBeLessThan(5_000);
   expect(agent.stderr()).toContain('"level":"WARN","event":"boot.failed"');
   expect(agent.stderr()).toContain('"level":"ERROR","event":"agent.lost","samples":');
   await collector.close();

@@ -81,12 +81,15 @@ const SILENT = 'does not answer';
 /** A text says why there are no numbers. */
 type Answer = StatFs | string;
 /** An answer that came after its reading was over. `isSlow`: it alone would have held up a reading to the end. */
-type LateAnswer = { readonly answer: Answer; readonly isSlow: boolean };
+/** How long a late answer may stand for its mount. */
+const LATE_MS_MAX = 10_000;
+
+type LateAnswer = { readonly answer: Answer; readonly isSlow: boolean; readonly atMs: number };
 
 /**
  * Asks filesystems for their numbers, one at a time, so that calls that hang cannot take every thread, and all within
  * `statfsMsMax`. An answer that comes later is used in the next reading; one that alone took that long is not waited
- * for again, so that a slow mount gives data that is one tick old, and holds up nothing. A mount is not asked while
+ * for again, so that a slow mount gives data that is a little old, and holds up nothing. A mount is not asked while
  * an earlier call hangs, nor below one that is silent, through which its path leads.
  */
 function makeAsker({ root, statfs, statfsMsMax }: FilesystemOptions): (mounts: readonly Mount[]) => Promise<Answers> {
@@ -104,7 +107,8 @@ function makeAsker({ root, statfs, statfsMsMax }: FilesystemOptions): (mounts: r
       (cause: unknown) => `cannot be asked: ${describeError(cause)}`,
     );
     hanging.delete(mountPoint);
-    late.set(mountPoint, { answer, isSlow: performance.now() - startedMs >= statfsMsMax });
+    const atMs = performance.now();
+    late.set(mountPoint, { answer, isSlow: atMs - startedMs >= statfsMsMax, atMs });
     return answer;
   }
 
@@ -118,18 +122,25 @@ function makeAsker({ root, statfs, statfsMsMax }: FilesystemOptions): (mounts: r
       const { mountPoint } = mount;
       const known = earlier.get(mountPoint);
       let answer: Answer | null = null;
-      if (mayAsk(mount) && !silent.some((above) => mountPoint.startsWith(`${above}/`))) {
+      if (mayAsk(mount) && !silent.some((above) => isBelow(mountPoint, above))) {
         const asked = ask(mount);
         if (known?.isSlow !== true) answer = await Promise.race([asked, deadline.over]);
         if (answer !== null) late.delete(mountPoint);
       }
-      answer ??= known?.answer ?? null;
+      if (answer === null && known !== undefined && performance.now() - known.atMs < LATE_MS_MAX) {
+        late.set(mountPoint, known); // until its next answer, for it may be slower than the sampling
+        ({ answer } = known);
+      }
       if (answer === null) silent.push(mountPoint);
       else answers.set(mount, answer);
     }
     deadline.cancel();
     return answers;
   };
+}
+
+function isBelow(mountPoint: string, above: string): boolean {
+  return mountPoint.startsWith(above === '/' ? above : `${above}/`);
 }
 
 /** What the mounts say that answer. */
