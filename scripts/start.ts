@@ -21,14 +21,24 @@ const USAGE = `npm start: the whole of Muster on this machine, a collector and a
 
   npm start -- [options]`;
 
+const PORT_DEFAULT = 7430;
+const LIVE_PORT_DEFAULT = 7431;
+
 const OPTIONS = {
   port: {
     env: 'MUSTER_PORT',
     placeholder: 'PORT',
     help: 'port of the dashboard, the API and the agents (default 7430)',
-    default: 7430,
+    default: PORT_DEFAULT,
     parse: parsePort,
   } satisfies Option<number>,
+  livePort: {
+    env: 'MUSTER_LIVE_PORT',
+    placeholder: 'PORT',
+    help: 'loopback port of the live view, reached through the first (default 7431, with another --port any free one)',
+    default: null,
+    parse: parsePort,
+  } satisfies Option<number | null>,
   data: {
     env: 'MUSTER_DATA',
     placeholder: 'DIRECTORY',
@@ -72,10 +82,11 @@ type End = { readonly kind: 'asked' | 'not-started' } | { readonly kind: 'ended'
 async function run(options: Values<typeof OPTIONS>, running: Program[]): Promise<End> {
   const data = resolve(ROOT, options.data);
   await buildPage(() => console.log('Building the page …'));
+  const livePort = options.livePort ?? (options.port === PORT_DEFAULT ? LIVE_PORT_DEFAULT : 0);
   const collector = startProgram({
     name: 'collector',
     main: join(ROOT, 'collector/main.ts'),
-    args: ['--port', String(options.port), '--live-port', '0', '--data', data],
+    args: ['--port', String(options.port), '--live-port', String(livePort), '--data', data],
     env: {},
     verbose: options.verbose,
   });
