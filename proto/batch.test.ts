@@ -118,6 +118,15 @@ test.for([
     { events: [{ kind: 'gap', fromMs: 2, toMs: 1, dropped: 1 }] },
     'lacks its times',
   ],
+  [
+    'a gap for a reason that is no word',
+    { events: [{ kind: 'gap', fromMs: 1, toMs: 2, dropped: 1, reason: '<b>' }] },
+    'its reason is no word',
+  ],
+  ['a batch of records that come after it', { since: 8 }, 'since must be at most seq'],
+  ['a batch of too many records', { seq: 700, since: 100 }, 'less than 600 before it, was 100'],
+  ['a run that is none', { run: 'first' }, 'run must be a whole number'],
+  ['an interval of nothing', { everyMs: 0 }, 'everyMs must be 1 to 3600000'],
   ['an event without a kind', { events: [{ atMs: 1 }] }, 'an event must be a map with a kind'],
 ] as const)('decodeBatch() refuses %s', ([, change, reason]) => {
   const decoded = decodeBatch(pack({ ...plain, ...change }));
@@ -139,11 +148,17 @@ function arbitraryBatch(): fc.Arbitrary<Batch> {
     .map(formatLabels);
   const series = fc.uniqueArray(fc.tuple(metric, labels), { maxLength: 6, selector: (pair) => pair.join(' ') });
   const ticks = fc.uniqueArray(count, { maxLength: 6 }).map((list) => list.toSorted((a, b) => a - b));
+  const origin = fc.record({ run: count, everyMs: fc.integer({ min: 1, max: 60_000 }) }, { requiredKeys: [] });
   return fc
-    .tuple(count, count, count, ticks, series)
-    .chain(([epoch, seq, sentMs, ticksMs, list]) =>
+    .tuple(count, count, count, ticks, series, origin)
+    .chain(([epoch, seq, sentMs, ticksMs, list, more]) =>
       fc
         .array(fc.double(), { minLength: ticksMs.length * list.length, maxLength: ticksMs.length * list.length })
-        .map((values) => ({ epoch, seq, sentMs, ticksMs, series: list, values: Float64Array.from(values) })),
+        .map((values) =>
+          Object.assign(
+            { epoch, seq, since: seq, sentMs, ticksMs, series: list, values: Float64Array.from(values) },
+            more,
+          ),
+        ),
     );
 }

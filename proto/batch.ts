@@ -13,6 +13,11 @@ export const SERIES_MAX = 20_000;
 export const EVENTS_MAX = 100;
 export const METRIC_LENGTH_MAX = 128;
 export const TEXT_LENGTH_MAX = 256;
+/** A tick further ahead of the collector's clock is not stored with the others: it would open a partition of its own. */
+export const FUTURE_MS_MAX = 5 * 60_000;
+/** A tick older than this would be deleted as soon as it is stored: samples are kept for 30 days. */
+export const PAST_MS_MAX = 30 * 86_400_000;
+const EVERY_MS_MAX = 3_600_000;
 
 /** One line of data over time: a metric name and its canonical label text (see labels.ts). */
 export type Series = readonly [metric: string, labels: string];
@@ -43,21 +48,39 @@ const INVENTORY_TEXTS = [
 ] as const;
 const INVENTORY_NUMBERS = ['cores', 'memoryBytes'] as const;
 
-/** Something that happened on the host, at its own clock's time. `gap`: samples were taken and then lost. */
-export type HostEvent =
-  | { readonly kind: 'boot' | 'shutdown' | 'oom-kill'; readonly atMs: number }
-  | { readonly kind: 'gap'; readonly fromMs: number; readonly toMs: number; readonly dropped: number };
+/**
+ * Something that happened on the host, at its own clock's time.
+ *
+ * `gap`: samples of these ticks were taken and then lost. `dropped` counts them exactly; `reason` is one word: `full`
+ * and `age` (the spool's limits), `damaged` (on the disk), `refused` (by the collector), `killed` (the agent ended before
+ * it could write them: nobody knows how many, and `dropped` is 0).
+ */
+export type HostEvent = { readonly kind: 'boot' | 'shutdown' | 'oom-kill'; readonly atMs: number } | Gap;
+export type Gap = {
+  readonly kind: 'gap';
+  readonly fromMs: number;
+  readonly toMs: number;
+  readonly dropped: number;
+  readonly reason?: string;
+};
 
 /**
  * What an agent sends: `series.length × ticksMs.length` samples.
  *
- * `values` has the shape [series, ticks], NaN where a series had no sample at a tick. `epoch` is random per spool and
- * `seq` rises by one; together they name the batch. Ticks rise and are multiples of the sampling interval.
+ * `values` has the shape [series, ticks], NaN where a series had no sample at a tick. Ticks rise and are multiples of
+ * the sampling interval, `everyMs`.
+ *
+ * `epoch` is random per spool and `seq` rises by one with each record of it; together they name the batch. One that was
+ * joined of several records carries those from `since` to `seq`; without it, `seq` alone. `run` is random per start of
+ * the agent: two that take turns are two agents with one identity.
  */
 export type Batch = {
   readonly epoch: number;
   readonly seq: number;
+  readonly since?: number;
+  readonly run?: number;
   readonly sentMs: number;
+  readonly everyMs?: number;
   readonly ticksMs: readonly number[];
   readonly series: readonly Series[];
   readonly values: Float64Array;
@@ -75,7 +98,10 @@ export function encodeBatch(batch: Batch): Uint8Array {
     v: WIRE_VERSION,
     epoch: batch.epoch,
     seq: batch.seq,
+    ...(batch.since === undefined ? {} : { since: batch.since }),
+    ...(batch.run === undefined ? {} : { run: batch.run }),
     sentMs: batch.sentMs,
+    ...(batch.everyMs === undefined ? {} : { everyMs: batch.everyMs }),
     t: batch.ticksMs,
     s: batch.series,
     x: new Uint8Array(values.buffer, values.byteOffset, values.byteLength),
@@ -98,6 +124,8 @@ export function decodeBatch(bytes: Uint8Array): Result<Batch, string> {
   if (!isCount(epoch)) return err(`epoch must be a whole number, was ${show(epoch)}`);
   if (!isCount(seq)) return err(`seq must be a whole number, was ${show(seq)}`);
   if (!isCount(sentMs)) return err(`sentMs must be Unix milliseconds, was ${show(sentMs)}`);
+  const origin = readOrigin(message, seq);
+  if (!origin.ok) return origin;
   const ticksMs = readTicks(message['t']);
   if (!ticksMs.ok) return ticksMs;
   const series = readSeries(message['s']);
@@ -112,11 +140,30 @@ export function decodeBatch(bytes: Uint8Array): Result<Batch, string> {
     epoch,
     seq,
     sentMs,
+    ...origin.value,
     ticksMs: ticksMs.value,
     series: series.value,
     values: values.value,
     ...(info.value === null ? {} : { info: info.value }),
     events: events.value,
+  });
+}
+
+type Origin = Pick<Batch, 'since' | 'run' | 'everyMs'>;
+
+/** What says more closely where the batch comes from. All of it may be missing. */
+function readOrigin({ since, run, everyMs }: Record<string, unknown>, seq: number): Result<Origin, string> {
+  if (since !== undefined && (!isCount(since) || since > seq || seq - since >= TICKS_MAX)) {
+    return err(`since must be at most seq and less than ${TICKS_MAX} before it, was ${show(since)}`);
+  }
+  if (run !== undefined && !isCount(run)) return err(`run must be a whole number, was ${show(run)}`);
+  if (everyMs !== undefined && (!isCount(everyMs) || everyMs === 0 || everyMs > EVERY_MS_MAX)) {
+    return err(`everyMs must be 1 to ${EVERY_MS_MAX} milliseconds, was ${show(everyMs)}`);
+  }
+  return ok({
+    ...(since === undefined ? {} : { since }),
+    ...(run === undefined ? {} : { run }),
+    ...(everyMs === undefined ? {} : { everyMs }),
   });
 }
 
@@ -203,14 +250,23 @@ function readEvents(value: unknown): Result<HostEvent[], string> {
     if (!isRecord(entry) || typeof entry['kind'] !== 'string')
       return err(`an event must be a map with a kind, was ${show(entry)}`);
     const event = readEvent(entry);
-    if (event === 'malformed') return err(`the event ${show(entry)} lacks its times`);
+    if (event === 'malformed') return err(`the event ${show(entry)} lacks its times, or its reason is no word`);
     if (event !== null) events.push(event);
   }
   return ok(events);
 }
 
+const REASON_PATTERN = /^[a-z][a-z-]{0,31}$/;
+
 /** null for a kind that a newer agent knows and we do not. */
-function readEvent({ kind, atMs, fromMs, toMs, dropped }: Record<string, unknown>): HostEvent | 'malformed' | null {
+function readEvent({
+  kind,
+  atMs,
+  fromMs,
+  toMs,
+  dropped,
+  reason,
+}: Record<string, unknown>): HostEvent | 'malformed' | null {
   switch (kind) {
     case 'boot':
     case 'shutdown':
@@ -218,7 +274,10 @@ function readEvent({ kind, atMs, fromMs, toMs, dropped }: Record<string, unknown
       return isCount(atMs) ? { kind, atMs } : 'malformed';
     case 'gap':
       if (!isCount(fromMs) || !isCount(toMs) || !isCount(dropped) || fromMs > toMs) return 'malformed';
-      return { kind, fromMs, toMs, dropped };
+      if (reason === undefined) return { kind, fromMs, toMs, dropped };
+      return typeof reason === 'string' && REASON_PATTERN.test(reason)
+        ? { kind, fromMs, toMs, dropped, reason }
+        : 'malformed';
     default:
       return null;
   }

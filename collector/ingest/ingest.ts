@@ -1,5 +1,5 @@
 import type { LatestValue } from '@muster/proto/api';
-import { decodeBatch, type Batch, type HostEvent } from '@muster/proto/batch';
+import { decodeBatch, FUTURE_MS_MAX, PAST_MS_MAX, type Batch, type HostEvent } from '@muster/proto/batch';
 import { findMetric } from '@muster/proto/metric';
 import type { Ack } from '@muster/proto/push';
 import { err, ok, type Result } from '@muster/proto/result';
@@ -7,11 +7,6 @@ import { err, ok, type Result } from '@muster/proto/result';
 import type { Buffer } from './buffer.ts';
 import type { HostBatch } from './columns.ts';
 import type { Latest } from './latest.ts';
-
-/** A tick further ahead than this is refused: one wild clock must not open a partition for the year 2100. */
-const FUTURE_MS_MAX = 5 * 60_000;
-/** A tick older than this would be deleted at once: the samples are kept for 30 days. */
-const PAST_MS_MAX = 30 * 86_400_000;
 
 export type IngestFault =
   | { readonly kind: 'malformed'; readonly message: string }
