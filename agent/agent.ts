@@ -1,13 +1,15 @@
 import { randomBytes } from 'node:crypto';
 import { statfs } from 'node:fs/promises';
+import { join } from 'node:path';
 
 import { describeError, type Log } from '@muster/proto/log';
 import { Pool } from 'undici';
 
-import { BACKLOG_BYTES_MAX, openBacklog, type Backlog } from './backlog.ts';
 import { clampEvery, type Config } from './config.ts';
 import { enroll } from './enroll.ts';
+import { lockState } from './lock.ts';
 import { openPush } from './push.ts';
+import { keepRefused } from './refused.ts';
 import { openSampler } from './sampler.ts';
 import type { Closing, Schedule } from './schedule.ts';
 import type { Source } from './source.ts';
@@ -20,6 +22,7 @@ import { makeMemorySource } from './sources/memory.ts';
 import { makeNetworkSource } from './sources/network.ts';
 import { makePressureSource } from './sources/pressure.ts';
 import { makeUptimeSource, readUptime } from './sources/uptime.ts';
+import { MEMORY_BYTES_MAX, openSpool, SPOOL_AGE_MS_MAX, SPOOL_BYTES_MAX, type Spool } from './spool/spool.ts';
 import {
   makeStateDirectory,
   probeStateDirectory,
@@ -32,8 +35,8 @@ import {
 
 /** How long a request to the collector may take: a slow line, and its commit. */
 const DEADLINE_MS = 10_000;
-/** A kept connection outlives the time between two pushes, if the collector does not close it before. */
-const POOL_OPTIONS = { connections: 1, connectTimeout: 5_000, keepAliveTimeout: 75_000, keepAliveMaxTimeout: 75_000 };
+/** One connection for each lane of the push. A kept one outlives the time between two pushes, if the collector does not close it before. */
+const POOL_OPTIONS = { connections: 2, connectTimeout: 5_000, keepAliveTimeout: 75_000, keepAliveMaxTimeout: 75_000 };
 /** A container engine kills ten seconds after it asked. */
 const FLUSH_MS = 9_000;
 
@@ -63,40 +66,47 @@ export async function openAgent(config: Config, surroundings: Surroundings): Pro
   const opened: Part[] = [];
   try {
     makeStateDirectory(config.stateDirectory);
+    const lock = lockState(config.stateDirectory);
+    opened.push({ close: async () => lock.release() });
     const identity = readIdentity(config.stateDirectory);
     const pool = new Pool(config.url, POOL_OPTIONS);
     opened.push({ close: () => pool.destroy() });
-    const backlog = openBacklog({ epoch: randomBytes(4).readUInt32BE(), bytesMax: BACKLOG_BYTES_MAX });
-    describeHost(config, backlog, surroundings);
+    const spool = openSpool({
+      directory: join(config.stateDirectory, 'spool'),
+      bytesMax: SPOOL_BYTES_MAX,
+      memoryBytesMax: MEMORY_BYTES_MAX,
+      ageMsMax: SPOOL_AGE_MS_MAX,
+      epoch: randomBytes(4).readUInt32BE(),
+      log,
+      now,
+    });
+    opened.push({ close: async () => closeSpool(spool, log) });
+    describeHost(config, spool, surroundings);
     const push = openPush({
       ...surroundings,
       pool,
-      backlog,
+      spool,
+      run: randomBytes(6).readUIntBE(0, 6),
       authorise: identity === null ? makeEnroller(config, pool, surroundings, refuse) : async () => identity.token,
       setEvery: (everyMs) => sampler.setEvery(clampEvery(everyMs ?? config.everyMs)),
+      keepRefused: (batch) => keepRefused(join(config.stateDirectory, 'refused'), batch),
       deadlineMs: DEADLINE_MS,
       flushMs: FLUSH_MS,
     });
-    opened.push({
-      close: async () => {
-        await push.close();
-        const samples = backlog.countWaiting();
-        if (samples > 0) log.error('agent.lost', { samples, reason: 'stopped before the collector took them' });
-      },
-    });
+    opened.push(push);
     const sampler = openSampler({
       ...surroundings,
       sources: makeSources(config.root),
       everyMs: config.everyMs,
       take: (tick) => {
-        backlog.add(tick);
+        spool.add(tick);
         push.wake(tick.tsMs);
       },
     });
     opened.push({
       close: async () => {
         await sampler.close();
-        backlog.note({ kind: 'shutdown', atMs: now() });
+        spool.note({ kind: 'shutdown', atMs: now() });
       },
     });
     if (identity !== null) log.info('agent.enrolled', { host: identity.host });
@@ -105,6 +115,14 @@ export async function openAgent(config: Config, surroundings: Surroundings): Pro
     await closeAll(opened).catch(() => undefined); // the fault that stopped us is the one worth reporting
     throw new Error('Cannot open the agent', { cause });
   }
+}
+
+/** What the collector has not taken by now is on the disk, unless the disk takes nothing either. */
+function closeSpool(spool: Spool, log: Log): void {
+  const samples = spool.countWaiting();
+  if (spool.close()) {
+    if (samples > 0) log.info('agent.kept', { samples, next: 'they are delivered when the agent starts again' });
+  } else log.error('agent.lost', { samples, reason: 'neither the collector nor the disk took them' });
 }
 
 function makeSources(root: string): readonly Source[] {
@@ -121,26 +139,26 @@ function makeSources(root: string): readonly Source[] {
 }
 
 /** What is told about the host once per start. The inventory takes a second, and nothing waits for it. */
-function describeHost(config: Config, backlog: Backlog, { log, now }: Surroundings): void {
+function describeHost(config: Config, spool: Spool, { log, now }: Surroundings): void {
   try {
-    noteBoot(config, backlog, now);
+    noteBoot(config, spool, now);
   } catch (cause) {
     log.warn('boot.failed', { cause });
   }
   readInventory().then(
-    (info) => backlog.describe(info),
+    (info) => spool.describe(info),
     (cause: unknown) => log.warn('inventory.failed', { cause }),
   );
 }
 
 /** Notes that the machine was started since the agent ran last. The first time nobody knows, and nothing is noted. */
-function noteBoot({ root, stateDirectory }: Config, backlog: Backlog, now: () => number): void {
+function noteBoot({ root, stateDirectory }: Config, spool: Spool, now: () => number): void {
   const boot = readNewBoot(root, stateDirectory);
   if (boot === null) return;
   if (boot.known !== null) {
     const uptimeSeconds = readUptime(root);
     if (!uptimeSeconds.ok) throw new Error(uptimeSeconds.error);
-    backlog.note({ kind: 'boot', atMs: Math.round(now() - uptimeSeconds.value * 1000) });
+    spool.note({ kind: 'boot', atMs: Math.round(now() - uptimeSeconds.value * 1000) });
   }
   // Only now: a boot that is told twice is better than one that is never told.
   writeBoot(stateDirectory, boot);

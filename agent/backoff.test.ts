@@ -6,7 +6,7 @@ import { BACKOFF_MS_MAX, backoffMs, parseRetryAfter, RETRY_AFTER_MS_MAX } from '
 test.for([
   // failures, retryAfterMs, random, waits ms
   [0, 0, 0.5, 500],
-  [3, 0, 0.5, 4_000],
+  [2, 0, 0.5, 2_000],
   [6, 0, 1, BACKOFF_MS_MAX],
   [5_000, 0, 1, BACKOFF_MS_MAX],
   [0, 30_000, 0, 30_000],

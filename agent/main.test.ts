@@ -98,22 +98,78 @@ test('an agent samples before it is enrolled, and delivers that and a boot that 
   collector.expect({ kind: 'answer', status: 503, headers: { 'retry-after': '2' } });
   const agent = startAgent(['--url', collector.url, '--state', state, '--interval', '1s'], { MUSTER_TOKEN: 'x' });
   await collector.until(() => collector.batches.length > 0);
-  expect(collector.batches[0]?.events).toMatchObject([{ kind: 'boot' }]);
-  expect(collector.batches[0]?.ticksMs.length).toBeGreaterThanOrEqual(2);
   agent.child.kill('SIGINT');
   expect(await agent.exited).toEqual([0, null]);
+  expect(collector.batches.flatMap(({ events = [] }) => events.map(({ kind }) => kind))).toContain('boot');
+  expect(ticksOf(collector.batches).length).toBeGreaterThanOrEqual(2);
   await collector.close();
+});
+
+test('an agent that is killed loses no tick that was written, and goes on with its numbers', async () => {
+  const state = makeState();
+  writeIdentity(state, { host: 'host-1', token: 'token-1' });
+  const collector = await openStandIn();
+  collector.expect(
+    { kind: 'accept', everyMs: 1_000 },
+    ...Array.from({ length: 100 }, () => ({ kind: 'hang' }) as const),
+  );
+  const argv = ['--url', collector.url, '--state', state, '--interval', '1s'];
+  const killed = startAgent(argv);
+  await collector.until(() => collector.requests.length >= 2);
+  killed.child.kill('SIGKILL');
+  await killed.exited;
+  const url = new URL(collector.url);
+  await collector.close();
+  const second = await openStandIn(Number(url.port));
+  const agent = startAgent(argv);
+  await second.until(() => second.batches.length >= 2);
+  agent.child.kill('SIGTERM');
+  expect(await agent.exited).toEqual([0, null]);
+  const batches = [...collector.batches, ...second.batches];
+  expect(new Set(batches.map(({ epoch }) => epoch)).size).toBe(1);
+  const seqs = batches.map(({ seq }) => seq).toSorted((a, b) => a - b);
+  expect(seqs).toEqual(Array.from({ length: seqs.at(-1) ?? 0 }, (_, i) => i + 1));
+  expect(new Set(batches.map(({ run }) => run)).size).toBe(2);
+  const gaps = batches.flatMap(({ events = [] }) => events).filter((event) => event.kind === 'gap');
+  const isTold = (tsMs: number) =>
+    gaps.some(({ fromMs, toMs, reason }) => fromMs <= tsMs && tsMs <= toMs && reason === 'killed');
+  const ticksMs = ticksOf(batches);
+  const all = Array.from(
+    { length: ((ticksMs.at(-1) ?? 0) - (ticksMs[0] ?? 0)) / 1_000 + 1 },
+    (_, i) => (ticksMs[0] ?? 0) + 1_000 * i,
+  );
+  expect(all.filter((tsMs) => !ticksMs.includes(tsMs) && !isTold(tsMs))).toEqual([]);
+  await second.close();
+});
+
+test('two agents do not share a state directory', async () => {
+  const state = makeState();
+  writeIdentity(state, { host: 'host-1', token: 'token-1' });
+  const first = startAgent(['--url', 'http://127.0.0.1:1', '--state', state]);
+  await expect.poll(first.stderr, { timeout: 10_000 }).toContain('agent.enrolled');
+  const second = startAgent(['--url', 'http://127.0.0.1:1', '--state', state]);
+  expect(await second.exited).toEqual([1, null]);
+  expect(second.stderr()).toContain(`stop that one (kill ${first.child.pid})`);
+  first.child.kill('SIGKILL');
+  await first.exited;
+  const third = startAgent(['--url', 'http://127.0.0.1:1', '--state', state]);
+  await expect.poll(third.stderr, { timeout: 10_000 }).toContain('agent.enrolled');
+  third.child.kill('SIGTERM');
+  expect(await third.exited).toEqual([0, null]);
 });
 
 test('a second signal ends an agent that cannot deliver, at once', async () => {
   const state = makeState();
   writeIdentity(state, { host: 'host-1', token: 'token-1' });
-  const agent = startAgent(['--url', 'http://127.0.0.1:1', '--state', state]);
-  await expect.poll(agent.stderr).toContain('agent.enrolled');
+  const collector = await openStandIn();
+  collector.expect(...Array.from({ length: 100 }, () => ({ kind: 'hang' }) as const));
+  const agent = startAgent(['--url', collector.url, '--state', state, '--interval', '1s']);
+  await collector.until(() => collector.requests.length > 0);
   agent.child.kill('SIGTERM');
-  await expect.poll(agent.stderr).toContain('push.waiting');
+  await expect.poll(agent.stderr).toContain('agent.stopping');
   agent.child.kill('SIGTERM');
   expect(await agent.exited).toEqual([1, null]);
+  await collector.close();
 });
 
 test('an agent whose enrolment is refused says why in one line and exits with 1', async () => {
@@ -137,7 +193,7 @@ test('a wrongly configured agent names every fault, a line each, and exits with 
   expect(agent.stderr().trim().split('\n')).toHaveLength(3);
 });
 
-test('an agent that is enrolled starts without its token file and without room for a note, and says what is lost', async () => {
+test('an agent that is enrolled starts without its token file and without room for a note, and keeps what it cannot deliver', async () => {
   const collector = await openStandIn();
   collector.expect(...Array.from({ length: 100 }, () => ({ kind: 'answer', status: 401 }) as const));
   const state = makeState();
@@ -149,7 +205,7 @@ test('an agent that is enrolled starts without its token file and without room f
   agent.child.kill('SIGTERM');
   expect(await agent.exited).toEqual([0, null]);
   expect(agent.stderr()).toContain('"level":"WARN","event":"boot.failed"');
-  expect(agent.stderr()).toContain('"level":"ERROR","event":"agent.lost","samples":');
+  expect(agent.stderr()).toContain('"level":"INFO","event":"agent.kept","samples":');
   await collector.close();
 });
 

@@ -29,6 +29,7 @@ async function main(argv: readonly string[]): Promise<number> {
     const agent = await openAgent(config.value, { log, now: Date.now, random: Math.random, schedule: scheduleTimer });
     const refusal = await Promise.race([stopped, agent.refused]);
     if (refusal !== null) log.error('agent.refused', { reason: refusal });
+    else log.info('agent.stopping');
     await agent.close();
     log.info('agent.stopped');
     return refusal === null ? 0 : 1;

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { closeSync, constants, mkdtempSync, openSync } from 'node:fs';
+import { closeSync, constants, mkdtempSync, openSync, rmSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -7,9 +7,10 @@ import { join } from 'node:path';
 import { Pool } from 'undici';
 import { afterEach, expect, test } from 'vitest';
 
-import { openBacklog } from './backlog.ts';
 import { openPush } from './push.ts';
+import type { RefusedBatch } from './refused.ts';
 import { scheduleTimer } from './schedule.ts';
+import { openSpool } from './spool/spool.ts';
 import { openStandIn, type StandIn } from './testing/collector.ts';
 import { makeEvents } from './testing/events.ts';
 
@@ -22,13 +23,18 @@ afterEach(async () => {
 async function start(flushMs = 10_000, authorise: () => Promise<string | null> = async () => 'the-token') {
   const collector = await openStandIn();
   const pool = new Pool(collector.url, { connections: 1 });
-  const backlog = openBacklog({ epoch: 1, bytesMax: 1e6 });
   const events = makeEvents();
+  const directory = mkdtempSync(join(tmpdir(), 'muster-push-'));
+  const limits = { bytesMax: 1e9, memoryBytesMax: 1e9, ageMsMax: Infinity };
+  const spool = openSpool({ directory, ...limits, epoch: 1, log: events.log, now: Date.now });
+  const refused: RefusedBatch[] = [];
   const intervals: (number | null)[] = [];
   const waitsMs: number[] = [];
   const push = openPush({
     pool,
-    backlog,
+    spool,
+    run: 4711,
+    keepRefused: (batch) => `refused/${refused.push(batch)}`,
     authorise,
     setEvery: (everyMs) => intervals.push(everyMs),
     deadlineMs: 200,
@@ -41,12 +47,17 @@ async function start(flushMs = 10_000, authorise: () => Promise<string | null> =
       return scheduleTimer(run, delayMs / 100);
     },
   });
-  opened.push(collector, { close: () => pool.destroy() }, push);
+  const clean = { close: async () => rmSync(directory, { recursive: true }) };
+  opened.push(clean, collector, { close: () => pool.destroy() }, { close: async () => spool.close() }, push);
   const tick = (second: number) => {
-    backlog.add({ tsMs: second * 1_000, samples: [{ metric: 'system.uptime', labels: '', value: second }] });
+    spool.add({
+      tsMs: second * 1_000,
+      everyMs: 1_000,
+      samples: [{ metric: 'system.uptime', labels: '', value: second }],
+    });
     push.wake(second * 1_000);
   };
-  return { collector, backlog, events, intervals, waitsMs, push, tick };
+  return { collector, spool, refused, events, intervals, waitsMs, push, tick };
 }
 
 function secondsOf({ batches }: StandIn): number[] {
@@ -54,7 +65,7 @@ function secondsOf({ batches }: StandIn): number[] {
 }
 
 test('ticks are pushed every five seconds, with the host token, and settled', async () => {
-  const { collector, backlog, events, push, tick } = await start();
+  const { collector, spool, events, push, tick } = await start();
   for (let second = 1; second <= 10; second += 1) {
     tick(second);
     if (second === 5) await collector.until(() => collector.batches.length === 1);
@@ -66,7 +77,7 @@ test('ticks are pushed every five seconds, with the host token, and settled', as
     [2, 5],
   ]);
   expect(collector.requests[0]).toMatchObject({ path: '/api/v1/ingest', authorization: 'Bearer the-token' });
-  expect(backlog.countWaiting()).toBe(0);
+  expect(spool.countWaiting()).toBe(0);
   expect(events.names()).toEqual(['INFO agent.delivered']);
 });
 
@@ -106,14 +117,14 @@ test.for([
 test.for([400, 413])(
   'a batch that is refused with %i is given up and said so; its gap, its events and its inventory are not',
   async (status) => {
-    const { collector, backlog, events, push, tick } = await start();
+    const { collector, spool, refused, events, push, tick } = await start();
     collector.expect({ kind: 'answer', status }, { kind: 'answer', status });
-    backlog.note({ kind: 'boot', atMs: 1 });
-    backlog.describe({ arch: 'x64' });
+    spool.note({ kind: 'boot', atMs: 1 });
+    spool.describe({ arch: 'x64' });
     for (const count of [1, 2]) {
       tick(5 * count);
       await collector.until(() => collector.requests.length === count);
-      await expect.poll(backlog.countWaiting).toBe(0);
+      await expect.poll(() => refused.length).toBe(count);
     }
     tick(15);
     await push.close();
@@ -124,12 +135,13 @@ test.for([400, 413])(
       info: { arch: 'x64' },
       events: [
         { kind: 'boot', atMs: 1 },
-        { kind: 'gap', fromMs: 5_000, toMs: 10_000, dropped: 2 },
+        { kind: 'gap', fromMs: 5_000, toMs: 5_000, dropped: 1, reason: 'refused' },
+        { kind: 'gap', fromMs: 10_000, toMs: 10_000, dropped: 1, reason: 'refused' },
       ],
     });
     expect(events.names()).toEqual(['ERROR push.refused', 'ERROR push.refused', 'INFO agent.delivered']);
     expect(events.text()).toContain('as the test wants it","seq":1,"samples":1,"ticks":1,"series":1,"events":1');
-    expect(backlog.countWaiting()).toBe(0);
+    expect(spool.countWaiting()).toBe(0);
   },
 );
 
@@ -150,46 +162,65 @@ test('after an outage the newest ticks go before the older ones, and each arrive
   for (let second = 1; second <= 5; second += 1) tick(second);
   await collector.until(() => collector.requests.length === 1);
   for (let second = 6; second <= 200; second += 1) tick(second);
-  await collector.until(() => collector.batches.length === 5);
+  await collector.until(() => collector.batches.length === 3);
   await push.close();
-  expect(collector.batches.map(({ ticksMs }) => [ticksMs[0], ticksMs.at(-1)])).toEqual([
-    [1_000, 5_000],
-    [186_000, 200_000],
-    [6_000, 65_000],
-    [66_000, 125_000],
-    [126_000, 185_000],
+  expect(collector.batches.map(({ since, seq, ticksMs }) => [since, seq, ticksMs[0], ticksMs.at(-1)])).toEqual([
+    [undefined, 40, 196_000, 200_000],
+    [1, 24, 1_000, 120_000],
+    [25, 39, 121_000, 195_000],
   ]);
   expect(secondsOf(collector).toSorted((a, b) => a - b)).toEqual(Array.from({ length: 200 }, (_, i) => i + 1));
 });
 
 test('close() delivers what waits, with the last events', async () => {
-  const { collector, backlog, push, tick } = await start();
+  const { collector, spool, push, tick } = await start();
   tick(6);
   tick(7);
-  backlog.note({ kind: 'shutdown', atMs: 8_000 });
+  spool.note({ kind: 'shutdown', atMs: 8_000 });
   await push.close();
-  expect(secondsOf(collector)).toEqual([6, 7]);
-  expect(collector.batches.at(-1)?.events).toEqual([{ kind: 'shutdown', atMs: 8_000 }]);
+  expect(secondsOf(collector)).toEqual([7, 6]);
+  expect(collector.batches[0]?.events).toEqual([{ kind: 'shutdown', atMs: 8_000 }]);
 });
 
-test('close() gives up when the time for it is over', async () => {
-  const { collector, backlog, push, tick } = await start(500);
-  collector.expect(...Array.from({ length: 100 }, () => ({ kind: 'hang' }) as const));
-  tick(5);
-  await push.close();
-  expect(collector.batches).toEqual([]);
-  expect(backlog.countWaiting()).toBe(1);
-});
-
-test('close() gives up at once while the host is not known', async () => {
-  const { collector, backlog, events, push, tick } = await start(1e9);
-  collector.expect(...Array.from({ length: 100 }, () => ({ kind: 'answer', status: 401 }) as const));
+test.for([
+  ['does not answer', { kind: 'hang' }],
+  ['does not know the host', { kind: 'answer', status: 401 }],
+  ['is too busy', { kind: 'answer', status: 503 }],
+] as const)('close() tries once more with a collector that %s, and keeps what waits', async ([, manner]) => {
+  const { collector, spool, push, tick } = await start(1e9);
+  collector.expect(...Array.from({ length: 100 }, () => manner));
   tick(5);
   await collector.until(() => collector.requests.length === 1);
   await push.close();
   expect(collector.requests.length).toBeLessThanOrEqual(2);
-  expect(backlog.countWaiting()).toBe(1);
-  expect(events.text()).toContain('enrol again with a new token');
+  expect(spool.countWaiting()).toBe(1);
+});
+
+test('the backlog goes in smaller parts as long as it does not get through, the newest ticks beside it', async () => {
+  const { collector, push, tick } = await start();
+  collector.expect({ kind: 'hang' });
+  tick(5);
+  await collector.until(() => collector.requests.length === 1);
+  for (let second = 6; second <= 100; second += 1) tick(second);
+  collector.expect({ kind: 'accept' }, { kind: 'answer', status: 504 }, { kind: 'answer', status: 504 });
+  await collector.until(() => collector.batches.length >= 2);
+  expect(collector.batches[1]?.ticksMs.length).toBeLessThanOrEqual(30);
+  await push.close();
+  expect(new Set(secondsOf(collector)).size).toBe(96);
+});
+
+test('a batch that is refused together with others is found, and only its samples are lost', async () => {
+  const { collector, refused, push, tick } = await start();
+  collector.expect({ kind: 'hang' });
+  tick(5);
+  await collector.until(() => collector.requests.length === 1);
+  for (const second of [10, 15, 20]) tick(second);
+  // The newest, then the three others together, then the first of them alone.
+  collector.expect({ kind: 'accept' }, { kind: 'answer', status: 400 }, { kind: 'answer', status: 400 });
+  await collector.until(() => collector.batches.some(({ events = [] }) => events.length > 0));
+  await push.close();
+  expect(secondsOf(collector).toSorted((a, b) => a - b)).toEqual([10, 15, 20]);
+  expect(refused).toMatchObject([{ seq: 1, reason: '400: as the test wants it' }]);
 });
 
 test('close() does not wait longer than it has time, whatever hangs', async () => {

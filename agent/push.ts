@@ -1,30 +1,39 @@
-import { zstdCompressSync, type ZstdOptions } from 'node:zlib';
-
 import { encodeBatch } from '@muster/proto/batch';
-import type { Log } from '@muster/proto/log';
+import { describeError, type Log } from '@muster/proto/log';
 import { BATCH_CONTENT_TYPE, INGEST_PATH } from '@muster/proto/push';
 import type { Dispatcher } from 'undici';
 
-import type { Backlog, WaitingBatch } from './backlog.ts';
 import { makeBell } from './bell.ts';
+import { compress } from './compress.ts';
 import { countSamples } from './matrix.ts';
 import { post, type Answer } from './post.ts';
+import type { RefusedBatch } from './refused.ts';
 import { judgeReply, type Verdict } from './reply.ts';
 import { pause, type Closing, type Schedule } from './schedule.ts';
+import type { WaitingBatch } from './spool/shelf.ts';
+import type { Parcel, Spool } from './spool/spool.ts';
 
 /** How often the ticks so far are pushed while nobody watches; those that are farther apart are pushed at once. */
 const PUSH_MS = 5_000;
+/** How long the backlog waits at most before it begins, after a long outage. */
+const SPREAD_MS_MAX = 240_000;
+/** Ticks that are sent together from a backlog, ten minutes at the default interval; halved when it does not get through. */
+const JOIN_TICKS = 120;
 
 export type PushOptions = {
   readonly pool: Dispatcher;
-  readonly backlog: Backlog;
+  readonly spool: Spool;
+  /** Random per start of the agent. */
+  readonly run: number;
   /** The host's token, as soon as there is one. Null: there will be none, or it was not there in time. */
   readonly authorise: (closing: Closing) => Promise<string | null>;
   /** The sampling interval that the collector asks for; null: the configured one. */
   readonly setEvery: (everyMs: number | null) => void;
+  /** Keeps a batch that was refused, and says where. */
+  readonly keepRefused: (batch: RefusedBatch) => string;
   /** How long a request may take, its answer included. */
   readonly deadlineMs: number;
-  /** How long `close` goes on trying to deliver what waits. */
+  /** How long `close` goes on delivering what waits. */
   readonly flushMs: number;
   readonly log: Log;
   readonly now: () => number;
@@ -33,85 +42,205 @@ export type PushOptions = {
 };
 
 export type Push = {
-  /** A tick has come into the backlog. */
+  /** A tick has come into the spool. */
   readonly wake: (tsMs: number) => void;
-  /** Delivers what waits, as far as it can be done in time, and resolves then in any case. */
+  /** Delivers what waits, as far as it can be done in time, and resolves then in any case. What is left stays. */
   readonly close: () => Promise<void>;
 };
 
 /**
- * Delivers the backlog, one batch at a time: the newest as soon as it is due, because someone may be watching, and in
- * between the oldest. While the collector takes none, the same batch is tried again, and the ticks gather behind it.
+ * Delivers the spool over two lanes, each with one request under way: the newest record as soon as it is due, because
+ * someone may be watching; and the backlog behind it, oldest first, as long as the newest ones go through.
  */
 export function openPush(options: PushOptions): Push {
-  const { backlog, now, random, schedule } = options;
-  const report = makeReport(options.log);
-  const bell = makeBell();
   const closing = new AbortController();
   const over = new AbortController();
-  let isDue = false;
-  let isWatched = false;
+  const lanes: Lanes = {
+    options,
+    closing: closing.signal,
+    over: over.signal,
+    due: makeBell(),
+    backlog: makeBell(),
+    isDue: false,
+    isWatched: false,
+    isUp: false,
+  };
   let wokenMs = 0;
-  let failures = 0;
-
-  async function run(): Promise<void> {
-    const token = await options.authorise({ begun: closing.signal, over: over.signal });
-    let again: WaitingBatch | null = null;
-    while (token !== null && !over.signal.aborted) {
-      const batch: WaitingBatch | null = again ?? takeNext();
-      if (batch === null && closing.signal.aborted) return;
-      again = batch === null ? await bell.wait() : await deliver(batch, token);
-    }
-  }
-
-  function takeNext(): WaitingBatch | null {
-    const newest = isDue || closing.signal.aborted ? backlog.takeNewest() : null;
-    isDue = false;
-    return newest ?? backlog.takeOldest();
-  }
-
-  /** Tries once to deliver a batch, and waits if that failed. Returns it when it is to be tried again before others. */
-  async function deliver(batch: WaitingBatch, token: string): Promise<WaitingBatch | null> {
-    const answer = await sendBatch(options, batch, token, over.signal);
-    const verdict = judgeReply(answer, { seq: batch.seq, failures, nowMs: now(), random });
-    report(verdict, batch);
-    switch (verdict.kind) {
-      case 'delivered':
-        failures = 0;
-        backlog.settle(batch);
-        isWatched = verdict.everyMs !== null;
-        options.setEvery(verdict.everyMs);
-        return null;
-      case 'refused':
-        failures = 0;
-        backlog.discard(batch);
-        return null;
-      default:
-        if (verdict.kind === 'failed') backlog.postpone(batch);
-        failures += 1;
-        // Nobody will come and mend that within seconds.
-        if (verdict.kind === 'unauthorised' && closing.signal.aborted) over.abort();
-        await pause(schedule, verdict.waitMs, closing.signal.aborted ? over.signal : closing.signal);
-        return verdict.kind === 'failed' ? null : batch;
-    }
-  }
-
-  const done = run();
+  const done = run(lanes);
   return {
     wake: (tsMs) => {
-      isDue ||= isWatched || Math.floor(tsMs / PUSH_MS) !== Math.floor(wokenMs / PUSH_MS);
+      const isDue = lanes.isWatched || Math.floor(tsMs / PUSH_MS) !== Math.floor(wokenMs / PUSH_MS);
       wokenMs = tsMs;
-      if (isDue) bell.ring();
+      if (!isDue) return;
+      lanes.isDue = true;
+      // Also while the collector is away, and the lane waits.
+      options.spool.flush();
+      lanes.due.ring();
     },
     close: async () => {
+      options.spool.flush();
       closing.abort();
-      failures = 0; // there is little time: forget how long the collector has been away, and try quickly
-      bell.ring();
-      const cancel = schedule(() => over.abort(), options.flushMs);
+      lanes.due.ring();
+      const cancel = options.schedule(() => over.abort(), options.flushMs);
       await Promise.race([done, aborted(over.signal)]);
       cancel();
+      over.abort();
     },
   };
+}
+
+type Lanes = {
+  readonly options: PushOptions;
+  readonly closing: AbortSignal;
+  readonly over: AbortSignal;
+  /** Rung when the newest record is due, and when the backlog may go on. */
+  readonly due: ReturnType<typeof makeBell>;
+  readonly backlog: ReturnType<typeof makeBell>;
+  isDue: boolean;
+  isWatched: boolean;
+  /** The last of the newest records went through. */
+  isUp: boolean;
+};
+
+async function run(lanes: Lanes): Promise<void> {
+  const token = await lanes.options.authorise({ begun: lanes.closing, over: lanes.over });
+  if (token === null) return;
+  const backlog = runBacklog(lanes, token);
+  await runNewest(lanes, token);
+  // The newest lane ends at closing only: what is left of the backlog follows as far as there is time.
+  lanes.backlog.ring();
+  await backlog;
+}
+
+/** The newest record whenever it is due; after a failure, whichever is the newest when the wait is over. */
+async function runNewest(lanes: Lanes, token: string): Promise<void> {
+  const { options, closing, over } = lanes;
+  const report = makeReport(options.log, 'newest');
+  let failures = 0;
+  while (!over.aborted) {
+    const isLast = closing.aborted;
+    const parcel = lanes.isDue || isLast ? options.spool.takeNewest() : null;
+    lanes.isDue = false;
+    if (parcel === null) {
+      if (isLast) return;
+      await lanes.due.wait();
+      continue;
+    }
+    const verdict = await deliver(lanes, parcel, { token, failures });
+    report(verdict, parcel);
+    lanes.isUp = verdict.kind === 'delivered';
+    // Nobody can watch while nothing gets through.
+    const everyMs = verdict.kind === 'delivered' ? verdict.everyMs : null;
+    lanes.isWatched = everyMs !== null;
+    options.setEvery(everyMs);
+    if (isLast) return; // what has not gone through is on the disk, and the next start of the agent finds it there
+    if (verdict.kind === 'delivered') {
+      failures = 0;
+      lanes.backlog.ring();
+      continue;
+    }
+    failures += 1;
+    lanes.isDue = true;
+    await pause(options.schedule, verdict.waitMs, closing);
+  }
+}
+
+/**
+ * The backlog, oldest first. It begins spread over as long as it has gathered, at most four minutes, so that a fleet
+ * that was cut off does not bring all at once; it stands still while the newest records do not go through.
+ */
+async function runBacklog(lanes: Lanes, token: string): Promise<void> {
+  const { options, closing, over } = lanes;
+  const { spool, schedule } = options;
+  const report = makeReport(options.log, 'backlog');
+  let failures = 0;
+  let joinTicks = JOIN_TICKS;
+  let isBegun = false;
+  while (!over.aborted) {
+    if (lanes.isUp && !isBegun) {
+      isBegun = true;
+      const waitMs = options.random() * spreadMs(options);
+      if (waitMs > 0) await pause(schedule, waitMs, closing);
+    }
+    const parcel = lanes.isUp ? spool.takeOldest(joinTicks) : null;
+    if (parcel === null) {
+      if (closing.aborted) return;
+      isBegun = false;
+      joinTicks = JOIN_TICKS;
+      await lanes.backlog.wait();
+      continue;
+    }
+    const verdict = await deliver(lanes, parcel, { token, failures });
+    report(verdict, parcel);
+    if (verdict.kind === 'delivered') {
+      failures = 0;
+      continue;
+    }
+    if (closing.aborted) return;
+    failures += 1;
+    if (verdict.kind === 'unavailable') joinTicks = Math.max(1, Math.floor(joinTicks / 2));
+    await pause(schedule, verdict.waitMs, closing);
+  }
+}
+
+function spreadMs({ spool, now }: PushOptions): number {
+  const sinceMs = spool.waitingSinceMs() ?? now();
+  return Math.min(SPREAD_MS_MAX, Math.max(0, now() - sinceMs));
+}
+
+/** Tries once to deliver a parcel, and gives it back to the spool as the answer says. */
+async function deliver(
+  { options, over }: Lanes,
+  parcel: Parcel,
+  { token, failures }: { readonly token: string; readonly failures: number },
+): Promise<Verdict> {
+  const { spool, now, random } = options;
+  const { batch } = parcel;
+  const message = encodeBatch({ ...batch, run: options.run, sentMs: now() });
+  const answer = await send(options, { message, token, signal: over });
+  const verdict = judgeReply(answer, { seq: batch.seq, failures, nowMs: now(), random });
+  switch (verdict.kind) {
+    case 'delivered':
+      spool.settle(parcel);
+      break;
+    case 'refused':
+      if (!spool.refuse(parcel)) setAside(options, batch, { message, reason: verdict.reason });
+      break;
+    case 'failed':
+      spool.postpone(parcel);
+      break;
+    default:
+      spool.release(parcel);
+  }
+  return verdict;
+}
+
+type Sending = { readonly message: Uint8Array; readonly token: string; readonly signal: AbortSignal };
+
+function send({ pool, deadlineMs }: PushOptions, { message, token, signal }: Sending): Promise<Answer> {
+  return post(pool, {
+    path: INGEST_PATH,
+    headers: { authorization: `Bearer ${token}`, 'content-type': BATCH_CONTENT_TYPE, 'content-encoding': 'zstd' },
+    body: compress(message),
+    deadlineMs,
+    signal,
+  });
+}
+
+/** Keeps what was refused for whoever looks into it, and says so: its samples are lost. */
+function setAside(
+  { keepRefused, log, now }: PushOptions,
+  batch: WaitingBatch,
+  { message, reason }: { readonly message: Uint8Array; readonly reason: string },
+): void {
+  const { epoch, seq, ticksMs, series, events = [] } = batch;
+  const parts = { samples: countSamples(batch), ticks: ticksMs.length, series: series.length, events: events.length };
+  try {
+    const path = keepRefused({ epoch, seq, atMs: now(), reason, message });
+    log.error('push.refused', { reason, seq, ...parts, path });
+  } catch (cause) {
+    log.error('push.refused', { reason, seq, ...parts, notKept: describeError(cause) });
+  }
 }
 
 function aborted(signal: AbortSignal): Promise<unknown> {
@@ -121,56 +250,27 @@ function aborted(signal: AbortSignal): Promise<unknown> {
   });
 }
 
-async function sendBatch(
-  { pool, deadlineMs, now }: PushOptions,
-  batch: WaitingBatch,
-  token: string,
-  signal: AbortSignal,
-): Promise<Answer> {
-  const message = encodeBatch({ ...batch, sentMs: now() });
-  return post(pool, {
-    path: INGEST_PATH,
-    headers: { authorization: `Bearer ${token}`, 'content-type': BATCH_CONTENT_TYPE, 'content-encoding': 'zstd' },
-    // Not in the thread pool: calls to file servers that are gone may hold all of it.
-    body: zstdCompressSync(message, sizedFor(message)),
-    deadlineMs,
-    signal,
-  });
-}
-
-/** Told the size, zstd makes its tables to measure: a fifth of the memory and half the time. Not in @types/node yet. */
-function sizedFor(message: Uint8Array): ZstdOptions & { readonly pledgedSrcSize: number } {
-  return { pledgedSrcSize: message.byteLength };
-}
-
-/** Logs how delivering goes: the first delivery, from then on what changes, and every loss. */
-function makeReport(log: Log): (verdict: Verdict, batch: WaitingBatch) => void {
-  let hasDelivered = false;
+/** Logs how delivering goes on one lane: the first delivery, and from then on what changes. */
+function makeReport(log: Log, lane: 'newest' | 'backlog'): (verdict: Verdict, parcel: Parcel) => void {
+  let hasDelivered = lane === 'backlog';
   let trouble = '';
-  return (verdict, batch) => {
-    const { seq } = batch;
+  return (verdict, { batch: { seq } }) => {
     const previous = trouble;
+    trouble = verdict.kind === 'delivered' ? '' : verdict.kind;
     if (verdict.kind === 'delivered') {
-      trouble = '';
       if (!hasDelivered) log.info('agent.delivered', { seq });
-      else if (previous !== '') log.info('push.recovered', { seq });
+      else if (previous !== '') log.info('push.recovered', { lane, seq });
       hasDelivered = true;
       return;
     }
     const { kind, reason } = verdict;
-    trouble = kind;
-    if (kind === 'refused') log.error('push.refused', { reason, seq, ...countParts(batch) });
-    else if (kind === previous) return;
-    else if (kind === 'unauthorised') log.error('push.unauthorised', { reason, next: ENROL_AGAIN });
-    else log.warn('push.waiting', { reason });
+    if (kind === previous || kind === 'refused') return;
+    if (kind === 'unauthorised') log.error('push.unauthorised', { reason, next: ENROL_AGAIN });
+    else log.warn('push.waiting', { lane, reason });
   };
 }
 
-function countParts(batch: WaitingBatch): Readonly<Record<string, number>> {
-  const { ticksMs, series, events = [] } = batch;
-  return { samples: countSamples(batch), ticks: ticksMs.length, series: series.length, events: events.length };
-}
-
 const ENROL_AGAIN =
-  'another agent with this machine id has joined, or the host was removed; enrol again with a new token: ' +
-  'remove identity.json from the state directory and start the agent with MUSTER_TOKEN';
+  'the samples wait in the spool meanwhile. Another agent with this identity or machine id has joined, or the host was ' +
+  'removed; enrol again with a new token: remove identity.json from the state directory and start the agent with ' +
+  'MUSTER_TOKEN';

@@ -1,6 +1,5 @@
 import { expect, test } from 'vitest';
 
-import { BACKOFF_MS_MAX } from './backoff.ts';
 import { judgeEnrollment } from './enroll.ts';
 import type { Answer } from './post.ts';
 import { judgeReply } from './reply.ts';
@@ -20,10 +19,10 @@ test.for([
   [answer(200, { ack: 6 }), { kind: 'unavailable', reason: '200, not as a collector answers', waitMs: 2_000 }],
   [answer(200, undefined), { kind: 'unavailable', reason: '200, not as a collector answers', waitMs: 2_000 }],
   [answer(302, undefined), { kind: 'unavailable', reason: '302, not as a collector answers', waitMs: 2_000 }],
-  [answer(400, REFUSAL), { kind: 'refused', reason: '400: because' }],
-  [answer(401, REFUSAL), { kind: 'unauthorised', reason: '401: because', waitMs: BACKOFF_MS_MAX + 2_000 }],
+  [answer(400, REFUSAL), { kind: 'refused', reason: '400: because', waitMs: 2_000 }],
+  [answer(401, REFUSAL), { kind: 'unauthorised', reason: '401: because', waitMs: 62_000 }],
   [answer(404, undefined), { kind: 'unavailable', reason: '404, not as a collector answers', waitMs: 2_000 }],
-  [answer(413, REFUSAL), { kind: 'refused', reason: '413: because' }],
+  [answer(413, REFUSAL), { kind: 'refused', reason: '413: because', waitMs: 2_000 }],
   [answer(429, REFUSAL, '3'), { kind: 'unavailable', reason: '429: because', waitMs: 5_000 }],
   [answer(500, REFUSAL), { kind: 'failed', reason: '500: because', waitMs: 2_000 }],
   [answer(502, undefined), { kind: 'unavailable', reason: '502, not as a collector answers', waitMs: 2_000 }],

@@ -1,7 +1,7 @@
 import { readAck } from '@muster/proto/push';
 import { isRecord } from '@muster/proto/record';
 
-import { BACKOFF_MS_MAX, backoffMs, parseRetryAfter } from './backoff.ts';
+import { backoffMs, parseRetryAfter } from './backoff.ts';
 import type { Answer } from './post.ts';
 
 /**
@@ -12,16 +12,22 @@ import type { Answer } from './post.ts';
  */
 export type Verdict =
   | { readonly kind: 'delivered'; readonly everyMs: number | null }
-  | { readonly kind: 'refused'; readonly reason: string }
-  | { readonly kind: 'failed' | 'unavailable' | 'unauthorised'; readonly reason: string; readonly waitMs: number };
+  | {
+      readonly kind: 'refused' | 'failed' | 'unavailable' | 'unauthorised';
+      readonly reason: string;
+      readonly waitMs: number;
+    };
 
 export type Circumstances = {
   readonly seq: number;
-  /** Tries since the last batch that was delivered or refused. */
+  /** Tries since the last batch that was delivered. */
   readonly failures: number;
   readonly nowMs: number;
   readonly random: () => number;
 };
+
+/** Only a person can change that, and hosts whose tokens were revoked are not to be a load. */
+const UNAUTHORISED_MS = 60_000;
 
 /** Only an acknowledgement of this very batch counts as one: a proxy may well answer 200 with a page of its own. */
 export function judgeReply(answer: Answer, { seq, failures, nowMs, random }: Circumstances): Verdict {
@@ -38,11 +44,11 @@ export function judgeReply(answer: Answer, { seq, failures, nowMs, random }: Cir
     case 413: // too large
     case 415: // of a type or an encoding that it does not know
     case 422: // not to be processed
-      return { kind: 'refused', reason };
+      // What refuses one batch may refuse them all, a proxy for instance: the spool is not to be emptied into it at once.
+      return { kind: 'refused', reason, waitMs };
     case 401: // unknown or revoked
     case 403:
-      // Only a person can change that, and hosts whose tokens were revoked are not to be a load.
-      return { kind: 'unauthorised', reason, waitMs: waitMs + BACKOFF_MS_MAX };
+      return { kind: 'unauthorised', reason, waitMs: waitMs + UNAUTHORISED_MS };
     case 500:
       return { kind: 'failed', reason, waitMs };
     default:

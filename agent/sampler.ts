@@ -4,8 +4,8 @@ import { err } from '@muster/proto/result';
 import type { Schedule } from './schedule.ts';
 import type { Sample, Source } from './source.ts';
 
-/** All that the sources had to say at one moment, a multiple of the sampling interval. */
-export type Tick = { readonly tsMs: number; readonly samples: readonly Sample[] };
+/** All that the sources had to say at one moment, a multiple of the sampling interval then. */
+export type Tick = { readonly tsMs: number; readonly everyMs: number; readonly samples: readonly Sample[] };
 
 export type SamplerOptions = {
   readonly sources: readonly Source[];
@@ -49,12 +49,12 @@ export function openSampler({ sources, take, log, now, schedule, ...options }: S
     // is looked at once: a second look may find that the tick has just begun, and would aim at the one after it.
     if (nowMs < dueMs && nowMs >= dueMs - everyMs) return arm(nowMs);
     cancel = null;
-    running = sample(nowMs - (nowMs % everyMs)).then(() => arm(now()));
+    running = sample(nowMs - (nowMs % everyMs), everyMs).then(() => arm(now()));
   }
 
-  async function sample(tsMs: number): Promise<void> {
+  async function sample(tsMs: number, tickEveryMs: number): Promise<void> {
     const samples = await Promise.all(sources.map(readSource));
-    take({ tsMs, samples: samples.flat() });
+    take({ tsMs, everyMs: tickEveryMs, samples: samples.flat() });
   }
 
   arm(now());

@@ -1,10 +1,9 @@
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
+import { formatHolder, parseHolder, parseStarted, type Holder } from '@muster/proto/holder';
 import { isRecord } from '@muster/proto/record';
 import { err, ok, type Result } from '@muster/proto/result';
-
-type Holder = { readonly pid: number; readonly started: string };
 
 /**
  * Takes a data directory for this process, creating it (0700) where it is missing. The error says who holds it.
@@ -36,7 +35,7 @@ function describeHolder(directory: string, { pid }: Holder): string {
 async function createLock(file: string): Promise<boolean> {
   const holder: Holder = { pid: process.pid, started: (await readStarted(process.pid)) ?? '' };
   try {
-    await writeFile(file, JSON.stringify(holder), { flag: 'wx', mode: 0o600 });
+    await writeFile(file, formatHolder(holder), { flag: 'wx', mode: 0o600 });
     return true;
   } catch (error) {
     if (isRecord(error) && error['code'] === 'EEXIST') return false;
@@ -45,24 +44,16 @@ async function createLock(file: string): Promise<boolean> {
 }
 
 async function readHolder(file: string): Promise<Holder | null> {
-  try {
-    const value: unknown = JSON.parse(await readFile(file, 'utf8'));
-    if (!isRecord(value) || typeof value['pid'] !== 'number' || typeof value['started'] !== 'string') return null;
-    return { pid: value['pid'], started: value['started'] };
-  } catch {
-    return null; // gone meanwhile, or torn by a kill: nobody holds it
-  }
+  return parseHolder(await readFile(file, 'utf8').catch(() => '')); // it may be gone meanwhile
 }
 
-/** When a process was started, in clock ticks since boot and with the boot's id; null when there is no such process. */
+/** null when there is no such process. */
 async function readStarted(pid: number): Promise<string | null> {
   try {
-    const stat = await readFile(`/proc/${pid}/stat`, 'utf8');
-    const boot = await readFile('/proc/sys/kernel/random/boot_id', 'utf8');
-    // proc(5): fields 3 (state) and 22 (start); field 2, the name, may hold spaces and parentheses.
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    // A zombie holds nothing any more; its parent only has not asked how it ended.
-    return fields[0] === 'Z' || fields[0] === 'X' ? null : `${fields[19]} ${boot.trim()}`;
+    return parseStarted(
+      await readFile(`/proc/${pid}/stat`, 'utf8'),
+      await readFile('/proc/sys/kernel/random/boot_id', 'utf8'),
+    );
   } catch {
     return null;
   }

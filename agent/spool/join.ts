@@ -1,0 +1,80 @@
+import { EVENTS_MAX, TICKS_MAX, type Series } from '@muster/proto/batch';
+import { BODY_BYTES_MAX } from '@muster/proto/push';
+
+import { countBytes, type Matrix } from '../matrix.ts';
+import type { WaitingBatch } from './shelf.ts';
+
+/** A batch travels even if it cannot be compressed at all; the rest is for events and the inventory. */
+export const BATCH_BYTES_MAX = BODY_BYTES_MAX - 64 * 1024;
+
+/** As many of the batches, from the first on, as make one: it carries all that they do, under the last one's `seq`. */
+export function joinBatches(batches: readonly [WaitingBatch, ...WaitingBatch[]]): {
+  readonly batch: WaitingBatch;
+  readonly count: number;
+} {
+  const [first] = batches;
+  const rows = new Map<string, Series>();
+  let end = 1;
+  let ticks = first.ticksMs.length;
+  let events = first.events?.length ?? 0;
+  addRows(rows, first);
+  for (const next of batches.slice(1)) {
+    const last = batches[end - 1] ?? first;
+    const wider = new Map(rows);
+    addRows(wider, next);
+    ticks += next.ticksMs.length;
+    events += next.events?.length ?? 0;
+    const isTooMuch = ticks > TICKS_MAX || events > EVENTS_MAX || next.seq - first.seq >= TICKS_MAX;
+    if (isTooMuch || !follows(last, next) || bytesOf(wider, ticks) > BATCH_BYTES_MAX) break;
+    addRows(rows, next);
+    end += 1;
+  }
+  return end === 1 ? { batch: first, count: 1 } : { batch: join(batches.slice(0, end), rows), count: end };
+}
+
+/** Whether a record can travel in one batch with the one before it. */
+function follows(last: WaitingBatch, next: WaitingBatch): boolean {
+  const isNext = next.epoch === last.epoch && next.seq === last.seq + 1;
+  return isNext && next.everyMs === last.everyMs && (next.ticksMs[0] ?? Infinity) > (last.ticksMs.at(-1) ?? -1);
+}
+
+function addRows(rows: Map<string, Series>, { series }: WaitingBatch): void {
+  for (const one of series) rows.set(one.join(' '), one);
+}
+
+function bytesOf(rows: ReadonlyMap<string, Series>, ticks: number): number {
+  return countBytes({ ticksMs: Array.from({ length: ticks }, () => 0), series: [...rows.values()] });
+}
+
+function join(batches: readonly WaitingBatch[], rows: ReadonlyMap<string, Series>): WaitingBatch {
+  const [first] = batches;
+  const last = batches.at(-1);
+  if (first === undefined || last === undefined) throw new Error('There is nothing to join');
+  const events = batches.flatMap((batch) => batch.events ?? []);
+  const info = batches.findLast((batch) => batch.info !== undefined)?.info;
+  return {
+    epoch: last.epoch,
+    seq: last.seq,
+    since: first.since ?? first.seq,
+    ...(last.everyMs === undefined ? {} : { everyMs: last.everyMs }),
+    ...joinMatrices(batches, rows),
+    ...(info === undefined ? {} : { info }),
+    ...(events.length === 0 ? {} : { events }),
+  };
+}
+
+function joinMatrices(batches: readonly WaitingBatch[], rows: ReadonlyMap<string, Series>): Matrix {
+  const ticksMs = batches.flatMap((batch) => batch.ticksMs);
+  const values = new Float64Array(rows.size * ticksMs.length).fill(Number.NaN);
+  const places = new Map([...rows.keys()].map((key, row) => [key, row * ticksMs.length]));
+  let column = 0;
+  for (const batch of batches) {
+    const width = batch.ticksMs.length;
+    for (const [row, one] of batch.series.entries()) {
+      // addRows has seen every series.
+      values.set(batch.values.subarray(row * width, (row + 1) * width), (places.get(one.join(' ')) ?? 0) + column);
+    }
+    column += width;
+  }
+  return { ticksMs, series: [...rows.values()], values };
+}

@@ -1,0 +1,170 @@
+import { zstdDecompressSync } from 'node:zlib';
+
+import { decodeBatch, encodeBatch, type Batch } from '@muster/proto/batch';
+import { describeError } from '@muster/proto/log';
+import { INFLATED_BYTES_MAX } from '@muster/proto/push';
+import { err, ok, type Result } from '@muster/proto/result';
+
+import { compress } from '../compress.ts';
+import { countSamples } from '../matrix.ts';
+import { FILE_BYTES } from './appender.ts';
+import type { SpoolFiles } from './files.ts';
+import { decodeRecord, encodeRecord, encodeSettled, type Header, type Settled } from './record.ts';
+import type { Place, Recovery } from './recover.ts';
+
+/** A batch as it waits; when it was sent, and by which run of the agent, is known only when it goes out. */
+export type WaitingBatch = Omit<Batch, 'sentMs' | 'run'>;
+
+/** One record that is not in the store yet. */
+export type Entry = {
+  readonly header: Header;
+  /** The record until it is on the disk, and where it is then; one of the two is null. */
+  encoded: Buffer | null;
+  place: Place | null;
+  /** `out`: it was handed out. `refused`: for good, but what it leaves to be told is not written yet. */
+  state: 'waiting' | 'out' | 'refused';
+  /** 0, or its turn among those that come last because the collector failed on them. */
+  turn: number;
+  /** It was refused together with others, and goes alone, so that they do not suffer for it. */
+  isAlone: boolean;
+  /** It was given up while it was out. */
+  isGone: boolean;
+};
+
+/** The records that are not in the store yet, oldest first: their headers in memory, their content on the disk. */
+export type Shelf = {
+  readonly entries: readonly Entry[];
+  /** Puts a batch behind the others, in memory until the next `write`. */
+  readonly put: (batch: Omit<WaitingBatch, 'epoch' | 'seq'>) => Entry;
+  /** The batch of an entry, or why it cannot be read any more. */
+  readonly read: (entry: Entry) => Result<WaitingBatch, string>;
+  /** They wait no longer, and the next write says so. */
+  readonly remove: (entries: readonly Entry[]) => void;
+  /** Puts all that is new on the disk, if anything. Throws when some could not be put there, and keeps that. */
+  readonly write: (isClosed: boolean) => 'written' | 'nothing-new';
+  readonly unwritten: () => readonly Entry[];
+};
+
+/** Goes on where `recovery` ended; with `epoch`, a new one, where it does not say. */
+export function openShelf(files: SpoolFiles, recovery: Recovery, epoch: number): Shelf {
+  const entries = recovery.waiting.map(({ header, place }) => makeEntry(header, null, place));
+  const head = { ...(recovery.head ?? { ...NO_TICKS, epoch, lastMs: 0, isClosed: false }) };
+  const settled = makeSettled(entries, head);
+  for (const lost of recovery.lost) settled.add(lost.epoch, lost.settled);
+  let newest: { readonly entry: Entry; readonly batch: WaitingBatch } | null = null;
+  let unwritten: readonly Entry[] = [];
+  return {
+    entries,
+    put: (unnamed) => {
+      const batch = { ...unnamed, epoch: head.epoch, seq: head.seq + 1 };
+      const header = makeHeader(batch, head.taken, findFloor(entries, head, head.epoch));
+      Object.assign(head, { seq: header.seq, taken: header.taken });
+      if (header.toMs > 0) Object.assign(head, { lastMs: header.toMs, everyMs: header.everyMs });
+      const entry = makeEntry(header, encodeRecord(header, compress(encodeBatch({ ...batch, sentMs: 0 }))), null);
+      entries.push(entry);
+      unwritten = [...unwritten, entry];
+      newest = { entry, batch };
+      return entry;
+    },
+    read: (entry) => (newest?.entry === entry ? ok(newest.batch) : readEntry(files, entry)),
+    remove: (gone) => {
+      for (const entry of gone) {
+        entries.splice(entries.indexOf(entry), 1);
+        settled.add(entry.header.epoch, [[entry.header.seq, entry.header.samples]]);
+      }
+      unwritten = unwritten.filter((entry) => !gone.includes(entry));
+    },
+    write: (isClosed) => {
+      if (unwritten.length === 0 && head.isClosed === isClosed) return 'nothing-new';
+      do {
+        const some = takeSome(unwritten);
+        const isLast = some.length === unwritten.length;
+        // What a gap tells of does not wait any longer: the two are written in one, or none of them.
+        const records = [...some.map(({ encoded }) => encoded ?? NOTHING), ...(isLast ? settled.encode() : [])];
+        const places = records.length === 0 ? [] : files.append(records);
+        for (const [i, entry] of some.entries()) Object.assign(entry, { place: places[i], encoded: null });
+        unwritten = unwritten.slice(some.length);
+      } while (unwritten.length > 0);
+      settled.thin();
+      head.isClosed = isClosed;
+      files.writeHead({ ...head, ...findFloor(entries, head, head.epoch) });
+      files.removeBefore(entries.find(({ place }) => place !== null)?.place?.file ?? Infinity);
+      return 'written';
+    },
+    unwritten: () => unwritten,
+  };
+}
+
+const NOTHING = Buffer.alloc(0);
+const NO_TICKS = { seq: 0, samples: 0, taken: 0, fromMs: 0, toMs: 0, everyMs: 0, floor: 0, floorTaken: 0 } as const;
+
+type End = { readonly epoch: number; readonly seq: number; readonly taken: number };
+
+/** The first record of an epoch that still waits; of the present one, the one to come where none does. */
+function findFloor(entries: readonly Entry[], end: End, epoch: number): Pick<Header, 'floor' | 'floorTaken'> {
+  const first = entries.find(({ header }) => header.epoch === epoch)?.header;
+  if (first !== undefined) return { floor: first.seq, floorTaken: first.taken - first.samples };
+  return epoch === end.epoch ? { floor: end.seq + 1, floorTaken: end.taken } : { floor: 0, floorTaken: 0 };
+}
+
+/** So many of what is settled are told with every write, and not once only: one that is damaged leaves others. */
+const SETTLED_MAX = 256;
+
+/** Which records wait no longer, by epoch, until the floor has passed them. */
+function makeSettled(entries: readonly Entry[], end: End) {
+  const byEpoch = new Map<number, Settled>();
+  return {
+    add: (epoch: number, pairs: Settled): void => {
+      byEpoch.set(epoch, [...(byEpoch.get(epoch) ?? []), ...pairs]);
+    },
+    /** As records of their own. */
+    encode: (): Buffer[] =>
+      [...byEpoch].flatMap(([epoch, pairs]) => {
+        const floor = findFloor(entries, end, epoch);
+        const open = pairs.filter(([seq]) => seq >= floor.floor);
+        byEpoch.set(epoch, open);
+        const { seq, taken } = epoch === end.epoch ? end : NO_TICKS;
+        const header = { ...NO_TICKS, kind: 'settled', epoch, seq, taken, ...floor } as const;
+        return open.length === 0 ? [] : [encodeRecord(header, encodeSettled(open))];
+      }),
+    /** They are written: the newest are told again, the others not. */
+    thin: (): void => {
+      for (const [epoch, pairs] of byEpoch) byEpoch.set(epoch, pairs.slice(-SETTLED_MAX));
+    },
+  };
+}
+
+function makeEntry(header: Header, encoded: Buffer | null, place: Place | null): Entry {
+  return { header, encoded, place, state: 'waiting', turn: 0, isAlone: false, isGone: false };
+}
+
+function makeHeader(batch: WaitingBatch, takenBefore: number, floor: Pick<Header, 'floor' | 'floorTaken'>): Header {
+  const { epoch, seq, ticksMs, everyMs = 0 } = batch;
+  const samples = countSamples(batch);
+  const [fromMs = 0] = ticksMs;
+  const taken = takenBefore + samples;
+  return { kind: 'batch', epoch, seq, samples, everyMs, taken, fromMs, toMs: ticksMs.at(-1) ?? 0, ...floor };
+}
+
+/** As many entries as fill one file; at least one of those there are. */
+function takeSome(entries: readonly Entry[]): readonly Entry[] {
+  let bytes = 0;
+  const end = entries.findIndex(({ encoded }) => (bytes += encoded?.byteLength ?? 0) > FILE_BYTES);
+  return end === -1 ? entries : entries.slice(0, Math.max(1, end));
+}
+
+/** What it says of when it was sent is what `put` wrote there: nothing. */
+function readEntry(files: SpoolFiles, { header, encoded, place }: Entry): Result<WaitingBatch, string> {
+  try {
+    const bytes = encoded ?? (place === null ? NOTHING : files.read(place));
+    const found = decodeRecord(bytes, 0);
+    if (found === null || found.payload === null || found.header.seq !== header.seq)
+      return err('its checksum is wrong');
+    const message = zstdDecompressSync(found.payload, { maxOutputLength: INFLATED_BYTES_MAX });
+    const batch = decodeBatch(message);
+    if (!batch.ok) return batch;
+    return batch;
+  } catch (cause) {
+    return err(describeError(cause));
+  }
+}

@@ -1,0 +1,323 @@
+import { appendFileSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { encodeBatch, EVENTS_MAX, SERIES_MAX } from '@muster/proto/batch';
+import { BODY_BYTES_MAX } from '@muster/proto/push';
+import { expect, test } from 'vitest';
+
+import { countSent, drain, fill, gapsOf, makeDirectory, makeTick, openTestSpool as open } from '../testing/spool.ts';
+import type { Parcel } from './spool.ts';
+
+function secondsOf(parcels: readonly (Parcel | null)[]): number[][] {
+  return parcels.map((parcel) => (parcel?.batch.ticksMs ?? []).map((tsMs) => tsMs / 1_000));
+}
+
+test('a batch has the shape [series, ticks] and NaN where a series had no sample', () => {
+  const spool = open();
+  spool.add({ tsMs: 1_000, everyMs: 1_000, samples: [{ metric: 'system.uptime', labels: '', value: 1 }] });
+  spool.add({
+    tsMs: 2_000,
+    everyMs: 1_000,
+    samples: [{ metric: 'system.cpu.utilization', labels: 'cpu=0', value: 0.5 }],
+  });
+  expect(spool.takeNewest()?.batch).toEqual({
+    epoch: 7,
+    seq: 1,
+    everyMs: 1_000,
+    ticksMs: [1_000, 2_000],
+    series: [
+      ['system.uptime', ''],
+      ['system.cpu.utilization', 'cpu=0'],
+    ],
+    values: new Float64Array([1, Number.NaN, Number.NaN, 0.5]),
+  });
+  expect(spool.takeNewest()).toBe(null);
+});
+
+test('the newest record comes first, then the oldest, then what was postponed', () => {
+  const spool = open();
+  fill(spool, [[makeTick(1_000)], [makeTick(2_000)], [makeTick(3_000)], [makeTick(4_000)]]);
+  const first = spool.takeOldest(1);
+  if (first !== null) spool.postpone(first);
+  expect(secondsOf(drain(spool))).toEqual([[4], [2], [3], [1]]);
+});
+
+test('what was released is the newest again', () => {
+  const spool = open();
+  fill(spool, [[makeTick(1_000)], [makeTick(2_000)]]);
+  const newest = spool.takeNewest();
+  if (newest !== null) spool.release(newest);
+  fill(spool, [[makeTick(3_000)]]);
+  expect(secondsOf([spool.takeNewest(), spool.takeNewest(), spool.takeNewest()])).toEqual([[3], [2], [1]]);
+});
+
+test('ticks rise within a record, and are equally far apart', () => {
+  const spool = open();
+  const ticks = [makeTick(1_000), makeTick(2_000), makeTick(2_000), makeTick(1_000), makeTick(6_000, 2, 5_000)];
+  for (const tick of ticks) spool.add(tick);
+  spool.flush();
+  expect(secondsOf(drain(spool))).toEqual([[6], [1, 2], [2], [1]]);
+});
+
+test('a spool that is opened again goes on with its epoch and its numbers, and hands out what waits', () => {
+  const directory = makeDirectory();
+  const first = open({ directory });
+  fill(first, [[makeTick(1_000)], [makeTick(2_000)], [makeTick(3_000)]]);
+  const [newest] = drain(first);
+  if (newest !== undefined) first.settle(newest);
+  first.note({ kind: 'shutdown', atMs: 3_500 });
+  expect(first.close()).toBe(true);
+  const second = open({ directory, epoch: 8, now: () => 60_000 });
+  fill(second, [[makeTick(61_000)]]);
+  const parcels = drain(second);
+  expect(parcels.map(({ batch: { epoch, seq } }) => [epoch, seq])).toEqual([
+    [7, 5],
+    [7, 1],
+    [7, 2],
+    [7, 4],
+  ]);
+  expect(parcels[3]?.batch.events).toEqual([{ kind: 'shutdown', atMs: 3_500 }]);
+  expect(gapsOf(parcels)).toEqual([]);
+});
+
+test('after a kill nothing that was flushed is lost, what was not is a gap, and that is told once', () => {
+  const directory = makeDirectory();
+  const killed = open({ directory });
+  fill(killed, [[makeTick(1_000)], [makeTick(2_000)]]);
+  killed.add(makeTick(3_000)); // never written
+  const gap = { kind: 'gap', fromMs: 3_000, toMs: 9_000, dropped: 0, reason: 'killed' };
+  const second = open({ directory, now: () => 9_500 });
+  second.add(makeTick(10_000));
+  const parcels = drain(second);
+  expect(secondsOf(parcels)).toEqual([[10], [1], [2], []]);
+  expect(gapsOf(parcels)).toEqual([gap]);
+  for (const parcel of parcels) second.settle(parcel);
+  second.close();
+  expect(drain(open({ directory, now: () => 99_000 }))).toEqual([]);
+});
+
+test('a kill between two ticks is no gap', () => {
+  const directory = makeDirectory();
+  fill(open({ directory }), [[makeTick(1_000)]]);
+  expect(gapsOf(drain(open({ directory, now: () => 1_999 })))).toEqual([]);
+});
+
+test('a spool that was closed and then killed before its first write counts from its start', () => {
+  const directory = makeDirectory();
+  const first = open({ directory });
+  fill(first, [[makeTick(1_000)]]);
+  first.close();
+  open({ directory, now: () => 50_000 }); // killed at once
+  expect(gapsOf(drain(open({ directory, now: () => 60_500 })))).toEqual([
+    { kind: 'gap', fromMs: 51_000, toMs: 60_000, dropped: 0, reason: 'killed' },
+  ]);
+});
+
+test('what was settled out of turn does not wait after a kill', () => {
+  const directory = makeDirectory();
+  const first = open({ directory });
+  fill(first, [[makeTick(1_000)], [makeTick(2_000)]]);
+  const newest = first.takeNewest();
+  if (newest !== null) first.settle(newest);
+  fill(first, [[makeTick(3_000)]]);
+  expect(secondsOf(drain(open({ directory, now: () => 3_000 })))).toEqual([[3], [1]]);
+});
+
+test('files whose records are all settled are removed', () => {
+  const directory = makeDirectory();
+  const spool = open({ directory });
+  for (let second = 1; second <= 40; second += 1) {
+    fill(spool, [[makeTick(second * 1_000, 10_000)]]);
+    const parcel = spool.takeNewest();
+    if (parcel !== null) spool.settle(parcel);
+  }
+  spool.close();
+  expect(readdirSync(directory).filter((name) => name.endsWith('.records')).length).toBeLessThanOrEqual(2);
+});
+
+test('over its limit of bytes it gives up the oldest samples, and says exactly how many', () => {
+  const directory = makeDirectory();
+  const bytesMax = 8 * 1024 * 1024;
+  const spool = open({ directory, bytesMax });
+  spool.note({ kind: 'boot', atMs: 1 });
+  for (let record = 0; record < 150; record += 1) {
+    fill(spool, [Array.from({ length: 20 }, (_, i) => makeTick((20 * record + i + 1) * 1_000, 500))]);
+  }
+  const files = readdirSync(directory).map((name) => statSync(join(directory, name)).size);
+  const parcels = drain(spool);
+  const gaps = gapsOf(parcels);
+  expect(files.reduce((sum, bytes) => sum + bytes, 0)).toBeLessThanOrEqual(bytesMax);
+  expect(countSent(parcels) + gaps.reduce((sum, { dropped }) => sum + dropped, 0)).toBe(1_500_000);
+  expect(gaps.map(({ fromMs, reason }) => [fromMs, reason])).toContainEqual([1_000, 'full']);
+  expect(parcels.flatMap(({ batch }) => batch.events ?? []).filter(({ kind }) => kind === 'boot')).toHaveLength(1);
+  expect(new Set(spool.logged())).toEqual(new Set(['ERROR spool.gap']));
+});
+
+test('over its limit of age it gives up the oldest samples, and says exactly how many', () => {
+  let nowMs = 0;
+  const spool = open({ ageMsMax: 3_600_000, now: () => nowMs });
+  for (nowMs = 60_000; nowMs <= 2 * 3_600_000; nowMs += 60_000) fill(spool, [[makeTick(nowMs, 2, 60_000)]]);
+  const parcels = drain(spool);
+  const ticksMs = parcels.flatMap(({ batch }) => batch.ticksMs);
+  expect(Math.min(...ticksMs)).toBeGreaterThanOrEqual(3_600_000);
+  expect(gapsOf(parcels).reduce((sum, { dropped }) => sum + dropped, 0)).toBe(240 - 2 * ticksMs.length);
+  expect(gapsOf(parcels).map(({ fromMs, reason }) => [fromMs, reason])).toContainEqual([60_000, 'age']);
+});
+
+test('what is on its way when it is given up is no gap if it arrives, and one if it does not', () => {
+  let nowMs = 2_000;
+  const spool = open({ ageMsMax: 10_000, now: () => nowMs });
+  fill(spool, [[makeTick(1_000)], [makeTick(2_000)]]);
+  const [second, first] = drain(spool);
+  nowMs = 5_000_000;
+  fill(spool, [[makeTick(nowMs)]]);
+  if (first !== undefined) spool.settle(first);
+  if (second !== undefined) spool.release(second);
+  const gap = { kind: 'gap', fromMs: 2_000, toMs: 2_000, dropped: 2, reason: 'full' };
+  expect(gapsOf(drain(spool))).toEqual([gap]);
+});
+
+test('while the disk takes nothing, samples wait in memory; they are written when it does again', () => {
+  const directory = makeDirectory();
+  writeFileSync(directory, 'a file in the place of the directory');
+  const spool = open({ directory });
+  spool.add(makeTick(1_000));
+  expect(spool.flush()).toBe(false);
+  expect(spool.flush()).toBe(false);
+  rmSync(directory);
+  spool.add(makeTick(2_000));
+  expect(spool.flush()).toBe(true);
+  expect(spool.logged()).toEqual(['ERROR spool.unwritable', 'INFO spool.recovered']);
+  expect(secondsOf(drain(open({ directory, now: () => 2_000 })))).toEqual([[2], [1]]);
+});
+
+test('over its limit of memory it gives up the oldest samples that are not on the disk, and only those', () => {
+  const directory = makeDirectory();
+  const spool = open({ directory, memoryBytesMax: 500_000 });
+  fill(spool, [[makeTick(1_000, 10_000)]]);
+  rmSync(directory, { recursive: true });
+  writeFileSync(directory, '');
+  for (let second = 2; second <= 20; second += 1) fill(spool, [[makeTick(second * 1_000, 10_000)]]);
+  rmSync(directory);
+  const first = spool.takeOldest(1); // it was removed with the directory
+  const parcels = [...(first === null ? [] : [first]), ...drain(spool)];
+  const gaps = gapsOf(parcels);
+  expect(countSent(parcels) + gaps.reduce((sum, { dropped }) => sum + dropped, 0)).toBe(200_000);
+  expect(new Set(gaps.map(({ reason }) => reason))).toEqual(new Set(['full', 'damaged']));
+  for (const parcel of parcels) spool.settle(parcel);
+  spool.close();
+  expect(drain(open({ directory }))).toEqual([]);
+});
+
+test('events and the inventory travel with the next record, or alone, once', () => {
+  const spool = open();
+  spool.note({ kind: 'boot', atMs: 5 });
+  spool.describe({ arch: 'x64' });
+  expect(spool.takeNewest()?.batch).toMatchObject({ ticksMs: [], info: { arch: 'x64' }, events: [{ kind: 'boot' }] });
+  expect(spool.takeNewest()).toBe(null);
+});
+
+test('of too many events the oldest fall out, but never a gap', () => {
+  const directory = makeDirectory();
+  fill(open({ directory }), [[makeTick(1_000)]]);
+  const spool = open({ directory, now: () => 5_000 });
+  for (let atMs = 0; atMs < 200; atMs += 1) spool.note({ kind: 'oom-kill', atMs });
+  const events = drain(spool).flatMap(({ batch }) => batch.events ?? []);
+  expect(events.filter(({ kind }) => kind === 'oom-kill')).toHaveLength(EVENTS_MAX);
+  expect(events.filter(({ kind }) => kind === 'gap')).toHaveLength(1);
+});
+
+test('records that follow one another are joined to one batch, up to the ticks that are asked for', () => {
+  const spool = open();
+  fill(
+    spool,
+    [1, 2, 3, 4, 5].map((second) => [makeTick(second * 1_000, second)]),
+  );
+  const parcel = spool.takeOldest(4);
+  expect(parcel?.batch).toMatchObject({ since: 1, seq: 4, ticksMs: [1_000, 2_000, 3_000, 4_000] });
+  expect(parcel?.batch.values.slice(12, 16)).toEqual(Float64Array.of(NaN, NaN, NaN, Math.sin(4_000 * 4)));
+  if (parcel !== null) spool.settle(parcel);
+  expect(secondsOf(drain(spool))).toEqual([[5]]);
+});
+
+/** The samples of the first tick. */
+const GAP = { kind: 'gap', fromMs: 1_000, toMs: 1_000, dropped: 2 } as const;
+
+test('what is refused together is tried again one by one, and only the culprit is lost', () => {
+  const spool = open();
+  fill(
+    spool,
+    [1, 2, 3].map((second) => [makeTick(second * 1_000)]),
+  );
+  const all = spool.takeOldest(99);
+  expect(all !== null && spool.refuse(all)).toBe(true);
+  const [third, first, second] = drain(spool, 99);
+  expect(first === undefined || spool.refuse(first)).toBe(false);
+  for (const parcel of [second, third]) if (parcel !== undefined) spool.settle(parcel);
+  const [told] = drain(spool);
+  expect(told?.batch).toMatchObject({
+    ticksMs: [],
+    events: [{ ...GAP, reason: 'refused' }],
+  });
+});
+
+test('what refused batches leave waits until another one is stored, then travels alone, once, and over a kill', () => {
+  const directory = makeDirectory();
+  const spool = open({ directory });
+  spool.note({ kind: 'boot', atMs: 5 });
+  fill(spool, [[makeTick(1_000)], [makeTick(2_000)]]);
+  const [second, first] = drain(spool);
+  if (first !== undefined) spool.refuse(first);
+  expect(drain(spool)).toEqual([]);
+  if (second !== undefined) spool.settle(second);
+  const again = open({ directory, now: () => 2_000 });
+  const told = drain(again);
+  expect(told.map(({ batch }) => batch.events)).toEqual([
+    [
+      { kind: 'boot', atMs: 5 },
+      { ...GAP, reason: 'refused' },
+    ],
+  ]);
+  for (const parcel of told) again.refuse(parcel); // the event may be the reason: the gap goes alone
+  fill(again, [[makeTick(3_000)]]);
+  for (const parcel of drain(again)) again.settle(parcel);
+  const alone = drain(again);
+  expect(alone.map(({ batch }) => batch.events)).toEqual([[{ ...GAP, reason: 'refused' }]]);
+  for (const parcel of alone) again.refuse(parcel); // it is the reason: dropped
+  expect([...drain(again), again.countWaiting()]).toEqual([0]);
+});
+
+test('what is too large for one batch is split, by time and then by series', () => {
+  const spool = open();
+  for (let second = 1; second <= 3; second += 1) spool.add(makeTick(second * 1_000, SERIES_MAX + 1));
+  const parcels = drain(spool);
+  expect(countSent(parcels)).toBe(3 * (SERIES_MAX + 1));
+  const bytes = parcels.map(({ batch }) => encodeBatch({ ...batch, run: 1, sentMs: 0 }).byteLength);
+  expect(Math.max(...bytes)).toBeLessThan(BODY_BYTES_MAX);
+});
+
+test.for([
+  ['a file that is none of ours', (directory: string) => writeFileSync(join(directory, 'notes.txt'), 'hello')],
+  ['a head of nothing', (directory: string) => writeFileSync(join(directory, 'head'), '')],
+  ['a head that is a directory', (directory: string) => makeDirectoryOf(join(directory, 'head'))],
+  ['records that are a directory', (directory: string) => mkdirSync(join(directory, '00000009.records'))],
+  [
+    'garbage behind the records',
+    (directory: string) => appendFileSync(join(directory, '00000001.records'), 'MSR1MSR1'),
+  ],
+  ['an empty file', (directory: string) => writeFileSync(join(directory, '00000002.records'), '')],
+] as const)('a spool starts with %s, and hands out what is intact', ([, change]) => {
+  const directory = makeDirectory();
+  const first = open({ directory });
+  fill(first, [[makeTick(1_000)], [makeTick(2_000)]]);
+  first.close();
+  change(directory);
+  const spool = open({ directory, now: () => 2_000 });
+  spool.add(makeTick(3_000));
+  expect(secondsOf(drain(spool)).filter((seconds) => seconds.length > 0)).toEqual([[3], [1], [2]]);
+});
+
+function makeDirectoryOf(path: string): void {
+  rmSync(path);
+  mkdirSync(path);
+}

@@ -1,0 +1,374 @@
+import type { Gap, HostEvent, Inventory } from '@muster/proto/batch';
+import { describeError, type Log } from '@muster/proto/log';
+
+import { toMatrices } from '../matrix.ts';
+import type { Tick } from '../sampler.ts';
+import { openSpoolFiles, type SpoolFiles } from './files.ts';
+import { BATCH_BYTES_MAX, joinBatches } from './join.ts';
+import { joinNews, NO_NEWS, type News } from './news.ts';
+import { recover, type Recovery } from './recover.ts';
+import { openShelf, type Entry, type Shelf, type WaitingBatch } from './shelf.ts';
+
+/** What waits on the disk at most. A host of 100 series fills it in five days at the default interval. */
+export const SPOOL_BYTES_MAX = 256 * 1024 * 1024;
+/** How long a sample waits at most. */
+export const SPOOL_AGE_MS_MAX = 24 * 3_600_000;
+/** What waits in memory at most while the disk takes nothing. Compressed: of 100 series some hours. */
+export const MEMORY_BYTES_MAX = 16 * 1024 * 1024;
+/** A minute at one tick a second. In a batch a sample takes its eight bytes, in a tick several times as many. */
+const OPEN_TICKS_MAX = 60;
+/** Once the limit of age is passed, so much is given up at once: one gap, not one for every batch. */
+const AGE_STEP_MS = 15 * 60_000;
+/** Room for what one write may add, so that the limit holds after it. */
+const HEADROOM_BYTES = 4 * 1024 * 1024;
+
+/** What is handed out to be sent: one record of the spool, or several that follow one another as one batch. */
+export type Parcel = { readonly batch: WaitingBatch; readonly entries: readonly Entry[] };
+
+/**
+ * What was sampled and is not in the store yet: on the disk from the last `flush` on, whatever happens to the process.
+ * Each parcel that was handed out is given back in one of four ways.
+ */
+export type Spool = {
+  readonly add: (tick: Tick) => void;
+  readonly note: (event: HostEvent) => void;
+  readonly describe: (info: Inventory) => void;
+  /** Writes what came since the last time. False: the disk did not take all of it, and the rest waits in memory. */
+  readonly flush: () => boolean;
+  /** Flushes, and hands out the newest record that waits, with all that was noted and described. */
+  readonly takeNewest: () => Parcel | null;
+  /** Hands out the oldest records, as many as make one batch of about `ticksMax` ticks; those postponed come last. */
+  readonly takeOldest: (ticksMax: number) => Parcel | null;
+  /** It is in the store. */
+  readonly settle: (parcel: Parcel) => void;
+  /** It was not taken, and waits again in its place. */
+  readonly release: (parcel: Parcel) => void;
+  /** The collector failed on it: it comes after all others. */
+  readonly postpone: (parcel: Parcel) => void;
+  /**
+   * It was refused for good: false. Its samples become a gap, which is told with its events and its inventory, without
+   * samples, after another parcel is settled; refused even so, the gap goes alone, and is dropped when that is refused.
+   * True: it was joined of several, which are to be tried one by one.
+   */
+  readonly refuse: (parcel: Parcel) => boolean;
+  /** The first tick that waits, null when none does. */
+  readonly waitingSinceMs: () => number | null;
+  /** Samples that are not in the store yet. */
+  readonly countWaiting: () => number;
+  /** Writes everything, and that this was the end. False: the disk did not take all of it. */
+  readonly close: () => boolean;
+};
+
+export type SpoolOptions = {
+  readonly directory: string;
+  readonly bytesMax: number;
+  readonly memoryBytesMax: number;
+  readonly ageMsMax: number;
+  /** Names the spool where its files do not. */
+  readonly epoch: number;
+  readonly log: Log;
+  readonly now: () => number;
+};
+
+type State = {
+  readonly options: SpoolOptions;
+  readonly files: SpoolFiles;
+  readonly shelf: Shelf;
+  readonly reportFault: (reason: string | null) => void;
+  open: Tick[];
+  news: News;
+  /** What refused batches leave, until another one is settled. */
+  refused: News;
+  turns: number;
+  /** The disk did not take the last write. */
+  isFaulty: boolean;
+};
+
+/** Opens a spool from whatever is there. Over its limits it gives up the oldest samples, as a gap. Never throws. */
+export function openSpool(options: SpoolOptions): Spool {
+  const reportFault = makeFaultLog(options.log);
+  const files = openSpoolFiles(options.directory, reportFault);
+  const recovery = recover(files.readAll(), files.readHead());
+  const gaps = [...recovery.lost.map(({ gap }) => gap), ...findKilled(recovery, options.now())];
+  if (recovery.waiting.length > 0) options.log.info('spool.opened', { records: recovery.waiting.length });
+  for (const { fromMs, toMs, dropped, reason } of gaps)
+    options.log.error('spool.gap', { fromMs, toMs, dropped, reason });
+  const shelf = openShelf(files, startFrom(recovery, options.now()), options.epoch);
+  const news = joinNews(NO_NEWS, { events: gaps });
+  const spool: State = {
+    options,
+    files,
+    shelf,
+    reportFault,
+    open: [],
+    news,
+    refused: NO_NEWS,
+    turns: 0,
+    isFaulty: false,
+  };
+  flush(spool, false); // from here on an end that was not in order shows
+  return {
+    add: (tick) => add(spool, tick),
+    note: (event) => (spool.news = joinNews(spool.news, { events: [event] })),
+    describe: (info) => (spool.news = joinNews(spool.news, { info })),
+    flush: () => flush(spool, false),
+    takeNewest: () => {
+      flush(spool, false);
+      return handOut(spool, () => takeLast(shelf.entries));
+    },
+    takeOldest: (ticksMax) => handOut(spool, () => takeFirst(findReady(spool), ticksMax)),
+    settle: ({ entries }) => {
+      shelf.remove(entries.filter(({ isGone }) => !isGone));
+      tellRefused(spool);
+    },
+    release: (parcel) => putBack(spool, parcel, 0),
+    postpone: (parcel) => {
+      const isJoined = parcel.entries.length > 1;
+      if (isJoined) for (const entry of parcel.entries) entry.isAlone = true;
+      else spool.turns += 1;
+      putBack(spool, parcel, isJoined ? 0 : spool.turns);
+    },
+    refuse: (parcel) => refuse(spool, parcel),
+    waitingSinceMs: () => shelf.entries.find(({ header }) => header.fromMs > 0)?.header.fromMs ?? null,
+    countWaiting: () =>
+      shelf.entries.reduce((sum, { header }) => sum + header.samples, 0) +
+      spool.open.reduce((sum, { samples }) => sum + samples.length, 0),
+    close: () => {
+      const isWritten = flush(spool, true);
+      files.close();
+      return isWritten;
+    },
+  };
+}
+
+/** Ticks of a record rise and are equally far apart; a clock that was set back, or another interval, begins another. */
+function add(spool: State, tick: Tick): void {
+  const last = spool.open.at(-1);
+  const isNew = last !== undefined && (tick.tsMs <= last.tsMs || tick.everyMs !== last.everyMs);
+  if (isNew || spool.open.length >= OPEN_TICKS_MAX) seal(spool);
+  spool.open.push(tick);
+}
+
+/** Turns the open ticks, and what is to be told, into records. */
+function seal(spool: State): void {
+  const everyMs = spool.open[0]?.everyMs;
+  const matrices = toMatrices(spool.open, BATCH_BYTES_MAX);
+  if (matrices.length === 0 && spool.news !== NO_NEWS) matrices.push(NO_SAMPLES);
+  const last = matrices.at(-1);
+  for (const matrix of matrices) {
+    const news = matrix === last ? spool.news : NO_NEWS;
+    spool.shelf.put({ ...(everyMs === undefined ? {} : { everyMs }), ...matrix, ...news });
+  }
+  if (last !== undefined) spool.news = NO_NEWS;
+  spool.open = [];
+}
+
+const NO_SAMPLES = { ticksMs: [], series: [], values: new Float64Array(0) };
+
+function flush(spool: State, isClosed: boolean): boolean {
+  const { options, shelf, files } = spool;
+  giveUp(spool, chooseOld(shelf.entries, options), 'age');
+  if (files.bytes() > options.bytesMax - HEADROOM_BYTES) giveUp(spool, chooseOldestFile(shelf.entries), 'full');
+  seal(spool);
+  giveUp(spool, chooseSurplus(shelf.unwritten(), options.memoryBytesMax), 'full');
+  return write(spool, isClosed);
+}
+
+function write(spool: State, isClosed: boolean): boolean {
+  const { shelf, reportFault } = spool;
+  try {
+    if (shelf.write(isClosed) === 'written') reportFault(null);
+  } catch (cause) {
+    reportFault(describeError(cause));
+  }
+  spool.isFaulty = shelf.unwritten().length > 0;
+  return !spool.isFaulty;
+}
+
+function chooseOld(entries: readonly Entry[], { now, ageMsMax }: SpoolOptions): readonly Entry[] {
+  const fromMs = now() - ageMsMax;
+  const oldest = entries.find(({ header }) => header.toMs > 0);
+  if (oldest === undefined || oldest.header.toMs >= fromMs) return [];
+  const end = entries.findIndex(({ header }) => header.toMs >= fromMs + AGE_STEP_MS);
+  return end === -1 ? [...entries] : entries.slice(0, end);
+}
+
+function chooseOldestFile(entries: readonly Entry[]): readonly Entry[] {
+  const file = entries.find(({ place }) => place !== null)?.place?.file;
+  return entries.filter(({ place }) => place !== null && place.file === file);
+}
+
+function chooseSurplus(unwritten: readonly Entry[], bytesMax: number): readonly Entry[] {
+  let bytes = unwritten.reduce((sum, { encoded }) => sum + (encoded?.byteLength ?? 0), 0);
+  // A tenth at once: one gap, not one with every write.
+  const bytesKept = bytes > bytesMax ? 0.9 * bytesMax : bytesMax;
+  const end = unwritten.findIndex(({ encoded }) => {
+    if (bytes <= bytesKept) return true;
+    bytes -= encoded?.byteLength ?? 0;
+    return false;
+  });
+  return end === -1 ? [...unwritten] : unwritten.slice(0, end);
+}
+
+/** Takes records off the shelf that will not arrive. What they told is told with the next one, their samples as a gap. */
+function giveUp(spool: State, entries: readonly Entry[], reason: string): void {
+  if (entries.length === 0) return;
+  const waiting = entries.filter(({ state }) => state === 'waiting');
+  const told = waiting.reduce((news, entry) => {
+    const batch = spool.shelf.read(entry);
+    return batch.ok ? joinNews(news, newsOf(batch.value)) : news;
+  }, NO_NEWS);
+  for (const entry of entries) entry.isGone = true;
+  spool.shelf.remove(entries);
+  tellLost(spool, told, waiting, reason);
+}
+
+function tellLost(spool: State, told: News, entries: readonly Entry[], reason: string): void {
+  const gap = makeGap(entries, reason);
+  if (gap !== null) spool.options.log.error('spool.gap', gap);
+  spool.news = joinNews(joinNews(told, spool.news), gap === null ? NO_NEWS : { events: [gap] });
+}
+
+function newsOf({ events, info }: WaitingBatch): News {
+  return joinNews(NO_NEWS, { ...(events === undefined ? {} : { events }), ...(info === undefined ? {} : { info }) });
+}
+
+function makeGap(entries: readonly Entry[], reason: string): Gap | null {
+  const headers = entries.map(({ header }) => header).filter(({ samples }) => samples > 0);
+  if (headers.length === 0) return null;
+  return {
+    kind: 'gap',
+    fromMs: Math.min(...headers.map(({ fromMs }) => fromMs)),
+    toMs: Math.max(...headers.map(({ toMs }) => toMs)),
+    dropped: headers.reduce((sum, { samples }) => sum + samples, 0),
+    reason,
+  };
+}
+
+/** Hands out what `take` chooses; what cannot be read any more is given up, and the choice is made again. */
+function handOut(spool: State, take: () => readonly Entry[]): Parcel | null {
+  for (;;) {
+    const batches: WaitingBatch[] = [];
+    const entries = take();
+    for (const entry of entries) {
+      const batch = spool.shelf.read(entry);
+      if (batch.ok) batches.push(batch.value);
+      else if (batches.length === 0) giveUp(spool, [entry], 'damaged');
+      if (!batch.ok) break;
+    }
+    const [first, ...others] = batches;
+    if (entries.length === 0) return null;
+    if (first === undefined) continue;
+    const { batch, count } = joinBatches([first, ...others]);
+    const used = entries.slice(0, count);
+    for (const entry of used) entry.state = 'out';
+    return { batch, entries: used };
+  }
+}
+
+function takeLast(entries: readonly Entry[]): readonly Entry[] {
+  const last = entries.findLast(({ state, turn }) => state === 'waiting' && turn === 0);
+  return last === undefined ? [] : [last];
+}
+
+/** A record goes out when it is written, so that its number is never used again; or when it cannot be written. */
+function findReady({ shelf, isFaulty }: State): readonly Entry[] {
+  return isFaulty ? shelf.entries : shelf.entries.filter(({ place }) => place !== null);
+}
+
+/** The oldest that waits and those right behind it; where none does, the one of the postponed whose turn it is. */
+function takeFirst(entries: readonly Entry[], ticksMax: number): readonly Entry[] {
+  const isNext = ({ state, turn }: Entry): boolean => state === 'waiting' && turn === 0;
+  const start = entries.findIndex(isNext);
+  const first = entries[start];
+  if (first === undefined) {
+    const postponed = entries.filter(({ state }) => state === 'waiting').toSorted((a, b) => a.turn - b.turn);
+    return postponed.slice(0, 1);
+  }
+  let ticks = countTicks(first);
+  let end = start + 1;
+  for (; !first.isAlone; end += 1) {
+    const next = entries[end];
+    if (next === undefined || !isNext(next) || next.isAlone) break;
+    ticks += countTicks(next);
+    if (ticks > ticksMax) break;
+  }
+  return entries.slice(start, end);
+}
+
+/** As many as lie between its first and its last, the largest number that there can be. */
+function countTicks({ header: { fromMs, toMs, everyMs } }: Entry): number {
+  return toMs === 0 ? 0 : 1 + (everyMs === 0 ? 0 : (toMs - fromMs) / everyMs);
+}
+
+function putBack(spool: State, { batch, entries }: Parcel, turn: number): void {
+  for (const entry of entries) Object.assign(entry, { state: 'waiting', turn });
+  const gone = entries.filter(({ isGone }) => isGone);
+  // What the others tell is then told twice, and stored once.
+  if (gone.length > 0) tellLost(spool, newsOf(batch), gone, 'full');
+}
+
+function refuse(spool: State, parcel: Parcel): boolean {
+  const [entry, ...others] = parcel.entries;
+  if (entry === undefined) return false;
+  if (others.length > 0) {
+    for (const one of parcel.entries) one.isAlone = true;
+    putBack(spool, parcel, 0);
+    return true;
+  }
+  const left = leftOf(parcel, entry);
+  spool.refused = joinNews(spool.refused, left);
+  if (left !== NO_NEWS) entry.state = 'refused';
+  else if (!entry.isGone) spool.shelf.remove([entry]);
+  return false;
+}
+
+/** What a refused record leaves to be told: all of it, then its gaps only, then nothing; something in it is the reason. */
+function leftOf({ batch }: Parcel, entry: Entry): News {
+  const news = newsOf(batch);
+  const gap = makeGap([entry], 'refused');
+  if (gap !== null) return joinNews(news, { events: [gap] });
+  const gaps = (news.events ?? []).filter(({ kind }) => kind === 'gap');
+  return gaps.length === news.events?.length && news.info === undefined ? NO_NEWS : joinNews(NO_NEWS, { events: gaps });
+}
+
+/** One batch has arrived, so that it is not the collector who refuses all: tells what the refused ones have left. */
+function tellRefused(spool: State): void {
+  if (spool.refused === NO_NEWS) return;
+  spool.turns += 1;
+  spool.shelf.remove(spool.shelf.entries.filter(({ state }) => state === 'refused'));
+  spool.shelf.put({ ...NO_SAMPLES, ...spool.refused }).turn = spool.turns;
+  spool.refused = NO_NEWS;
+  write(spool, false);
+}
+
+/**
+ * What was not written when the process before this one was killed: the ticks since its last write, and those that
+ * nobody has sampled since.
+ */
+function findKilled({ head }: Recovery, nowMs: number): readonly Gap[] {
+  if (head === null || head.isClosed || head.everyMs === 0) return [];
+  const fromMs = head.lastMs + head.everyMs;
+  const toMs = nowMs - (nowMs % head.everyMs);
+  return fromMs > toMs ? [] : [{ kind: 'gap', fromMs, toMs, dropped: 0, reason: 'killed' }];
+}
+
+/** After an end in order, what happens from now on is counted from now on. */
+function startFrom({ head, ...recovery }: Recovery, nowMs: number): Recovery {
+  if (head === null || !head.isClosed || head.everyMs === 0) return { ...recovery, head };
+  return { ...recovery, head: { ...head, lastMs: Math.max(head.lastMs, nowMs - (nowMs % head.everyMs)) } };
+}
+
+/** Says that the disk takes nothing, and that it does again; not with every write. */
+function makeFaultLog(log: Log): (reason: string | null) => void {
+  let isFaulty = false;
+  return (reason) => {
+    if (reason !== null && !isFaulty) log.error('spool.unwritable', { reason, next: UNWRITABLE });
+    if (reason === null && isFaulty) log.info('spool.recovered');
+    isFaulty = reason !== null;
+  };
+}
+
+const UNWRITABLE =
+  'samples wait in memory, and are lost if the agent ends before they are delivered; make room in the state directory, ' +
+  'or make it writable';
