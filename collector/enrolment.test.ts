@@ -110,7 +110,8 @@ test.for([
   const { token } = await create(request);
   clock.nowMs += afterMs;
   expect(tokens.list().enrolment).toMatchObject([{ state }]);
-  expect(await join(token, 'web-1', 'a')).toEqual(state === 'open' ? expect.anything() : state);
+  const reply = await join(token, 'web-1', 'a');
+  expect(typeof reply === 'string' ? reply : 'open').toBe(state);
 });
 
 test('tokens that expired are known for a day, and cleared away by the next ones, some at a time', async () => {

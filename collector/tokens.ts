@@ -1,7 +1,7 @@
 import type { RevokeReply, TokensReply } from '@muster/proto/api';
 import { err, ok, type Result } from '@muster/proto/result';
 
-import { judgeEnrolmentToken } from './enrolment.ts';
+import { judgeEnrolmentToken } from './enrolment-tokens.ts';
 import type { RevokeFault } from './http/routes/tokens.ts';
 import { nameSecret } from './secret.ts';
 import type { State } from './store/state.ts';
