@@ -16,8 +16,11 @@ const TOKENS_MAX = 1_000;
 const OVER_MS_KEPT = 86_400_000;
 /** A new token clears away so many old ones at most: each is a write, and somebody waits. */
 const CLEARED_MAX = 20;
-/** Of a machine's hash. 64 bits tell ten thousand machines apart, and each use stores the list anew. */
-const MACHINE_LENGTH = 16;
+/**
+ * Each use stores the list anew, so it holds little of each machine: the start of a hash of our own, because the
+ * machine's is chosen by who joins. 132 bits: two machines that look like one cannot be made up.
+ */
+const MACHINE_LENGTH = 22;
 
 /** What lets hosts in: so many, and for so long. */
 export type EnrolmentTokens = {
@@ -46,7 +49,7 @@ export function makeEnrolmentTokens(tokens: StateTable<EnrolmentToken>, now: () 
       const token = tokens.get(hashSecret(secret));
       if (token === undefined) return err('unknown');
       const state = judgeEnrolmentToken(token, now());
-      const name = machine.slice(0, MACHINE_LENGTH);
+      const name = nameMachine(machine);
       const isAgain = token.machines.includes(name);
       if (state !== 'open' && !(state === 'used-up' && isAgain)) return err(state);
       if (isAgain && isRevoked) return err('revoked');
@@ -54,6 +57,10 @@ export function makeEnrolmentTokens(tokens: StateTable<EnrolmentToken>, now: () 
       return ok(undefined);
     },
   };
+}
+
+function nameMachine(machine: string): string {
+  return Buffer.from(hashSecret(machine), 'hex').toString('base64url').slice(0, MACHINE_LENGTH);
 }
 
 export function judgeEnrolmentToken(token: EnrolmentToken, nowMs: number): EnrolmentTokenRow['state'] {

@@ -64,6 +64,13 @@ test('enroll() lets in as many machines as the token says, each of them once', a
   expect(tokens.list().enrolment).toMatchObject([{ state: 'used-up', used: 2, hosts: 2 }]);
 });
 
+test('enroll() takes machines apart that are alike', async () => {
+  const { create, join } = openTestEnrolment();
+  const { token } = await create();
+  expect(await join(token, 'web-1', 'a'.repeat(63))).toMatchObject({ host: 'web-1' });
+  expect(await join(token, 'web-2', 'a'.repeat(64))).toBe('used-up');
+});
+
 test('enroll() of two hosts of one name at once gives them two ids', async () => {
   const { create, join } = openTestEnrolment();
   const { token } = await create({ hosts: 2 });

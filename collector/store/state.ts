@@ -12,7 +12,7 @@ export type HostRecord = {
   readonly inventory: Inventory | null;
 };
 /**
- * `hash`: SHA-256 of the token, hex. `machines`: those that used it, by the start of their hash. One that is revoked is
+ * `hash`: SHA-256 of the token, hex. `machines`: those that used it, each by the start of a hash. One that is revoked is
  * kept until it is cleared away, so that who still brings it can be told.
  */
 export type EnrolmentToken = {
