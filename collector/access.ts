@@ -8,14 +8,29 @@ import { hashSecret, isSecret, makeSecret } from './secret.ts';
 import type { Sessions } from './sessions.ts';
 import type { HostToken, StateTable } from './store/state.ts';
 
+export type AuthoriseOptions = {
+  readonly accessKey: string;
+  readonly hostTokens: StateTable<HostToken>;
+  readonly sessions: Sessions;
+  /** Told once of each token that is used although its host has enrolled anew: its machine id lives twice. */
+  readonly onReplacedUsed: (token: HostToken) => void;
+};
+
 /** Says who asks: by the access key, by a host's token, by a session. A bearer token that is sent decides alone. */
-export function makeAuthorise(accessKey: string, hostTokens: StateTable<HostToken>, sessions: Sessions): Authorise {
+export function makeAuthorise({ accessKey, hostTokens, sessions, onReplacedUsed }: AuthoriseOptions): Authorise {
   const accessKeyHash = hashSecret(accessKey);
+  const told = new WeakSet<HostToken>();
   return ({ bearer, sessionId }) => {
     if (bearer !== null) {
       if (isSecret(bearer, accessKeyHash)) return { kind: 'admin', session: null };
       const token = hostTokens.get(hashSecret(bearer));
-      return token === undefined ? { kind: 'anyone' } : { kind: 'host', host: token.host };
+      if (token === undefined) return { kind: 'anyone' };
+      if (token.state === 'live') return { kind: 'host', host: token.host, token: token.hash };
+      if (token.state === 'replaced' && !told.has(token)) {
+        told.add(token);
+        onReplacedUsed(token);
+      }
+      return { kind: 'anyone', ended: token.state };
     }
     const session = sessionId === null ? null : sessions.find(sessionId);
     return session === null ? { kind: 'anyone' } : { kind: 'admin', session };

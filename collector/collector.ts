@@ -4,9 +4,9 @@ import type { Batch } from '@muster/proto/batch';
 import { describeError, type Log } from '@muster/proto/log';
 import { WATCHED_MS } from '@muster/proto/push';
 
-import { makeAuthorise, readAccessKey } from './access.ts';
+import { readAccessKey } from './access.ts';
+import { makeAdmission, type Admission } from './admission.ts';
 import type { Config } from './config.ts';
-import { makeEnrolment, type Enrolment } from './enrolment.ts';
 import { makeApp, type Route } from './http/app.ts';
 import { openLiveServer } from './http/live-server.ts';
 import { loadPage } from './http/page.ts';
@@ -16,6 +16,7 @@ import { makeHostRoutes } from './http/routes/hosts.ts';
 import { makeIngestRoute } from './http/routes/ingest.ts';
 import { makeSeriesRoute } from './http/routes/series.ts';
 import { makeSessionRoutes } from './http/routes/session.ts';
+import { makeTokenRoutes } from './http/routes/tokens.ts';
 import { openServer } from './http/server.ts';
 import { openBuffer, type Buffer } from './ingest/buffer.ts';
 import { makeEventRows, makeSampleBlock, type HostBatch } from './ingest/columns.ts';
@@ -77,15 +78,12 @@ export async function openCollector(config: Config, log: Log, now: () => number)
     opened.push({ name: 'ingest buffer', close: () => buffer.close() });
 
     const accessKey = await readAccessKey(config.data);
-    const onHost = (host: string, name: string): void => {
-      latest.addHost(host, name, null);
-      hub.hostChanged(host, []);
-      log.info('host.enrolled', { host, name });
-    };
     const sessions = makeSessions(state.sessions, now);
-    const authorise = makeAuthorise(accessKey, state.hostTokens, sessions);
-    const enrolment = makeEnrolment({ state, onHost, now });
+    const onChanged = (host: string): void => hub.hostChanged(host, []);
+    const admission = makeAdmission({ state, accessKey, sessions, latest, onChanged, log, now });
+    const { authorise, admitRun } = admission;
     const ingest: IngestOptions = {
+      admitRun,
       latest,
       buffer,
       onValues: hub.hostChanged,
@@ -94,7 +92,7 @@ export async function openCollector(config: Config, log: Log, now: () => number)
       onRefused: makeRefusalLog(log),
       now,
     };
-    const routes = makeRoutes({ fault, accessKey, sessions, enrolment, hub, ingest, latest, engine, rollup, now });
+    const routes = makeRoutes({ fault, accessKey, sessions, admission, hub, ingest, latest, engine, rollup, now });
     const page = await loadPage(join(import.meta.dirname, '../web/dist'));
     const app = makeApp({ routes, page, authorise, log });
 
@@ -184,7 +182,7 @@ type RouteParts = {
   readonly fault: () => string | null;
   readonly accessKey: string;
   readonly sessions: Sessions;
-  readonly enrolment: Enrolment;
+  readonly admission: Admission;
   readonly hub: LiveHub;
   readonly ingest: IngestOptions;
   readonly latest: Latest;
@@ -194,7 +192,7 @@ type RouteParts = {
 };
 
 function makeRoutes(parts: RouteParts): readonly Route[] {
-  const { fault, accessKey, sessions, enrolment, hub, ingest, latest, engine, rollup, now } = parts;
+  const { fault, accessKey, sessions, admission, hub, ingest, latest, engine, rollup, now } = parts;
   const accessKeyHash = hashSecret(accessKey);
   return [
     ...makeHealthRoutes(fault),
@@ -205,8 +203,9 @@ function makeRoutes(parts: RouteParts): readonly Route[] {
         hub.endSession(session);
       },
     }),
-    ...makeEnrollRoutes(enrolment),
-    makeIngestRoute((host, body) => acceptBatch(ingest, host, body)),
+    ...makeEnrollRoutes(admission.enrolment),
+    ...makeTokenRoutes(admission.tokens),
+    makeIngestRoute((sender, body) => acceptBatch(ingest, sender, body)),
     ...makeHostRoutes(latest, now),
     makeSeriesRoute({
       isHost: latest.has,

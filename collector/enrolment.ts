@@ -1,13 +1,14 @@
-import type { EnrolmentTokenReply } from '@muster/proto/api';
+import type { EnrolmentTokenReply, EnrolmentTokenRequest } from '@muster/proto/api';
 import type { EnrollReply, EnrollRequest } from '@muster/proto/push';
+import { ok, type Result } from '@muster/proto/result';
 
+import { makeEnrolmentTokens } from './enrolment-tokens.ts';
+import type { EnrollFault } from './http/routes/enroll.ts';
 import { hashSecret, makeSecret } from './secret.ts';
 import type { State } from './store/state.ts';
 
-/** Long enough to paste a command into a terminal. */
-const TOKEN_MS_MAX = 15 * 60_000;
-/** Tokens that may wait to be used; each is one host to come. */
-const TOKENS_MAX = 1_000;
+/** Of one host. Whoever sends with an older one is told no more than that it is unknown. */
+const REPLACED_TOKENS_MAX = 8;
 /** A host's id stands in URLs, file names and SQL; a DNS name is at most this long in practice. */
 const HOST_LENGTH_MAX = 64;
 
@@ -18,46 +19,50 @@ export type EnrolmentOptions = {
   readonly now: () => number;
 };
 
-/** `machine`: the one that has used it, null before that. */
-type Token = { readonly expiresMs: number; machine: string | null };
-
 /** How hosts join: a short-lived token is exchanged for an id and a token of the host's own. */
 export type Enrolment = {
-  /** A token for one host, good for 15 minutes. It does not survive a restart of the collector. */
-  readonly createToken: () => EnrolmentTokenReply;
-  /** null: the token is unknown, used by another machine, or expired. A machine that comes back gets its id again. */
-  readonly enroll: (request: EnrollRequest) => Promise<EnrollReply | null>;
+  readonly createToken: (request: EnrolmentTokenRequest) => Promise<Result<EnrolmentTokenReply, 'full'>>;
+  /** A machine that comes back gets its id again. */
+  readonly enroll: (request: EnrollRequest) => Promise<Result<EnrollReply, EnrollFault>>;
 };
 
 export function makeEnrolment({ state, onHost, now }: EnrolmentOptions): Enrolment {
-  const tokens = new Map<string, Token>();
+  const { hosts, hostTokens } = state;
+  const enrolmentTokens = makeEnrolmentTokens(state.enrolmentTokens, now);
   let enrolling: Promise<unknown> = Promise.resolve();
 
-  async function enroll({ token, name, machine }: EnrollRequest): Promise<EnrollReply | null> {
-    const known = tokens.get(hashSecret(token));
-    if (known === undefined || known.expiresMs < now()) return null;
-    // The machine that used it may ask again: the answer may have been lost on its way.
-    if (known.machine !== null && known.machine !== machine) return null;
-    const hosts = [...state.hosts.all()];
-    const before = hosts.find((record) => record.machine === machine);
-    const host = before?.host ?? chooseHost(name, new Set(hosts.map((record) => record.host)));
-    await state.hosts.put({ host, name, machine, enrolledMs: now(), inventory: before?.inventory ?? null });
-    for (const old of state.hostTokens.all()) if (old.host === host) await state.hostTokens.remove(old.hash);
+  async function enroll({ token, name, machine }: EnrollRequest): Promise<Result<EnrollReply, EnrollFault>> {
+    const records = [...hosts.all()];
+    const before = records.find((record) => record.machine === machine);
+    // Counted before the host exists: whenever we are killed, no more hosts join than may.
+    const used = await enrolmentTokens.use(token, machine, before !== undefined && isRevoked(before.host));
+    if (!used.ok) return used;
+    const host = before?.host ?? chooseHost(name, new Set(records.map((record) => record.host)));
+    await hosts.put({ host, name, machine, enrolledMs: now(), inventory: before?.inventory ?? null });
+    await replaceTokens(host);
     const hostToken = makeSecret();
-    await state.hostTokens.put({ hash: hashSecret(hostToken), host, createdMs: now() });
-    known.machine = machine;
+    await hostTokens.put({ hash: hashSecret(hostToken), host, createdMs: now(), state: 'live', sinceMs: now() });
     onHost(host, name);
-    return { host, token: hostToken };
+    return ok({ host, token: hostToken });
+  }
+
+  function isRevoked(host: string): boolean {
+    return [...hostTokens.all()].some((token) => token.host === host && token.state === 'revoked');
+  }
+
+  /** Ends the tokens of a host, and forgets all but the newest of those that have ended. */
+  async function replaceTokens(host: string): Promise<void> {
+    for (const token of hostTokens.all()) {
+      if (token.host !== host || token.state === 'replaced') continue;
+      await hostTokens.change(token.hash, (row) => ({ ...row, state: 'replaced', sinceMs: now() }));
+    }
+    const replaced = [...hostTokens.all()].filter((token) => token.host === host && token.state === 'replaced');
+    const newestFirst = replaced.toSorted((a, b) => b.createdMs - a.createdMs);
+    for (const { hash } of newestFirst.slice(REPLACED_TOKENS_MAX)) await hostTokens.remove(hash);
   }
 
   return {
-    createToken() {
-      for (const [key, { expiresMs }] of tokens) if (expiresMs < now() || tokens.size >= TOKENS_MAX) tokens.delete(key);
-      const token = makeSecret();
-      const expiresMs = now() + TOKEN_MS_MAX;
-      tokens.set(hashSecret(token), { expiresMs, machine: null });
-      return { token, expiresMs };
-    },
+    createToken: enrolmentTokens.create,
     enroll(request) {
       // One after the other: two hosts of one name that come at once must not get one id.
       const reply = enrolling.then(() => enroll(request));

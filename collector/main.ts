@@ -1,3 +1,4 @@
+#!/usr/bin/env node
 import { readFileSync } from 'node:fs';
 
 import { describeError, makeLog, type Log } from '@muster/proto/log';
@@ -5,12 +6,23 @@ import { formatOptions, parseOptions } from '@muster/proto/options';
 
 import { openCollector, type Collector } from './collector.ts';
 import { findConfigFault, OPTIONS } from './config.ts';
+import { runTokenCommand } from './token-command.ts';
 
 const USAGE = `muster-collector: takes the metrics of a fleet, keeps them and shows them
 
-  node collector/main.ts [options]`;
+  muster-collector [options]
+  muster-collector token create|list|revoke   the tokens with which hosts join and send; token --help tells more
+
+muster-collector is node_modules/.bin/node collector/main.ts in a checkout.`;
 
 async function main(): Promise<void> {
+  const [command, ...argv] = process.argv.slice(2);
+  if (command === 'token') {
+    const write = (text: string): void => void process.stdout.write(text);
+    const fail = (text: string): void => void process.stderr.write(text);
+    process.exitCode = await runTokenCommand({ argv, env: process.env, readFile, write, fail });
+    return;
+  }
   if (process.argv.includes('--help')) {
     process.stdout.write(formatOptions(USAGE, OPTIONS));
     return;
@@ -18,7 +30,7 @@ async function main(): Promise<void> {
   const config = parseOptions(OPTIONS, {
     argv: process.argv.slice(2),
     env: process.env,
-    readFile: (path) => readFileSync(path, 'utf8'),
+    readFile,
   });
   const faults = config.ok ? [findConfigFault(config.value)].filter((fault) => fault !== null) : config.error;
   if (!config.ok || faults.length > 0) {
@@ -33,6 +45,10 @@ async function main(): Promise<void> {
   if (isStopping()) return;
   log.info('collector.ready', { url: collector.url.replace(/#.*/, ''), data: config.value.data });
   process.send?.({ kind: 'ready', url: collector.url });
+}
+
+function readFile(path: string): string {
+  return readFileSync(path, 'utf8');
 }
 
 /** Closes the collector at the first signal, also while it opens; ends at once at the second. */

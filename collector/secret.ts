@@ -14,3 +14,8 @@ export function hashSecret(secret: string): string {
 export function isSecret(secret: string, hash: string): boolean {
   return timingSafeEqual(Buffer.from(hashSecret(secret)), Buffer.from(hash));
 }
+
+/** What a secret is called where people see it: enough of its hash to tell it from others, of no use to guess it. */
+export function nameSecret(hash: string): string {
+  return hash.slice(0, 12);
+}

@@ -8,15 +8,18 @@ import { BATCH_CONTENT_TYPE, INGEST_PATH, readEnrollReply, type EnrollReply } fr
 
 import { openCollector } from './collector.ts';
 
-/** A real collector on free ports and a directory of its own, for tests; one per process (the engine's rule). */
-export async function openTestCollector() {
-  const data = await mkdtemp(join(tmpdir(), 'muster-collector-'));
+/** `data`: a directory that stays; without it, one of its own that goes when the collector is closed. */
+export type TestCollectorOptions = { readonly data?: string; readonly now?: () => number };
+
+/** A real collector on free ports, for tests; one at a time in a process (the engine's rule). */
+export async function openTestCollector({ data: kept, now = Date.now }: TestCollectorOptions = {}) {
+  const data = kept ?? (await mkdtemp(join(tmpdir(), 'muster-collector-')));
   const lines: string[] = [];
   const config = { port: 0, livePort: 0, bind: '127.0.0.1', insecureHttp: false, data };
   const collector = await openCollector(
     config,
-    makeLog((line) => void lines.push(line), Date.now),
-    Date.now,
+    makeLog((line) => void lines.push(line), now),
+    now,
   );
   const { origin, hash } = new URL(collector.url);
   const key = hash.slice('#key='.length);
@@ -50,7 +53,7 @@ export async function openTestCollector() {
       }),
     async close(): Promise<void> {
       await collector.close();
-      await rm(data, { recursive: true });
+      if (kept === undefined) await rm(data, { recursive: true });
     },
   };
 }

@@ -7,8 +7,11 @@ export const SILENT_INTERVALS = 3;
 /** … but not before this: a shorter silence says more about the network than about the host. */
 export const SILENT_MS_MIN = 15_000;
 
-/** `up`: a batch of it arrived lately. `silent`: it did once. `new`: enrolled, nothing arrived yet. */
-export type HostStatus = 'up' | 'silent' | 'new';
+/**
+ * `up`: a batch of it arrived lately. `silent`: it did once. `new`: enrolled, nothing arrived yet. `quarantined`: two
+ * machines send with its token, so nothing of it is taken until it enrols anew.
+ */
+export type HostStatus = 'up' | 'silent' | 'new' | 'quarantined';
 
 /** One host in the fleet, as the table shows it. null: not known, never 0 in its place. Rates are per second. */
 export type HostRow = {
@@ -88,5 +91,46 @@ export type SeriesPoints = {
 /** `POST /api/v1/session`: a key opens a session of the browser. */
 export type SessionRequest = { readonly key: string };
 
-/** `POST /api/v1/enrolment-tokens` */
-export type EnrolmentTokenReply = { readonly token: string; readonly expiresMs: number };
+/** One token may let in a whole fleet, but not without end … */
+export const ENROLMENT_HOSTS_MAX = 10_000;
+/** … and an image that is rolled out over weeks may hold one. */
+export const ENROLMENT_MS_MAX = 30 * 86_400_000;
+/** Long enough to paste a command into a terminal. */
+export const ENROLMENT_MS_DEFAULT = 15 * 60_000;
+
+/** `POST /api/v1/enrolment-tokens`: how many hosts may join, and for how long. Without a body: one, for 15 minutes. */
+export type EnrolmentTokenRequest = { readonly hosts?: number; readonly validMs?: number };
+/** `token` is shown this once; `id` names it from then on. */
+export type EnrolmentTokenReply = {
+  readonly id: string;
+  readonly token: string;
+  readonly hosts: number;
+  readonly expiresMs: number;
+};
+
+/** `GET /api/v1/tokens`: what may be used to join, and what each host sends with. Never a secret. */
+export type TokensReply = {
+  readonly nowMs: number;
+  readonly enrolment: readonly EnrolmentTokenRow[];
+  readonly hosts: readonly HostTokenRow[];
+};
+/** `used` of `hosts` have joined. Tokens that are over are cleared away a day after they expired. */
+export type EnrolmentTokenRow = {
+  readonly id: string;
+  readonly state: 'open' | 'used-up' | 'expired' | 'revoked';
+  readonly hosts: number;
+  readonly used: number;
+  readonly createdMs: number;
+  readonly expiresMs: number;
+};
+/** The token of one host, and since when it has been in its state. */
+export type HostTokenRow = {
+  readonly id: string;
+  readonly host: string;
+  readonly name: string;
+  readonly state: 'live' | 'quarantined' | 'revoked';
+  readonly sinceMs: number;
+};
+
+/** `DELETE /api/v1/tokens/:id`: what was revoked, `host` null for an enrolment token. */
+export type RevokeReply = { readonly id: string; readonly host: string | null };

@@ -172,6 +172,22 @@ test('every page names its tab', async () => {
   await expect.poll(title, SOON).toBe('Sign in · Muster');
 });
 
+test('a host that two machines claim to be says so in the fleet, and on its own page what to do', async () => {
+  await page.goto(ORIGIN);
+  await page.getByTestId('host-row').waitFor();
+  say({ kind: 'fleet-patch', topic: 'fleet', seq: 1, nowMs: Date.now(), rows: [{ ...row, status: 'quarantined' }] });
+  const fleet = page.locator('[data-testid="host-row"][data-status="quarantined"]');
+  await fleet.locator('.status', { hasText: 'quarantined' }).waitFor();
+  await page.getByText(', 1 quarantined').waitFor();
+  await openHost();
+  const advice = page.getByText('Two machines send with the token of this host');
+  expect(await advice.count()).toBe(0);
+  say(hostMessage('host-patch', { ...row, status: 'quarantined' }));
+  await advice.waitFor();
+  say(hostMessage('host-patch'));
+  await advice.waitFor({ state: 'detached' });
+});
+
 test('headings go down one level at a time', async () => {
   values = [usage('/', 0.5)];
   await openHost();

@@ -9,11 +9,16 @@ export type HostFacts = {
   readonly arrivedMs: number | null;
   /** Its interval: the least distance of its newest ticks. */
   readonly everyMs: number | null;
+  /** Two machines send with its token. */
+  readonly isQuarantined: boolean;
   readonly values: Iterable<LatestValue>;
 };
 
+type JudgedFacts = Pick<HostFacts, 'arrivedMs' | 'everyMs' | 'isQuarantined'>;
+
 /** Says whether a host is heard. By the time of arrival, so that a wrong clock on the host does not make it silent. */
-export function judgeStatus(facts: Pick<HostFacts, 'arrivedMs' | 'everyMs'>, nowMs: number): HostStatus {
+export function judgeStatus(facts: JudgedFacts, nowMs: number): HostStatus {
+  if (facts.isQuarantined) return 'quarantined';
   if (facts.arrivedMs === null) return 'new';
   const silentMs = Math.max(SILENT_MS_MIN, SILENT_INTERVALS * (facts.everyMs ?? 0));
   return nowMs - facts.arrivedMs > silentMs ? 'silent' : 'up';

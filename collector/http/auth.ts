@@ -3,10 +3,16 @@ import { parse } from 'hono/utils/cookie';
 
 import type { Refusal } from '@muster/proto/push';
 
-/** Who asks. `session` names the browser session of a person, null for a program with the access key. */
+/** Why the token of a host is no longer taken. */
+export type Ended = 'quarantined' | 'revoked' | 'replaced';
+
+/**
+ * Who asks. `ended`: somebody who brings the token of a host that is no longer taken. `token` is the hash of a host's.
+ * `session` names the browser session of a person, null for a program with the access key.
+ */
 export type Caller =
-  | { readonly kind: 'anyone' }
-  | { readonly kind: 'host'; readonly host: string }
+  | { readonly kind: 'anyone'; readonly ended?: Ended }
+  | { readonly kind: 'host'; readonly host: string; readonly token: string }
   | { readonly kind: 'admin'; readonly session: string | null };
 
 /** Whom a route lets in. There is no route without one. */
@@ -29,6 +35,8 @@ export function admit(context: Context, role: Role, authorise: Authorise): Calle
   };
   const caller = authorise(credentials);
   if (caller.kind !== role) {
+    if (role === 'host' && caller.kind === 'anyone' && caller.ended !== undefined)
+      return refuseEnded(context, caller.ended);
     if (caller.kind === 'anyone') return refuse(context, 401, 'unauthorized', WHAT_TO_BRING[role]);
     return refuse(context, 403, 'forbidden', `This is not for a ${caller.kind}. ${WHAT_TO_BRING[role]}`);
   }
@@ -49,6 +57,21 @@ const WHAT_TO_BRING = {
   admin:
     'Sign in on the page, or send "Authorization: Bearer <access key>"; the key is in the file access-key of the data directory',
 } as const;
+
+/** The answer to a host whose token is no longer taken. Its agent logs the message, the first 500 characters of it. */
+export function refuseEnded(context: Context, ended: Ended): Response {
+  return refuse(context, ended === 'quarantined' ? 403 : 401, ended, WHY_ENDED[ended]);
+}
+
+const OWN_IDENTITY =
+  'give the copy an /etc/machine-id of its own and remove identity.json and the spool from the state directory of its agent';
+
+const WHY_ENDED: Readonly<Record<Ended, string>> = {
+  quarantined: `Two machines send with this token, so nothing of either is taken. One is a copy: ${OWN_IDENTITY}. Then enrol both with new enrolment tokens (on the other machine remove identity.json only); its history and what waits there are kept`,
+  revoked:
+    'The token of this host was revoked. To let it join again, make an enrolment token, remove identity.json from the state directory of its agent and start it with MUSTER_TOKEN',
+  replaced: `This machine has enrolled again since, or its machine id is in use twice. If there are two machines, one is a copy: ${OWN_IDENTITY}; then enrol it with a new enrolment token`,
+};
 
 /** Browsers keep one set of cookies for all ports of a host: the name holds ours, so that two Musters get along. */
 export function nameSessionCookie(host: string | undefined): string {
@@ -76,7 +99,7 @@ export function isSameOrigin(origin: string | undefined, host: string | undefine
 /** An answer that says what was wrong and what to do. */
 export function refuse(
   context: Context,
-  status: 400 | 401 | 403 | 404 | 408 | 413 | 415 | 503,
+  status: 400 | 401 | 403 | 404 | 408 | 409 | 413 | 415 | 503,
   code: string,
   message: string,
 ): Response {

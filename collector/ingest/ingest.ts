@@ -10,9 +10,15 @@ import type { Latest } from './latest.ts';
 
 export type IngestFault =
   | { readonly kind: 'malformed'; readonly message: string }
+  | { readonly kind: 'quarantined' }
   | { readonly kind: 'busy'; readonly message: string };
 
+/** Whose batch it is: the host, and the hash of the token that it came with. */
+export type Sender = { readonly host: string; readonly token: string };
+
 export type IngestOptions = {
+  /** Whether a batch of this token and this start of an agent may be taken: not once two machines use one token. */
+  readonly admitRun: (token: string, run: number | undefined) => Promise<boolean>;
   readonly latest: Latest;
   readonly buffer: Buffer<HostBatch>;
   /** Newer values of a host are known; called before they are stored. */
@@ -30,15 +36,16 @@ export type IngestOptions = {
  * Takes the batch of one host: checks it, shows it, stores it. `body` is inflated and of any origin.
  *
  * Resolves when the batch is in the store, or with the reason why it is not; a malformed batch will never be, a busy
- * store will take it later.
+ * store will take it later, and a quarantined host sends in vain until it has enrolled anew.
  */
 export async function acceptBatch(
   options: IngestOptions,
-  host: string,
+  { host, token }: Sender,
   body: Uint8Array,
 ): Promise<Result<Ack, IngestFault>> {
   const decoded = decodeBatch(body);
   if (!decoded.ok) return err({ kind: 'malformed', message: `Cannot read the batch: ${decoded.error}` });
+  if (!(await options.admitRun(token, decoded.value.run))) return err({ kind: 'quarantined' });
   const nowMs = options.now();
   const { batch, refused } = keepLegal(decoded.value, nowMs);
   options.onRefused(host, refused, batch.sentMs - nowMs);

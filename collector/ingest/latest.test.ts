@@ -94,6 +94,17 @@ test.for([
   expect(latest.status('web-1', nowMs)).toBe(status);
 });
 
+test('a quarantined host is that whether it is heard or not, until it is released', () => {
+  const latest = makeKnown();
+  latest.quarantine('web-1');
+  latest.quarantine('nobody');
+  expect(latest.status('web-1', 1000)).toBe('quarantined');
+  latest.apply('web-1', makeBatch([5000], { 'system.uptime|': [1] }), 5000);
+  expect(latest.row('web-1', 5000)).toMatchObject({ status: 'quarantined', uptimeSeconds: 1 });
+  latest.release('web-1');
+  expect(latest.status('web-1', 5000)).toBe('up');
+});
+
 test('status() does not depend on the clock of the host, nor on its being set back', () => {
   const latest = makeKnown();
   for (const [i, tickMs] of [900_000, 500, 5500].entries()) {

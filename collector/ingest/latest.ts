@@ -28,6 +28,7 @@ type HostState = {
   lastMs: number | null;
   arrivedMs: number | null;
   everyMs: number | null;
+  isQuarantined: boolean;
   readonly series: Map<string, SeriesState>;
 };
 
@@ -43,6 +44,9 @@ export function makeLatest() {
       if (known === undefined) hosts.set(host, makeHostState(host, name, inventory));
       else Object.assign(known, { name, inventory: inventory ?? known.inventory });
     },
+    /** Two machines send with the host's token; `release` says that this is over. */
+    quarantine: (host: string): void => setQuarantined(hosts.get(host), true),
+    release: (host: string): void => setQuarantined(hosts.get(host), false),
     /** Brings back what was known before a restart. A counter has a rate again at its next sample. */
     restore({ host, metric, labels, tsMs, value }: StoredValue, nowMs: number): void {
       const state = hosts.get(host);
@@ -84,7 +88,12 @@ export function makeLatest() {
 }
 
 function makeHostState(host: string, name: string, inventory: Inventory | null): HostState {
-  return { host, name, inventory, recentMs: [], lastMs: null, arrivedMs: null, everyMs: null, series: new Map() };
+  const heard = { recentMs: [], lastMs: null, arrivedMs: null, everyMs: null };
+  return { host, name, inventory, ...heard, isQuarantined: false, series: new Map() };
+}
+
+function setQuarantined(state: HostState | undefined, isQuarantined: boolean): void {
+  if (state !== undefined) state.isQuarantined = isQuarantined;
 }
 
 function makeRow(state: HostState, nowMs: number): HostRow {

@@ -52,6 +52,19 @@ export const MIGRATIONS: readonly Migration[] = [
       ) ENGINE = ReplacingMergeTree(version) ORDER BY hash`,
     ],
   },
+  {
+    number: 2,
+    name: 'enrolment tokens, states of host tokens',
+    statements: [
+      `CREATE TABLE IF NOT EXISTS ${DATABASE}.enrolment_tokens (
+        hash String COMMENT 'SHA-256 of the token, hex', createdMs UInt64, expiresMs UInt64,
+        hosts UInt64 COMMENT 'how many may join', machines String COMMENT 'JSON: those that did', revoked UInt32, ${STATE}
+      ) ENGINE = ReplacingMergeTree(version) ORDER BY hash`,
+      `ALTER TABLE ${DATABASE}.host_tokens
+        ADD COLUMN IF NOT EXISTS state String DEFAULT 'live' COMMENT 'live, quarantined, revoked or replaced',
+        ADD COLUMN IF NOT EXISTS sinceMs UInt64 DEFAULT createdMs COMMENT 'of the state'`,
+    ],
+  },
 ];
 
 /** Brings the schema up to date. Refuses a database that a newer Muster has written. */

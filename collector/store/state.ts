@@ -11,8 +11,29 @@ export type HostRecord = {
   readonly enrolledMs: number;
   readonly inventory: Inventory | null;
 };
-/** `hash`: SHA-256 of the token, hex. */
-export type HostToken = { readonly hash: string; readonly host: string; readonly createdMs: number };
+/**
+ * `hash`: SHA-256 of the token, hex. `machines`: those that used it, each by the start of a hash. One that is revoked is
+ * kept until it is cleared away, so that who still brings it can be told.
+ */
+export type EnrolmentToken = {
+  readonly hash: string;
+  readonly createdMs: number;
+  readonly expiresMs: number;
+  readonly hosts: number;
+  readonly machines: readonly string[];
+  readonly isRevoked: boolean;
+};
+/**
+ * `hash`: SHA-256 of the token, hex. A host has one token that is not `replaced`: `live`, or `quarantined` (two
+ * machines send with it), or `revoked` by an administrator. `sinceMs` is when it got into its state.
+ */
+export type HostToken = {
+  readonly hash: string;
+  readonly host: string;
+  readonly createdMs: number;
+  readonly state: 'live' | 'quarantined' | 'revoked' | 'replaced';
+  readonly sinceMs: number;
+};
 /** `hash`: SHA-256 of the session's id, hex. */
 export type SessionRecord = { readonly hash: string; readonly createdMs: number; readonly usedMs: number };
 
@@ -33,6 +54,7 @@ export type StateTable<T> = {
 
 export type State = {
   readonly hosts: StateTable<HostRecord>;
+  readonly enrolmentTokens: StateTable<EnrolmentToken>;
   readonly hostTokens: StateTable<HostToken>;
   readonly sessions: StateTable<SessionRecord>;
 };
@@ -58,12 +80,8 @@ export async function loadState(engine: Engine, now: () => number): Promise<Stat
         inventory: readInventory(row['inventory']),
       }),
     }),
-    hostTokens: await loadTable<HostToken>(engine, now, {
-      table: 'host_tokens',
-      key: 'hash',
-      encode: (row) => [text('hash', row.hash), text('host', row.host), count('createdMs', row.createdMs)],
-      decode: (row) => ({ hash: String(row['hash']), host: String(row['host']), createdMs: Number(row['createdMs']) }),
-    }),
+    enrolmentTokens: await loadTable(engine, now, ENROLMENT_TOKENS),
+    hostTokens: await loadTable(engine, now, HOST_TOKENS),
     sessions: await loadTable<SessionRecord>(engine, now, {
       table: 'sessions',
       key: 'hash',
@@ -83,6 +101,46 @@ type TableShape<T> = {
   readonly key: keyof T & string;
   readonly encode: (row: T) => Column[];
   readonly decode: (row: Row) => T;
+};
+
+const ENROLMENT_TOKENS: TableShape<EnrolmentToken> = {
+  table: 'enrolment_tokens',
+  key: 'hash',
+  encode: (row) => [
+    text('hash', row.hash),
+    count('createdMs', row.createdMs),
+    count('expiresMs', row.expiresMs),
+    count('hosts', row.hosts),
+    text('machines', JSON.stringify(row.machines)),
+    { name: 'revoked', type: 'UInt32', values: [row.isRevoked ? 1 : 0] },
+  ],
+  decode: (row) => ({
+    hash: String(row['hash']),
+    createdMs: Number(row['createdMs']),
+    expiresMs: Number(row['expiresMs']),
+    hosts: Number(row['hosts']),
+    machines: readTexts(row['machines']),
+    isRevoked: Number(row['revoked']) === 1,
+  }),
+};
+
+const HOST_TOKENS: TableShape<HostToken> = {
+  table: 'host_tokens',
+  key: 'hash',
+  encode: (row) => [
+    text('hash', row.hash),
+    text('host', row.host),
+    count('createdMs', row.createdMs),
+    text('state', row.state),
+    count('sinceMs', row.sinceMs),
+  ],
+  decode: (row) => ({
+    hash: String(row['hash']),
+    host: String(row['host']),
+    createdMs: Number(row['createdMs']),
+    state: String(row['state']) as HostToken['state'], // written from one, by this file
+    sinceMs: Number(row['sinceMs']),
+  }),
 };
 
 async function loadTable<T>(engine: Engine, now: () => number, shape: TableShape<T>): Promise<StateTable<T>> {
@@ -142,4 +200,9 @@ function count(name: string, value: number): Column {
 function readInventory(value: unknown): Inventory | null {
   const parsed: unknown = JSON.parse(String(value));
   return isRecord(parsed) ? parsed : null; // written from an Inventory, by this file
+}
+
+function readTexts(value: unknown): readonly string[] {
+  const parsed: unknown = JSON.parse(String(value));
+  return Array.isArray(parsed) ? parsed.map(String) : [];
 }

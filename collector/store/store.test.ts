@@ -12,7 +12,6 @@ import { insertEvents, insertSamples } from './insert.ts';
 import { migrate, MIGRATIONS } from './migrations.ts';
 import { chooseTier, POINTS_MAX, readNewest, readSeries } from './queries.ts';
 import { joinWindows, openRollup } from './rollup.ts';
-import { loadState } from './state.ts';
 import type { Engine } from './store.ts';
 
 let directory: string;
@@ -329,53 +328,11 @@ test('readNewest() gives the newest value of each series, and of a silent host w
   });
 });
 
-test('loadState() finds again what was put, changed and removed', async () => {
-  const state = await loadState(engine, () => 1000); // a clock that stands still
-  const record = {
-    host: 'web-1',
-    name: "O'Neil\n\n<b>",
-    machine: 'a',
-    enrolledMs: 5,
-    inventory: { os: 'Debian', cores: 2 },
-  };
-  await state.hosts.put(record);
-  await state.hosts.put({ ...record, name: 'web' });
-  await state.hostTokens.put({ hash: 'aa', host: 'web-1', createdMs: 5 });
-  await state.hostTokens.put({ hash: 'bb', host: 'web-1', createdMs: 6 });
-  await state.hostTokens.remove('aa');
-  const again = await loadState(engine, () => 1000);
-  expect([...again.hosts.all()]).toEqual([{ ...record, name: 'web' }]);
-  expect([...again.hostTokens.all()]).toEqual([{ hash: 'bb', host: 'web-1', createdMs: 6 }]);
-  await again.hosts.put(record);
-  expect((await loadState(engine, () => 1000)).hosts.get('web-1')).toEqual(record);
-});
-
-test('loadState() does not bring back a row that is removed while it changes', async () => {
-  const state = await loadState(engine, () => 2000);
-  await state.sessions.put({ hash: 'cc', createdMs: 1, usedMs: 1 });
-  const changed = state.sessions.change('cc', (row) => ({ ...row, usedMs: 2 }));
-  const removed = state.sessions.remove('cc');
-  expect(state.sessions.get('cc')).toBeUndefined();
-  await Promise.all([changed, removed]);
-  expect(state.sessions.get('cc')).toBeUndefined();
-  expect((await loadState(engine, () => 2000)).sessions.get('cc')).toBeUndefined();
-});
-
-test('loadState() makes a change of the row as the change before has left it', async () => {
-  const state = await loadState(engine, () => 3000);
-  const record = { host: 'db-1', name: 'old', machine: 'a', enrolledMs: 5, inventory: null };
-  await state.hosts.put(record);
-  const renamed = state.hosts.put({ ...record, name: 'new' });
-  await state.hosts.change('db-1', (row) => ({ ...row, inventory: { cores: 4 } }));
-  await renamed;
-  expect(state.hosts.get('db-1')).toEqual({ ...record, name: 'new', inventory: { cores: 4 } });
-});
-
 test('migrate() twice changes nothing; it refuses the schema of a newer Muster', async () => {
   await migrate(engine);
   await engine.insert('migrations', 1, [
     { name: 'number', type: 'UInt32', values: [MIGRATIONS.length + 1] },
     { name: 'name', type: 'String', values: ['from the future'] },
   ]);
-  await expect(migrate(engine)).rejects.toThrow('its schema is version 2, this Muster knows up to 1');
+  await expect(migrate(engine)).rejects.toThrow(`its schema is version ${MIGRATIONS.length + 1}, this`);
 });

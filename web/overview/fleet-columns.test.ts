@@ -27,15 +27,16 @@ const fleet = [
   row('web-2', { cpuRatio: 0.9, status: 'silent' }),
   row('db', { cpuRatio: null, status: 'new' }),
   row('cache', { cpuRatio: 0.5 }),
+  row('copy', { cpuRatio: 0.1, status: 'quarantined' }),
 ];
 
 test.for([
-  ['name', 'ascending', ['cache', 'db', 'web-2', 'web-10']],
-  ['name', 'descending', ['web-10', 'web-2', 'db', 'cache']],
-  ['cpu', undefined, ['web-2', 'cache', 'web-10', 'db']],
-  ['cpu', 'ascending', ['cache', 'web-10', 'web-2', 'db']],
-  ['status', undefined, ['web-2', 'db', 'cache', 'web-10']],
-  ['nonsense', 'sideways', ['cache', 'db', 'web-2', 'web-10']],
+  ['name', 'ascending', ['cache', 'copy', 'db', 'web-2', 'web-10']],
+  ['name', 'descending', ['web-10', 'web-2', 'db', 'copy', 'cache']],
+  ['cpu', undefined, ['web-2', 'cache', 'web-10', 'copy', 'db']],
+  ['cpu', 'ascending', ['copy', 'cache', 'web-10', 'web-2', 'db']],
+  ['status', undefined, ['copy', 'web-2', 'db', 'cache', 'web-10']],
+  ['nonsense', 'sideways', ['cache', 'copy', 'db', 'web-2', 'web-10']],
 ] as const)('compareRows() by %s %s', ([key, direction, hosts]) => {
   const sort = parseSort(key, direction);
   expect(fleet.toSorted((a, b) => compareRows(a, b, sort)).map(({ host }) => host)).toEqual(hosts);

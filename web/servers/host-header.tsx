@@ -1,7 +1,7 @@
 import type { HostRow } from '@muster/proto/api';
 import type { Inventory } from '@muster/proto/batch';
 import { A } from '@solidjs/router';
-import { Index, type JSX } from 'solid-js';
+import { Index, type JSX, Show } from 'solid-js';
 
 import { useApp } from '../app-context.ts';
 import { formatAge, formatBytes, formatCount, formatDuration, formatInstant, UNKNOWN } from '../format.ts';
@@ -37,6 +37,13 @@ export function HostHeader(props: {
           {seen()}
         </span>
       </div>
+      <Show when={props.row.status === 'quarantined'}>
+        <p class="fault quarantine">
+          Two machines send with the token of this host, so nothing of either is taken. One is a copy: give it an
+          /etc/machine-id of its own and remove identity.json and the spool from the state directory of its agent. On
+          the other remove identity.json only. Then enrol both with new enrolment tokens; this history is kept.
+        </p>
+      </Show>
       <dl class="facts" data-testid="inventory">
         {/* By place: the elements stay while values in them change, and with them what somebody selected. */}
         <Index each={listFacts(props.row, props.inventory)}>

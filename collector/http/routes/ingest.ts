@@ -4,15 +4,17 @@ import { BATCH_CONTENT_TYPE, BODY_BYTES_MAX, INFLATED_BYTES_MAX, INGEST_PATH, ty
 import type { Result } from '@muster/proto/result';
 
 import { makeInflate, type InflateFault } from '../../ingest/inflate.ts';
-import type { IngestFault } from '../../ingest/ingest.ts';
+import type { IngestFault, Sender } from '../../ingest/ingest.ts';
 import type { Route } from '../app.ts';
-import { refuse } from '../auth.ts';
+import { refuse, refuseEnded } from '../auth.ts';
 import { readBody } from '../body.ts';
 
 const RETRY_AFTER_SECONDS = 2;
 
 /** Where agents push. `accept` resolves when the batch is stored: the answer is the acknowledgement. */
-export function makeIngestRoute(accept: (host: string, body: Uint8Array) => Promise<Result<Ack, IngestFault>>): Route {
+export function makeIngestRoute(
+  accept: (sender: Sender, body: Uint8Array) => Promise<Result<Ack, IngestFault>>,
+): Route {
   const inflate = makeInflate();
   return {
     method: 'POST',
@@ -35,8 +37,9 @@ export function makeIngestRoute(accept: (host: string, body: Uint8Array) => Prom
       }
       const inflated = await inflate(body.value, context.req.header('content-encoding') ?? '');
       if (!inflated.ok) return refuseInflate(context, inflated.error);
-      const accepted = await accept(caller.host, inflated.value);
+      const accepted = await accept(caller, inflated.value);
       if (accepted.ok) return context.json(accepted.value);
+      if (accepted.error.kind === 'quarantined') return refuseEnded(context, 'quarantined');
       if (accepted.error.kind === 'malformed') return refuse(context, 400, 'malformed', accepted.error.message);
       context.header('Retry-After', String(RETRY_AFTER_SECONDS));
       return refuse(context, 503, 'busy', accepted.error.message);

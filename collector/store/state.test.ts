@@ -1,0 +1,91 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { afterAll, beforeAll, expect, test } from 'vitest';
+
+import { openEmbedded } from './embedded.ts';
+import { migrate, MIGRATIONS } from './migrations.ts';
+import { loadState, type EnrolmentToken, type HostToken } from './state.ts';
+import type { Engine } from './store.ts';
+
+let directory: string;
+let engine: Engine;
+
+beforeAll(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'muster-state-'));
+  engine = await openEmbedded(directory);
+});
+
+afterAll(async () => {
+  await engine.close();
+  await rm(directory, { recursive: true });
+});
+
+test('migrate() makes the host tokens of an older Muster live ones', async () => {
+  for (const statement of MIGRATIONS[0]?.statements ?? []) await engine.command(statement);
+  await engine.insert('host_tokens', 1, [
+    { name: 'hash', type: 'String', values: ['old'] },
+    { name: 'host', type: 'String', values: ['web-0'] },
+    { name: 'createdMs', type: 'UInt64', values: [5] },
+    { name: 'version', type: 'UInt64', values: [1] },
+  ]);
+  await migrate(engine);
+  const token = { hash: 'old', host: 'web-0', createdMs: 5, state: 'live', sinceMs: 5 };
+  const state = await loadState(engine, () => 500);
+  expect([...state.hostTokens.all()]).toEqual([token]);
+  await state.hostTokens.remove('old');
+});
+
+test('loadState() finds again what was put, changed and removed', async () => {
+  const state = await loadState(engine, () => 1000); // a clock that stands still
+  const record = {
+    host: 'web-1',
+    name: "O'Neil\n\n<b>",
+    machine: 'a',
+    enrolledMs: 5,
+    inventory: { os: 'Debian', cores: 2 },
+  };
+  await state.hosts.put(record);
+  await state.hosts.put({ ...record, name: 'web' });
+  const token: HostToken = { hash: 'bb', host: 'web-1', createdMs: 6, state: 'quarantined', sinceMs: 7 };
+  await state.hostTokens.put({ ...token, hash: 'aa' });
+  await state.hostTokens.put(token);
+  await state.hostTokens.remove('aa');
+  const enrolment: EnrolmentToken = {
+    hash: 'cc',
+    createdMs: 1,
+    expiresMs: 2,
+    hosts: 3,
+    machines: ['0123', '4567'],
+    isRevoked: true,
+  };
+  await state.enrolmentTokens.put(enrolment);
+  const again = await loadState(engine, () => 1000);
+  expect([...again.hosts.all()]).toEqual([{ ...record, name: 'web' }]);
+  expect([...again.hostTokens.all()]).toEqual([token]);
+  expect([...again.enrolmentTokens.all()]).toEqual([enrolment]);
+  await again.hosts.put(record);
+  expect((await loadState(engine, () => 1000)).hosts.get('web-1')).toEqual(record);
+});
+
+test('loadState() does not bring back a row that is removed while it changes', async () => {
+  const state = await loadState(engine, () => 2000);
+  await state.sessions.put({ hash: 'cc', createdMs: 1, usedMs: 1 });
+  const changed = state.sessions.change('cc', (row) => ({ ...row, usedMs: 2 }));
+  const removed = state.sessions.remove('cc');
+  expect(state.sessions.get('cc')).toBeUndefined();
+  await Promise.all([changed, removed]);
+  expect(state.sessions.get('cc')).toBeUndefined();
+  expect((await loadState(engine, () => 2000)).sessions.get('cc')).toBeUndefined();
+});
+
+test('loadState() makes a change of the row as the change before has left it', async () => {
+  const state = await loadState(engine, () => 3000);
+  const record = { host: 'db-1', name: 'old', machine: 'a', enrolledMs: 5, inventory: null };
+  await state.hosts.put(record);
+  const renamed = state.hosts.put({ ...record, name: 'new' });
+  await state.hosts.change('db-1', (row) => ({ ...row, inventory: { cores: 4 } }));
+  await renamed;
+  expect(state.hosts.get('db-1')).toEqual({ ...record, name: 'new', inventory: { cores: 4 } });
+});
