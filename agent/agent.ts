@@ -54,13 +54,21 @@ export type Agent = {
   readonly close: () => Promise<void>;
 };
 
+/** What an agent is made of besides the delivery; programs that prove something about the delivery bring their own. */
+export type Parts = {
+  readonly makeSources: (root: string) => readonly Source[];
+  readonly readInventory: typeof readInventory;
+  readonly openSpool: typeof openSpool;
+};
+const PARTS: Parts = { makeSources, readInventory, openSpool };
+
 type Part = { readonly close: () => Promise<void> };
 
 /**
  * Opens every part of the agent and joins them. The only file that knows all of them. Sampling starts at once; who
  * this host is may be found out later, and what was sampled until then is delivered later.
  */
-export async function openAgent(config: Config, surroundings: Surroundings): Promise<Agent> {
+export async function openAgent(config: Config, surroundings: Surroundings, parts = PARTS): Promise<Agent> {
   const { log, now } = surroundings;
   const { promise: refused, resolve: refuse } = Promise.withResolvers<string>();
   const opened: Part[] = [];
@@ -71,7 +79,7 @@ export async function openAgent(config: Config, surroundings: Surroundings): Pro
     const identity = readIdentity(config.stateDirectory);
     const pool = new Pool(config.url, POOL_OPTIONS);
     opened.push({ close: () => pool.destroy() });
-    const spool = openSpool({
+    const spool = parts.openSpool({
       directory: join(config.stateDirectory, 'spool'),
       bytesMax: SPOOL_BYTES_MAX,
       memoryBytesMax: MEMORY_BYTES_MAX,
@@ -81,7 +89,7 @@ export async function openAgent(config: Config, surroundings: Surroundings): Pro
       now,
     });
     opened.push({ close: async () => closeSpool(spool, log) });
-    describeHost(config, spool, surroundings);
+    describeHost(config, spool, { ...surroundings, readInventory: parts.readInventory });
     const push = openPush({
       ...surroundings,
       pool,
@@ -96,7 +104,7 @@ export async function openAgent(config: Config, surroundings: Surroundings): Pro
     opened.push(push);
     const sampler = openSampler({
       ...surroundings,
-      sources: makeSources(config.root),
+      sources: parts.makeSources(config.root),
       everyMs: config.everyMs,
       take: (tick) => {
         spool.add(tick);
@@ -139,13 +147,17 @@ function makeSources(root: string): readonly Source[] {
 }
 
 /** What is told about the host once per start. The inventory takes a second, and nothing waits for it. */
-function describeHost(config: Config, spool: Spool, { log, now }: Surroundings): void {
+function describeHost(
+  config: Config,
+  spool: Spool,
+  { log, now, readInventory: read }: Surroundings & Pick<Parts, 'readInventory'>,
+): void {
   try {
     noteBoot(config, spool, now);
   } catch (cause) {
     log.warn('boot.failed', { cause });
   }
-  readInventory().then(
+  read().then(
     (info) => spool.describe(info),
     (cause: unknown) => log.warn('inventory.failed', { cause }),
   );

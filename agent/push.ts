@@ -270,7 +270,4 @@ function makeReport(log: Log, lane: 'newest' | 'backlog'): (verdict: Verdict, pa
   };
 }
 
-const ENROL_AGAIN =
-  'the samples wait in the spool meanwhile. Another agent with this identity or machine id has joined, or the host was ' +
-  'removed; enrol again with a new token: remove identity.json from the state directory and start the agent with ' +
-  'MUSTER_TOKEN';
+const ENROL_AGAIN = 'the samples wait in the spool until this host is let in again, for a day at most';
