@@ -1,0 +1,162 @@
+import { openEmbedded } from '../../collector/store/embedded.ts';
+import { openRollup, ROLLUP_MS } from '../../collector/store/rollup.ts';
+import { DATABASE, type Engine } from '../../collector/store/store.ts';
+import type { Ledger } from './ledger.ts';
+import { makeSamples, valueOf, type SampleName } from './samples.ts';
+
+/** Counts of samples, but where the name says otherwise. */
+export type Verdict = {
+  ticksSampled: number;
+  ticksTaken: number;
+  taken: number;
+  acknowledged: number;
+  /** Distinct samples in the store, and rows before the engine has merged equal ones. */
+  stored: number;
+  rows: number;
+  /** Taken, or acknowledged, and not in the store. */
+  lost: number;
+  lostAcknowledged: number;
+  /** Read twice, before or after the merge. */
+  duplicated: number;
+  /** Stored with another value, or of a tick that nobody has sampled. */
+  altered: number;
+  /** Ticks that were sampled, were not written when the agent was killed, and are told as a gap; and those that are not. */
+  ticksInGaps: number;
+  ticksUntold: number;
+  rollupRows: number;
+  /** Rows of the rollup that differ from what the stored samples give. */
+  rollupWrong: number;
+};
+
+const NOTHING: Verdict = {
+  ticksSampled: 0,
+  ticksTaken: 0,
+  taken: 0,
+  acknowledged: 0,
+  stored: 0,
+  rows: 0,
+  lost: 0,
+  lostAcknowledged: 0,
+  duplicated: 0,
+  altered: 0,
+  ticksInGaps: 0,
+  ticksUntold: 0,
+  rollupRows: 0,
+  rollupWrong: 0,
+};
+
+/** Compares the ledgers of all hosts with the store of a collector that has stopped. */
+export async function judge(data: string, ledgers: ReadonlyMap<string, Ledger>, nowMs: number): Promise<Verdict> {
+  const engine = await openEmbedded(data);
+  try {
+    const verdict = { ...NOTHING };
+    const [counted] = await engine.query(`SELECT count() AS rows FROM ${DATABASE}.samples`);
+    verdict.rows = Number(counted?.['rows']);
+    // Ten minutes on every window is over, and due.
+    await (await openRollup(engine, () => nowMs + 2 * ROLLUP_MS)).run();
+    for (const [host, ledger] of ledgers) await judgeHost(engine, verdict, { host, ledger });
+    await engine.command(`OPTIMIZE TABLE ${DATABASE}.samples FINAL`);
+    const [merged] = await engine.query(`SELECT count() AS rows FROM ${DATABASE}.samples`);
+    verdict.duplicated += Math.max(0, Number(merged?.['rows']) - verdict.stored);
+    return verdict;
+  } finally {
+    await engine.close();
+  }
+}
+
+type Judged = { readonly host: string; readonly ledger: Ledger };
+
+async function judgeHost(engine: Engine, verdict: Verdict, { host, ledger }: Judged): Promise<void> {
+  const rows = await engine.query(
+    `SELECT metric, labels, toUnixTimestamp64Milli(ts) AS tsMs, value FROM ${DATABASE}.samples FINAL
+     WHERE host = {host:String}`,
+    { host },
+  );
+  const stored = new Map<string, number>();
+  const ticks = new Set<number>();
+  for (const row of rows) {
+    const name = { host, metric: String(row['metric']), labels: String(row['labels']), tsMs: Number(row['tsMs']) };
+    const value = Number(row['value']);
+    if (stored.has(keyOf(name))) verdict.duplicated += 1;
+    if (value !== valueOf(name) || !ledger.sampled.has(name.tsMs)) verdict.altered += 1;
+    stored.set(keyOf(name), value);
+    ticks.add(name.tsMs);
+  }
+  verdict.stored += stored.size;
+  verdict.ticksSampled += ledger.sampled.size;
+  verdict.ticksTaken += ledger.taken.size;
+  const countMissing = (tick: number): number =>
+    makeSamples(host, tick).filter(({ metric, labels }) => !stored.has(keyOf({ host, metric, labels, tsMs: tick })))
+      .length;
+  for (const tick of ledger.taken) {
+    verdict.taken += makeSamples(host, tick).length;
+    verdict.lost += countMissing(tick);
+  }
+  for (const tick of ledger.stored) {
+    verdict.acknowledged += makeSamples(host, tick).length;
+    verdict.lostAcknowledged += countMissing(tick);
+  }
+  const gaps = await readGaps(engine, host);
+  for (const tick of ledger.sampled) {
+    if (ticks.has(tick)) continue;
+    if (gaps.some(({ fromMs, toMs }) => tick >= fromMs && tick <= toMs)) verdict.ticksInGaps += 1;
+    else verdict.ticksUntold += 1;
+  }
+  await judgeRollup(engine, verdict, { host, ticks: [...ticks] });
+}
+
+function keyOf({ metric, labels, tsMs }: SampleName): string {
+  return `${metric} ${labels} ${tsMs}`;
+}
+
+async function readGaps(
+  engine: Engine,
+  host: string,
+): Promise<readonly { readonly fromMs: number; readonly toMs: number }[]> {
+  const rows = await engine.query(
+    `SELECT toUnixTimestamp64Milli(ts) AS fromMs, JSONExtractUInt(body, 'toMs') AS toMs FROM ${DATABASE}.events FINAL
+     WHERE host = {host:String} AND kind = 'gap'`,
+    { host },
+  );
+  return rows.map((row) => ({ fromMs: Number(row['fromMs']), toMs: Number(row['toMs']) }));
+}
+
+/** The rollup says of every five minutes how many samples there were, and the extremes and the last of them. */
+async function judgeRollup(
+  engine: Engine,
+  verdict: Verdict,
+  { host, ticks }: { readonly host: string; readonly ticks: readonly number[] },
+): Promise<void> {
+  const rows = await engine.query(
+    `SELECT metric, labels, toUnixTimestamp64Milli(ts) AS tsMs, samples, min, max, avg, last FROM ${DATABASE}.rollup_5m FINAL
+     WHERE host = {host:String}`,
+    { host },
+  );
+  const windows = Map.groupBy(ticks, (tick) => tick - (tick % ROLLUP_MS));
+  const expected = new Map<string, string>();
+  for (const [window, inside] of windows) {
+    const sorted = inside.toSorted((a, b) => a - b);
+    for (const { metric, labels } of makeSamples(host, window)) {
+      const values = sorted.map((tsMs) => valueOf({ host, metric, labels, tsMs }));
+      expected.set(keyOf({ host, metric, labels, tsMs: window }), describeWindow(values));
+    }
+  }
+  for (const row of rows) {
+    const name = { host, metric: String(row['metric']), labels: String(row['labels']), tsMs: Number(row['tsMs']) };
+    const found = [row['samples'], row['min'], row['max'], round(row['avg']), row['last']].join(' ');
+    if (expected.get(keyOf(name)) !== found) verdict.rollupWrong += 1;
+    expected.delete(keyOf(name));
+  }
+  verdict.rollupRows += rows.length;
+  verdict.rollupWrong += expected.size;
+}
+
+function describeWindow(values: readonly number[]): string {
+  const avg = values.reduce((sum, value) => sum + value, 0) / values.length;
+  return [values.length, Math.min(...values), Math.max(...values), round(avg), values.at(-1)].join(' ');
+}
+
+/** Sums of floating point depend on their order in the last digits. */
+function round(value: unknown): string {
+  return Number(value).toPrecision(10);
+}
