@@ -95,6 +95,7 @@ export function writeBoot(directory: string, { bootId }: Boot): void {
  */
 function writeWhole(path: string, text: string): void {
   const temporary = `${path}.tmp`;
+  rmSync(temporary, { force: true }); // one that is left over may be readable by others
   writeFileSync(temporary, text, { mode: 0o600, flush: true });
   renameSync(temporary, path);
   const directory = openSync(dirname(path), 'r');
