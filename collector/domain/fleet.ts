@@ -9,6 +9,8 @@ export type HostFacts = {
   readonly arrivedMs: number | null;
   /** Its interval: the least distance of its newest ticks. */
   readonly everyMs: number | null;
+  /** How far its clock was ahead of ours when its newest batch came. */
+  readonly clockOffsetMs: number | null;
   readonly values: Iterable<LatestValue>;
 };
 
@@ -29,6 +31,7 @@ export function makeHostRow(facts: HostFacts, nowMs: number): HostRow {
     lastMs: facts.lastMs,
     arrivedMs: facts.arrivedMs,
     everyMs: facts.everyMs,
+    clockOffsetMs: facts.clockOffsetMs,
     ...totals,
   };
 }

@@ -3,6 +3,7 @@ import { Hono, type Context } from 'hono';
 import { describeError, type Log } from '@muster/proto/log';
 import type { Refusal } from '@muster/proto/push';
 
+import { StoreError } from '../domain/store-error.ts';
 import { admit, refuse, type Authorise, type Caller, type Role } from './auth.ts';
 
 /** One way in. `handle` is called only for a caller of the role. */
@@ -20,6 +21,9 @@ export type AppOptions = {
   readonly authorise: Authorise;
   readonly log: Log;
 };
+
+/** How soon to ask again when the store takes nothing. */
+const RETRY_AFTER_SECONDS = 5;
 
 const SECURITY_HEADERS = {
   'Content-Security-Policy':
@@ -57,6 +61,10 @@ export function makeApp(options: AppOptions): Hono {
     refuse(context, 404, 'not-found', `There is nothing at ${context.req.method} ${context.req.path}`),
   );
   app.onError((error, context) => {
+    if (error instanceof StoreError) {
+      context.header('Retry-After', String(RETRY_AFTER_SECONDS));
+      return refuse(context, 503, 'store', error.message);
+    }
     options.log.error('http.failed', {
       method: context.req.method,
       path: context.req.path,

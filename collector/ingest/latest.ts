@@ -28,6 +28,7 @@ type HostState = {
   lastMs: number | null;
   arrivedMs: number | null;
   everyMs: number | null;
+  clockOffsetMs: number | null;
   readonly series: Map<string, SeriesState>;
 };
 
@@ -84,7 +85,8 @@ export function makeLatest() {
 }
 
 function makeHostState(host: string, name: string, inventory: Inventory | null): HostState {
-  return { host, name, inventory, recentMs: [], lastMs: null, arrivedMs: null, everyMs: null, series: new Map() };
+  const nothing = { recentMs: [], lastMs: null, arrivedMs: null, everyMs: null, clockOffsetMs: null };
+  return { host, name, inventory, ...nothing, series: new Map() };
 }
 
 function makeRow(state: HostState, nowMs: number): HostRow {
@@ -94,6 +96,7 @@ function makeRow(state: HostState, nowMs: number): HostRow {
 function applyBatch(state: HostState, batch: Batch, nowMs: number): LatestValue[] {
   // Whatever its ticks say: a host with a wrong clock is not silent.
   state.arrivedMs = nowMs;
+  state.clockOffsetMs = batch.sentMs - nowMs;
   if (batch.info !== undefined) state.inventory = batch.info;
   const tickMs = batch.ticksMs.at(-1);
   if (tickMs === undefined || (state.lastMs !== null && tickMs <= state.lastMs)) return [];

@@ -372,10 +372,13 @@ test('loadState() makes a change of the row as the change before has left it', a
 });
 
 test('migrate() twice changes nothing; it refuses the schema of a newer Muster', async () => {
+  const newest = MIGRATIONS.at(-1)?.number ?? 0;
   await migrate(engine);
   await engine.insert('migrations', 1, [
-    { name: 'number', type: 'UInt32', values: [MIGRATIONS.length + 1] },
+    { name: 'number', type: 'UInt32', values: [newest + 1] },
     { name: 'name', type: 'String', values: ['from the future'] },
   ]);
-  await expect(migrate(engine)).rejects.toThrow('its schema is version 2, this Muster knows up to 1');
+  await expect(migrate(engine)).rejects.toThrow(
+    `its schema is version ${newest + 1}, this Muster knows up to ${newest}`,
+  );
 });
