@@ -11,7 +11,7 @@ import { watchEngine, type WatchedEngine } from './store/watch.ts';
 
 const ROLLUP_RUN_MS = 60_000;
 /** How soon the ballast is made again once there is room. */
-const BALLAST_MS = 30_000;
+const BALLAST_MS = 5_000;
 
 export type Part = { readonly name: string; readonly close: () => unknown };
 

@@ -93,8 +93,11 @@ function makeStoreError(cause: unknown): StoreError {
 const DISK_FULL =
   'Cannot write: the disk that holds the data directory of the collector is full; free space on it, or drop old samples with DELETE /api/v1/samples?beforeMs=';
 
-/** The engine drops a block whose like it has seen where a table remembers them; ours collapse equal rows by key. */
-const INSERT_SETTINGS = "deduplicate_insert = 'disable', deduplicate_insert_select = 'disable'";
+/**
+ * Where a table remembers its blocks, the engine drops one whose like it has seen, also when a kill has left of the
+ * first nothing but that memory. Our rows collapse by their keys; so this is off, whatever the defaults are.
+ */
+const INSERT_SETTINGS = "deduplicate_insert_select = 'disable'";
 
 /**
  * The engine reads the block from a file: its own insert takes rows or text, and ends a text at an empty line, after
