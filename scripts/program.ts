@@ -22,6 +22,8 @@ export type Program = {
   readonly exited: Promise<number | null>;
   /** Asks it to end and waits for that. */
   stop(): Promise<void>;
+  /** Asks it to end, as `stop` does, and waits for nothing. */
+  terminate(): void;
   kill(): void;
 };
 
@@ -61,6 +63,7 @@ export function startProgram({ name, main, args, env, verbose, onLine }: Program
       child.kill('SIGTERM');
       await exited;
     },
+    terminate: () => void child.kill('SIGTERM'),
     kill: () => void child.kill('SIGKILL'),
   };
 }
