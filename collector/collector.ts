@@ -23,16 +23,13 @@ import { makeLatest, type Latest } from './ingest/latest.ts';
 import { makeQuarantineShare } from './ingest/quarantine-share.ts';
 import { makeInventoryStore } from './inventory-store.ts';
 import { openLiveHub, type LiveHub } from './live.ts';
-import { openStore, type Part } from './open-store.ts';
+import { openStore, type Part, type Store } from './open-store.ts';
 import { openSampleBuffer } from './sample-buffer.ts';
 import { hashSecret, isSecret } from './secret.ts';
 import { makeSessions, type Sessions } from './sessions.ts';
-import type { Ballast } from './store/ballast.ts';
 import { readCompleteness } from './store/completeness.ts';
 import { dropBefore } from './store/drop.ts';
 import { readNewest, readSeries } from './store/queries.ts';
-import type { Rollup } from './store/rollup.ts';
-import type { Engine } from './store/store.ts';
 
 export type Collector = {
   readonly port: number;
@@ -47,19 +44,16 @@ export type Collector = {
 export async function openCollector(config: Config, log: Log, now: () => number): Promise<Collector> {
   const opened: Part[] = [];
   try {
-    const { engine, fault, noteFault, onRecovered, state, rollup, ballast } = await openStore(
-      config.data,
-      opened,
-      log,
-      now,
-    );
+    const store = await openStore(config.data, opened, log, now);
+    const { engine, state, rollup } = store;
+
     const latest = makeLatest();
     for (const { host, name, inventory } of state.hosts.all()) latest.addHost(host, name, inventory);
     for (const value of await readNewest(engine, rollup.rolledUntilMs(), now())) latest.restore(value, now());
     const hub = openLiveHub(latest, now);
     opened.push({ name: 'live hub', close: () => hub.close() });
 
-    const buffer = openSampleBuffer({ engine, rollup, onFault: noteFault, log });
+    const buffer = openSampleBuffer({ engine, rollup, onFault: store.noteFault, log });
     opened.push({ name: 'ingest buffer', close: () => buffer.close() });
 
     const accessKey = await readAccessKey(config.data);
@@ -72,21 +66,19 @@ export async function openCollector(config: Config, log: Log, now: () => number)
     const authorise = makeAuthorise(accessKey, state.hostTokens, sessions);
     const enrolment = makeEnrolment({ state, onHost, now });
     const inventories = makeInventoryStore(state, latest, log);
-    onRecovered(inventories.retry);
+    store.onRecovered(inventories.retry);
     const ingest: IngestOptions = {
       latest,
       buffer,
       quarantine: makeQuarantineShare(),
-      fault,
+      fault: store.fault,
       onValues: hub.hostChanged,
       onInventory: inventories.store,
       everyMs: (host) => (hub.isWatched(host) ? WATCHED_MS : undefined),
       onQuarantined: makeQuarantineLog(log),
       now,
     };
-    const routes = makeRoutes({
-      ...{ fault, accessKey, sessions, enrolment, hub, ingest, latest, engine, rollup, ballast, log, now },
-    });
+    const routes = makeRoutes({ accessKey, sessions, enrolment, hub, ingest, latest, store, log, now });
     const page = await loadPage(join(import.meta.dirname, '../web/dist'));
     const app = makeApp({ routes, page, authorise, log });
 
@@ -116,22 +108,20 @@ function makeQuarantineLog(log: Log): IngestOptions['onQuarantined'] {
 }
 
 type RouteParts = {
-  readonly fault: () => string | null;
   readonly accessKey: string;
   readonly sessions: Sessions;
   readonly enrolment: Enrolment;
   readonly hub: LiveHub;
   readonly ingest: IngestOptions;
   readonly latest: Latest;
-  readonly engine: Engine;
-  readonly rollup: Rollup;
-  readonly ballast: Ballast;
+  readonly store: Store;
   readonly log: Log;
   readonly now: () => number;
 };
 
 function makeRoutes(parts: RouteParts): readonly Route[] {
-  const { fault, accessKey, sessions, enrolment, hub, ingest, latest, engine, rollup, ballast, log, now } = parts;
+  const { accessKey, sessions, enrolment, hub, ingest, latest, log, now } = parts;
+  const { engine, rollup, ballast, fault } = parts.store;
   const accessKeyHash = hashSecret(accessKey);
   return [
     ...makeHealthRoutes(fault),

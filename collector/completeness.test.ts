@@ -80,8 +80,12 @@ test('GET /api/v1/hosts/:host/completeness counts what arrived, what is missing 
     fromMs: hourMs,
     toMs: hourMs + 7_200_000,
     total: {
-      ...{ ticksReceived: 5, ticksExpected: 722, batchesReceived: 5, batchesExpected: 6 },
-      ...{ dropped: { full: 7 }, quarantined: 0 },
+      ticksReceived: 5,
+      ticksExpected: 722,
+      batchesReceived: 5,
+      batchesExpected: 6,
+      dropped: { full: 7 },
+      quarantined: 0,
     },
     hours: [
       { hourMs, ...first, dropped: { full: 7 }, quarantined: 0 },

@@ -12,7 +12,7 @@ import { openEmbedded } from './embedded.ts';
 import { insertBatches, insertEvents, insertSamples } from './insert.ts';
 import { migrate } from './migrations.ts';
 import { readNewest, readSeries } from './queries.ts';
-import { openRollup, ROLLUP_MS } from './rollup.ts';
+import { openRollup, ROLLUP_MS, type Rollup } from './rollup.ts';
 import type { Engine } from './store.ts';
 
 // Writing a sample twice is writing it once, for every way in which it is read, before its parts are merged and after.
@@ -73,10 +73,10 @@ function makeBatch([first, count]: Span): Batch {
 }
 
 /** Puts batches as the buffer does, each commit of one or more. */
-async function put(commits: readonly (readonly Span[])[], hold: Awaited<ReturnType<typeof openRollup>>['hold']) {
+async function put(commits: readonly (readonly Span[])[], rollup: Rollup) {
   for (const spans of commits) {
     const block = makeSampleBlock(spans.map((span) => ({ host: 'web-1', batch: makeBatch(span) })));
-    const { release } = await hold(block);
+    const { release } = await rollup.hold(block);
     await insertSamples(engine, block);
     release();
   }
@@ -111,16 +111,16 @@ test('a history that comes several times, joined in any way, reads as one that c
       ];
       const nowMs = START_MS + 60 * EVERY_MS;
       const plain = await openRollup(engine, () => nowMs);
-      await put([once.map((tick) => [tick, 1] as const)], plain.hold);
+      await put([once.map((tick) => [tick, 1] as const)], plain);
       await plain.run();
       const expected = await readAll(plain.rolledUntilMs());
 
       for (const table of TABLES) await engine.command(`TRUNCATE TABLE muster.${table}`);
       const rollup = await openRollup(engine, () => nowMs);
-      await put(list.slice(0, rolledAfter), rollup.hold);
+      await put(list.slice(0, rolledAfter), rollup);
       await rollup.run(); // what comes from here on is late, some of it a repetition
-      await put(list.slice(rolledAfter), rollup.hold);
-      await put(list.toReversed(), rollup.hold);
+      await put(list.slice(rolledAfter), rollup);
+      await put(list.toReversed(), rollup);
       await rollup.run();
       expect(await readAll(plain.rolledUntilMs())).toEqual(expected);
       for (const table of TABLES) {
@@ -145,7 +145,7 @@ test('the rollup equals one that is computed from the distinct samples by hand',
       ],
       [[0, 13]],
     ],
-    rollup.hold,
+    rollup,
   );
   await rollup.run();
   const rows = await engine.query(
