@@ -19,6 +19,8 @@ export type Store = WatchedEngine & { readonly state: State; readonly rollup: Ro
 
 /** Opens what keeps data in a directory, and what looks after it. Whatever has to be closed is in `opened` at once. */
 export async function openStore(directory: string, opened: Part[], log: Log, now: () => number): Promise<Store> {
+  const ballast = makeBallast(directory);
+  await ballast.releaseIfFull(); // what fills a disk may also have ended the last process: what is stored can be read
   const lock = await lockDirectory(directory);
   if (!lock.ok) throw new Error(lock.error);
   opened.push({ name: 'data directory', close: lock.value.release });
@@ -35,7 +37,6 @@ export async function openStore(directory: string, opened: Part[], log: Log, now
   });
   opened.push({ name: 'rollup', close: () => rolling.close() });
 
-  const ballast = makeBallast(directory);
   const onBallastFault = (error: unknown): void => log.warn('ballast.failed', { error });
   await ballast.restore().catch(onBallastFault);
   const ballasting = repeat(BALLAST_MS, ballast.restore, onBallastFault);

@@ -11,6 +11,8 @@ const BALLAST_BYTES_MIN = 2 * 1024 * 1024;
 const DISK_SHARE = 0.05;
 /** It is made only where this many times as much is free: it must not be what fills the disk. */
 const ROOM = 4;
+/** A lock, and what the engine reserves for whatever it does first. */
+const START_BYTES = 1024 * 1024;
 const CHUNK_BYTES = 1024 * 1024;
 
 /** A file that takes up room, to be deleted when a full disk keeps us from dropping what we no longer need. */
@@ -19,6 +21,8 @@ export type Ballast = {
   readonly restore: () => Promise<void>;
   /** Deletes it. False: there is none. */
   readonly release: () => Promise<boolean>;
+  /** Deletes it where there is hardly any room, not even for what a start writes. */
+  readonly releaseIfFull: () => Promise<void>;
 };
 
 export function makeBallast(directory: string): Ballast {
@@ -29,6 +33,12 @@ export function makeBallast(directory: string): Ballast {
       ({ size }) => size,
       () => 0,
     );
+  }
+
+  async function release(): Promise<boolean> {
+    const isThere = (await readBytes()) > 0;
+    await rm(file, { force: true });
+    return isThere;
   }
 
   return {
@@ -43,10 +53,10 @@ export function makeBallast(directory: string): Ballast {
         throw new Error(`Cannot make ${file}`, { cause });
       }
     },
-    async release() {
-      const isThere = (await readBytes()) > 0;
-      await rm(file, { force: true });
-      return isThere;
+    release,
+    async releaseIfFull() {
+      const disk = await statfs(directory).catch(() => null); // a first start makes the directory
+      if (disk !== null && disk.bavail * disk.bsize < START_BYTES) await release();
     },
   };
 }
