@@ -33,7 +33,7 @@ export function makeInventoryStore(state: State, latest: Latest, log: Log): Inve
       .catch((error: unknown) => {
         failed.add(host);
         // A full disk has been told of already.
-        if (!(error instanceof StoreError)) log.error('host.not-stored', { host, error });
+        if (!(error instanceof StoreError) || !error.isFull) log.error('host.not-stored', { host, error });
       })
       .finally(() => storing.delete(host));
   }

@@ -61,15 +61,16 @@ export function makeApp(options: AppOptions): Hono {
     refuse(context, 404, 'not-found', `There is nothing at ${context.req.method} ${context.req.path}`),
   );
   app.onError((error, context) => {
-    if (error instanceof StoreError) {
+    const isStore = error instanceof StoreError;
+    // A full disk is logged once, where it is noticed, not with every request that meets it.
+    if (!isStore || !error.isFull) {
+      const { method, path } = context.req;
+      options.log.error('http.failed', { method, path, error: describeError(error) });
+    }
+    if (isStore) {
       context.header('Retry-After', String(RETRY_AFTER_SECONDS));
       return refuse(context, 503, 'store', error.message);
     }
-    options.log.error('http.failed', {
-      method: context.req.method,
-      path: context.req.path,
-      error: describeError(error),
-    });
     const body: Refusal = { error: { code: 'internal', message: 'The collector could not answer; its log says why' } };
     return context.json(body, 500);
   });

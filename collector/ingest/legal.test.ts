@@ -61,12 +61,12 @@ test('judgeBatch() moves events to the nearest legal time', () => {
   const events = [
     { kind: 'boot', atMs: NOW_MS - YEAR_MS },
     { kind: 'oom-kill', atMs: NOW_MS },
-    { kind: 'gap', fromMs: NOW_MS, toMs: NOW_MS + YEAR_MS, dropped: 3, reason: 'full' },
+    { kind: 'gap', fromMs: NOW_MS + YEAR_MS - 1, toMs: NOW_MS + YEAR_MS, dropped: 3, reason: 'full' },
   ] as const;
   expect(judgeBatch('web-1', makeBatch([], { events }), NOW_MS, 10).batch.events).toEqual([
     { kind: 'boot', atMs: NOW_MS - PAST_MS_MAX },
     { kind: 'oom-kill', atMs: NOW_MS },
-    { kind: 'gap', fromMs: NOW_MS, toMs: NOW_MS + FUTURE_MS_MAX, dropped: 3, reason: 'full' },
+    { kind: 'gap', fromMs: NOW_MS + FUTURE_MS_MAX, toMs: NOW_MS + YEAR_MS, dropped: 3, reason: 'full' },
   ]);
 });
 

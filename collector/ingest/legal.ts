@@ -54,5 +54,6 @@ function judgeTime(atMs: number, nowMs: number): 'future' | 'past' | null {
 function clampEvent(event: HostEvent, nowMs: number): HostEvent {
   const clamp = (atMs: number): number => Math.min(Math.max(atMs, nowMs - PAST_MS_MAX), nowMs + FUTURE_MS_MAX);
   if (event.kind !== 'gap') return { ...event, atMs: clamp(event.atMs) };
-  return { ...event, fromMs: clamp(event.fromMs), toMs: clamp(event.toMs) };
+  // Where it is stored. Its end is only told: as the host said it, so that a gap that comes again is the same one.
+  return { ...event, fromMs: clamp(event.fromMs) };
 }
