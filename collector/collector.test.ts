@@ -119,7 +119,7 @@ test('a body without a length is cut off at the limit', async () => {
   expect([response.status, await readCode(response)]).toEqual([413, 'too-large']);
 });
 
-test('samples out of time or out of range are left out, and those beside them are kept', async () => {
+test('samples out of time or out of range are set aside, and those beside them are kept', async () => {
   const farMs = nowMs + 86_400_000;
   const batch: Batch = {
     ...makeTestBatch(1, nowMs, []),
@@ -143,10 +143,10 @@ test('samples out of time or out of range are left out, and those beside them ar
   expect(await read('system.cpu.utilization', farMs)).toEqual([]);
   expect(await read('system.memory.utilization', nowMs + 3000)).toEqual([]);
   expect(await read('system.load', nowMs + 3000)).toEqual([]);
-  expect(collector.lines.join('')).toContain('"event":"ingest.samples-refused","host":"web-1","refused":8');
+  expect(collector.lines.join('')).toContain('"event":"ingest.samples-quarantined","host":"web-1","samples":8');
 });
 
-test('events out of time are left out, so that one host cannot stop the store for all', async () => {
+test('events out of time are moved into it, so that one host cannot stop the store for all', async () => {
   const monthMs = 31 * 86_400_000;
   const statuses = await Promise.all(
     [0, 100, 200].map(async (first) => {

@@ -1,7 +1,6 @@
 import { join } from 'node:path';
 
-import type { Batch } from '@muster/proto/batch';
-import { describeError, type Log } from '@muster/proto/log';
+import type { Log } from '@muster/proto/log';
 import { WATCHED_MS } from '@muster/proto/push';
 
 import { readAccessKey } from './access.ts';
@@ -10,36 +9,28 @@ import type { Config } from './config.ts';
 import { makeApp, type Route } from './http/app.ts';
 import { openLiveServer } from './http/live-server.ts';
 import { loadPage } from './http/page.ts';
+import { makeCompletenessRoute } from './http/routes/completeness.ts';
 import { makeEnrollRoutes } from './http/routes/enroll.ts';
 import { makeHealthRoutes } from './http/routes/health.ts';
 import { makeHostRoutes } from './http/routes/hosts.ts';
 import { makeIngestRoute } from './http/routes/ingest.ts';
+import { makeSamplesRoute } from './http/routes/samples.ts';
 import { makeSeriesRoute } from './http/routes/series.ts';
 import { makeSessionRoutes } from './http/routes/session.ts';
 import { makeTokenRoutes } from './http/routes/tokens.ts';
 import { openServer } from './http/server.ts';
-import { openBuffer, type Buffer } from './ingest/buffer.ts';
-import { makeEventRows, makeSampleBlock, type HostBatch } from './ingest/columns.ts';
 import { acceptBatch, type IngestOptions } from './ingest/ingest.ts';
 import { makeLatest, type Latest } from './ingest/latest.ts';
+import { makeQuarantineShare } from './ingest/quarantine-share.ts';
+import { makeInventoryStore } from './inventory-store.ts';
 import { openLiveHub, type LiveHub } from './live.ts';
+import { openStore, type Part, type Store } from './open-store.ts';
+import { openSampleBuffer } from './sample-buffer.ts';
 import { hashSecret, isSecret } from './secret.ts';
 import { makeSessions, type Sessions } from './sessions.ts';
-import { openEmbedded } from './store/embedded.ts';
-import { insertEvents, insertSamples } from './store/insert.ts';
-import { lockDirectory } from './store/lock.ts';
-import { migrate } from './store/migrations.ts';
+import { readCompleteness } from './store/completeness.ts';
+import { dropBefore } from './store/drop.ts';
 import { readNewest, readSeries } from './store/queries.ts';
-import { openRollup, type Rollup } from './store/rollup.ts';
-import { loadState, type State } from './store/state.ts';
-import type { Engine } from './store/store.ts';
-
-/** A commit is one block: large enough for the engine under load, soon enough for the agent that waits. */
-const COMMIT_ROWS = 100_000;
-const COMMIT_MS = 250;
-/** What may wait for the store: 8 M samples, some seconds of full load. */
-const BUFFER_BYTES_MAX = 64 * 1024 * 1024;
-const ROLLUP_RUN_MS = 60_000;
 
 export type Collector = {
   readonly port: number;
@@ -50,23 +41,12 @@ export type Collector = {
   close(): Promise<void>;
 };
 
-type Part = { readonly name: string; readonly close: () => unknown };
-
 /** Opens every part of the collector and joins them. The only file that knows all of them. */
 export async function openCollector(config: Config, log: Log, now: () => number): Promise<Collector> {
   const opened: Part[] = [];
   try {
-    const lock = await lockDirectory(config.data);
-    if (!lock.ok) throw new Error(lock.error);
-    opened.push({ name: 'data directory', close: lock.value.release });
-
-    const engine = await openEmbedded(config.data);
-    opened.push({ name: 'store', close: () => engine.close() });
-    await migrate(engine);
-    const state = await loadState(engine, now);
-    const rollup = await openRollup(engine, now);
-    const rolling = repeat(ROLLUP_RUN_MS, rollup.run, (error) => log.error('rollup.failed', { error }));
-    opened.push({ name: 'rollup', close: () => rolling.close() });
+    const store = await openStore(config.data, opened, log, now);
+    const { engine, state, rollup } = store;
 
     const latest = makeLatest();
     for (const { host, name, inventory } of state.hosts.all()) latest.addHost(host, name, inventory);
@@ -74,7 +54,7 @@ export async function openCollector(config: Config, log: Log, now: () => number)
     const hub = openLiveHub(latest, now);
     opened.push({ name: 'live hub', close: () => hub.close() });
 
-    const { buffer, fault } = openSampleBuffer(engine, rollup, log);
+    const buffer = openSampleBuffer({ engine, rollup, onFault: store.noteFault, log });
     opened.push({ name: 'ingest buffer', close: () => buffer.close() });
 
     const accessKey = await readAccessKey(config.data);
@@ -82,17 +62,21 @@ export async function openCollector(config: Config, log: Log, now: () => number)
     const onChanged = (host: string): void => hub.hostChanged(host, []);
     const admission = makeAdmission({ state, accessKey, sessions, latest, onChanged, log, now });
     const { authorise, admitRun } = admission;
+    const inventories = makeInventoryStore(state, latest, log);
+    store.onRecovered(inventories.retry);
     const ingest: IngestOptions = {
       admitRun,
       latest,
       buffer,
+      quarantine: makeQuarantineShare(),
+      fault: store.fault,
       onValues: hub.hostChanged,
-      onInventory: makeInventoryStore(state, latest, log),
+      onInventory: inventories.store,
       everyMs: (host) => (hub.isWatched(host) ? WATCHED_MS : undefined),
-      onRefused: makeRefusalLog(log),
+      onQuarantined: makeQuarantineLog(log),
       now,
     };
-    const routes = makeRoutes({ fault, accessKey, sessions, admission, hub, ingest, latest, engine, rollup, now });
+    const routes = makeRoutes({ accessKey, sessions, admission, hub, ingest, latest, store, log, now });
     const page = await loadPage(join(import.meta.dirname, '../web/dist'));
     const app = makeApp({ routes, page, authorise, log });
 
@@ -110,89 +94,32 @@ export async function openCollector(config: Config, log: Log, now: () => number)
   }
 }
 
-/** The buffer that commits to the store, and what keeps it from doing so, if anything. */
-function openSampleBuffer(
-  engine: Engine,
-  rollup: Rollup,
-  log: Log,
-): { buffer: Buffer<HostBatch>; fault: () => string | null } {
-  let fault: string | null = null;
-  const buffer = openBuffer<HostBatch>({
-    async insert(items) {
-      const block = makeSampleBlock(items);
-      const { release } = await rollup.hold(block);
-      try {
-        await insertSamples(engine, block);
-        await insertEvents(engine, makeEventRows(items));
-      } finally {
-        release();
-      }
-      if (fault !== null) log.info('ingest.recovered');
-      fault = null;
-    },
-    sizeOf: ({ batch }) => ({ rows: batch.values.length, bytes: countBytes(batch) }),
-    commitRows: COMMIT_ROWS,
-    commitMs: COMMIT_MS,
-    bytesMax: BUFFER_BYTES_MAX,
-    onError(error) {
-      if (fault === null) log.error('ingest.insert-failed', { error });
-      fault = `The database does not take samples: ${describeError(error)}`;
-    },
-  });
-  return { buffer, fault: () => fault };
-}
-
-/** Roughly what a decoded batch holds in memory: 8 bytes a sample, 2 a character, 100 for each series' objects. */
-function countBytes({ values, series }: Batch): number {
-  return series.reduce((sum, [metric, labels]) => sum + 100 + 2 * (metric.length + labels.length), values.byteLength);
-}
-
-/** Says so when a host begins to send what has to be left out, and when it has stopped; not with every batch. */
-function makeRefusalLog(log: Log): IngestOptions['onRefused'] {
-  const refusing = new Set<string>();
-  return (host, refused, clockOffsetMs) => {
-    if (refused > 0 && !refusing.has(host)) log.warn('ingest.samples-refused', { host, refused, clockOffsetMs });
-    if (refused === 0 && refusing.has(host)) log.info('ingest.samples-accepted', { host });
-    if (refused > 0) refusing.add(host);
-    else refusing.delete(host);
-  };
-}
-
-/** Stores what a host is when it has changed. Not awaited by the ingest, and one write at a time for a host. */
-function makeInventoryStore(state: State, latest: Latest, log: Log): (host: string) => void {
-  const storing = new Set<string>();
-  const store = async (host: string): Promise<void> => {
-    for (;;) {
-      const record = state.hosts.get(host);
-      const inventory = latest.inventory(host);
-      if (record === undefined || JSON.stringify(record.inventory) === JSON.stringify(inventory)) return;
-      await state.hosts.change(host, (row) => ({ ...row, inventory }));
-    }
-  };
-  return (host) => {
-    if (storing.has(host)) return;
-    storing.add(host);
-    store(host)
-      .catch((error: unknown) => log.error('host.not-stored', { host, error }))
-      .finally(() => storing.delete(host));
+/** Says so when a host begins to send what has to be set aside, and when it has stopped; not with every batch. */
+function makeQuarantineLog(log: Log): IngestOptions['onQuarantined'] {
+  const hosts = new Set<string>();
+  return (host, samples, clockOffsetMs) => {
+    if (samples > 0 && !hosts.has(host)) log.warn('ingest.samples-quarantined', { host, samples, clockOffsetMs });
+    if (samples === 0 && hosts.has(host)) log.info('ingest.samples-accepted', { host });
+    if (samples > 0) hosts.add(host);
+    else hosts.delete(host);
   };
 }
 
 type RouteParts = {
-  readonly fault: () => string | null;
   readonly accessKey: string;
   readonly sessions: Sessions;
   readonly admission: Admission;
   readonly hub: LiveHub;
   readonly ingest: IngestOptions;
   readonly latest: Latest;
-  readonly engine: Engine;
-  readonly rollup: Rollup;
+  readonly store: Store;
+  readonly log: Log;
   readonly now: () => number;
 };
 
 function makeRoutes(parts: RouteParts): readonly Route[] {
-  const { fault, accessKey, sessions, admission, hub, ingest, latest, engine, rollup, now } = parts;
+  const { accessKey, sessions, admission, hub, ingest, latest, log, now } = parts;
+  const { engine, rollup, ballast, fault } = parts.store;
   const accessKeyHash = hashSecret(accessKey);
   return [
     ...makeHealthRoutes(fault),
@@ -211,6 +138,8 @@ function makeRoutes(parts: RouteParts): readonly Route[] {
       isHost: latest.has,
       readSeries: (query) => readSeries(engine, { ...query, rolledUntilMs: rollup.rolledUntilMs() }),
     }),
+    makeCompletenessRoute({ isHost: latest.has, readCompleteness: (query) => readCompleteness(engine, query), now }),
+    makeSamplesRoute({ dropBefore: (beforeMs) => dropBefore(engine, ballast, beforeMs), log, now }),
   ];
 }
 
@@ -225,26 +154,4 @@ async function closeAll(opened: readonly Part[]): Promise<void> {
     }
   }
   if (faults.length > 0) throw faults[0];
-}
-
-/** Runs a task again and again, `everyMs` after the last run has ended; `close` waits for a run under way. */
-function repeat(
-  everyMs: number,
-  task: () => Promise<void>,
-  onError: (error: unknown) => void,
-): { close(): Promise<void> } {
-  let running = Promise.resolve();
-  let timer: NodeJS.Timeout | null = null;
-  const wait = (): void => {
-    timer = setTimeout(() => {
-      running = task().catch(onError).then(wait);
-    }, everyMs);
-  };
-  wait();
-  return {
-    async close() {
-      await running;
-      if (timer !== null) clearTimeout(timer);
-    },
-  };
 }

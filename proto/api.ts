@@ -35,7 +35,12 @@ export type HostRow = {
   readonly load1: number | null;
   readonly cores: number | null;
   readonly uptimeSeconds: number | null;
+  /** How far its clock is ahead of the collector's, as its newest batch left and arrived; below 0: behind. */
+  readonly clockOffsetMs: number | null;
 };
+
+/** A clock that is wrong by more than this is shown: less may be the way of the batch, and harms nothing yet. */
+export const CLOCK_OFFSET_MS_MAX = 60_000;
 
 /** `GET /api/v1/hosts` */
 export type HostsReply = { readonly nowMs: number; readonly hosts: readonly HostRow[] };
@@ -87,6 +92,47 @@ export type SeriesPoints = {
   readonly tsMs: readonly number[];
   readonly values: readonly number[];
 };
+
+/**
+ * What arrived of a host, against what should have.
+ *
+ * - `ticksReceived`: distinct ticks that arrived and are in time. `ticksExpected`: those and the ones missing between two
+ *   ticks that follow one another, by the interval that the agent kept (the longer of the two where it changed; nothing
+ *   is expected where it did not say). Before the first and after the last tick of the range nothing is expected.
+ * - `batchesReceived`: distinct records of the agent's spool, one or more of which travel as one batch;
+ *   `batchesExpected`: those and the ones missing between them, by their numbers, in the hour of the one that follows.
+ * - `dropped`: samples that the agent took and lost, as it told by `gap` events, by reason (proto/batch.ts), in the hour
+ *   in which the loss began. `killed` counts none: nobody knows how many.
+ * - `quarantined`: samples that were set aside, of every batch as it came.
+ */
+export type Completeness = {
+  readonly ticksReceived: number;
+  readonly ticksExpected: number;
+  readonly batchesReceived: number;
+  readonly batchesExpected: number;
+  readonly dropped: Readonly<Record<string, number>>;
+  readonly quarantined: number;
+};
+/** By the host's clock; `hourMs` is where the hour begins, Unix milliseconds. */
+export type HourCompleteness = Completeness & { readonly hourMs: number };
+/** Two ticks that follow one another, with `ticksMissing` between them. */
+export type Silence = { readonly fromMs: number; readonly toMs: number; readonly ticksMissing: number };
+
+/** `GET /api/v1/hosts/:host/completeness?fromMs=&toMs=`: without a range the last 24 hours; 31 days at most. */
+export type CompletenessReply = {
+  readonly host: string;
+  readonly fromMs: number;
+  readonly toMs: number;
+  readonly total: Completeness;
+  /** Hours of which there is nothing to say are not among them. */
+  readonly hours: readonly HourCompleteness[];
+  /** The newest hundred, the newest first; `silencesCount` counts all. */
+  readonly silences: readonly Silence[];
+  readonly silencesCount: number;
+};
+
+/** `DELETE /api/v1/samples?beforeMs=`: the days, as `2026-11-21`, whose samples are gone, and how many rows they had. */
+export type DropReply = { readonly days: readonly string[]; readonly rows: number };
 
 /** `POST /api/v1/session`: a key opens a session of the browser. */
 export type SessionRequest = { readonly key: string };

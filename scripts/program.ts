@@ -10,6 +10,8 @@ export type ProgramOptions = {
   readonly env: Readonly<Record<string, string>>;
   /** Pass on every line of its log, not only warnings and errors. */
   readonly verbose: boolean;
+  /** Takes every line of its log, instead of it being passed on. */
+  readonly onLine?: (line: string) => void;
 };
 
 export type Program = {
@@ -20,6 +22,8 @@ export type Program = {
   readonly exited: Promise<number | null>;
   /** Asks it to end and waits for that. */
   stop(): Promise<void>;
+  /** Asks it to end, as `stop` does, and waits for nothing. */
+  terminate(): void;
   kill(): void;
 };
 
@@ -27,7 +31,7 @@ export type Program = {
  * Starts one of our programs in a process group of its own, so that Ctrl-C does not reach it past us. It ends by
  * itself when this process is gone, because its channel closes.
  */
-export function startProgram({ name, main, args, env, verbose }: ProgramOptions): Program {
+export function startProgram({ name, main, args, env, verbose, onLine }: ProgramOptions): Program {
   const child = spawn(process.execPath, [main, ...args], {
     detached: true,
     env: { ...process.env, ...env },
@@ -36,7 +40,8 @@ export function startProgram({ name, main, args, env, verbose }: ProgramOptions)
   if (child.stderr !== null) {
     createInterface(child.stderr).on('line', (line) => {
       // What is not an event of the log is meant for the person in front of it: why the program cannot run.
-      if (!line.startsWith('{')) process.stderr.write(`${line}\n`);
+      if (onLine !== undefined) onLine(line);
+      else if (!line.startsWith('{')) process.stderr.write(`${line}\n`);
       else if (verbose || /"level":"(WARN|ERROR)"/.test(line)) process.stderr.write(`${name}: ${line}\n`);
     });
   }
@@ -58,6 +63,7 @@ export function startProgram({ name, main, args, env, verbose }: ProgramOptions)
       child.kill('SIGTERM');
       await exited;
     },
+    terminate: () => void child.kill('SIGTERM'),
     kill: () => void child.kill('SIGKILL'),
   };
 }

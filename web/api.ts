@@ -1,4 +1,11 @@
-import type { EnrolmentTokenReply, HostReply, HostsReply, SeriesReply, SessionRequest } from '@muster/proto/api';
+import type {
+  CompletenessReply,
+  EnrolmentTokenReply,
+  HostReply,
+  HostsReply,
+  SeriesReply,
+  SessionRequest,
+} from '@muster/proto/api';
 import { isRecord } from '@muster/proto/record';
 import { err, ok, type Result } from '@muster/proto/result';
 
@@ -24,6 +31,7 @@ export type Api = {
   readonly closeSession: () => Answer<unknown>;
   readonly readHosts: () => Answer<HostsReply>;
   readonly readHost: (host: string) => Answer<HostReply>;
+  readonly readCompleteness: (host: string) => Answer<CompletenessReply>;
   readonly readSeries: (query: SeriesQuery) => Answer<SeriesReply>;
   readonly makeEnrolmentToken: () => Answer<EnrolmentTokenReply>;
 };
@@ -44,6 +52,7 @@ export function makeApi(fetchFrom: typeof fetch, onUnauthorized: (fault: Fault) 
     closeSession: () => ask('DELETE', '/api/v1/session'),
     readHosts: () => ask('GET', '/api/v1/hosts'),
     readHost: (host) => ask('GET', `/api/v1/hosts/${encodeURIComponent(host)}`),
+    readCompleteness: (host) => ask('GET', `/api/v1/hosts/${encodeURIComponent(host)}/completeness`),
     readSeries: ({ host, metric, fromMs, toMs }) => {
       const query = new URLSearchParams({ host, metric, fromMs: String(fromMs), toMs: String(toMs) });
       return ask('GET', `/api/v1/series?${query.toString()}`);

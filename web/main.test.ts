@@ -1,4 +1,4 @@
-import type { HostReply, HostRow, HostsReply, LatestValue, SeriesReply } from '@muster/proto/api';
+import type { CompletenessReply, HostReply, HostRow, HostsReply, LatestValue, SeriesReply } from '@muster/proto/api';
 import { formatLabels } from '@muster/proto/labels';
 import type { LiveMessage, LiveRequest } from '@muster/proto/live';
 import type { Browser, Page, Route, WebSocketRoute } from 'playwright-core';
@@ -31,6 +31,18 @@ const row: HostRow = {
   load1: 1,
   cores: 8,
   uptimeSeconds: 60,
+  clockOffsetMs: 0,
+};
+
+const figures = { ticksReceived: 17_280, ticksExpected: 17_280, batchesReceived: 10, batchesExpected: 10 };
+const COMPLETE: CompletenessReply = {
+  host: 'web-1',
+  fromMs: 0,
+  toMs: 86_400_000,
+  hours: [],
+  silences: [],
+  silencesCount: 0,
+  total: { ...figures, dropped: {}, quarantined: 0 },
 };
 
 let files: ReadonlyMap<string, string | Uint8Array>;
@@ -43,6 +55,8 @@ let socket: WebSocketRoute;
 let seq: number;
 /** What the host's next snapshot holds. */
 let values: readonly LatestValue[];
+/** What arrived of it, as its page asks. */
+let completeness: Partial<CompletenessReply>;
 
 beforeAll(async () => {
   const built = [await build({ root: import.meta.dirname, logLevel: 'error', build: { write: false } })].flat();
@@ -57,7 +71,7 @@ beforeAll(async () => {
 afterAll(() => browser.close());
 
 beforeEach(async () => {
-  [asked, seq, values] = [[], 0, []];
+  [asked, seq, values, completeness] = [[], 0, [], {}];
   page = await browser.newPage({ viewport: { width: 1280, height: 900 } });
   await page.route(`${ORIGIN}/**`, answer);
   await page.routeWebSocket(/\/live$/, (opened) => {
@@ -223,6 +237,48 @@ test('on a phone no column of the filesystems is cut off', async () => {
   expect(widths[0]).toBe(widths[1]);
 });
 
+test('a host whose data is complete says so in one line, without anything to open', async () => {
+  await openHost();
+  await page.getByText('Data: 100\u00a0% of the last 24\u00a0h, no gaps').waitFor();
+  expect(await page.locator('details').count()).toBe(0);
+});
+
+test('what is missing can be read by the keyboard: the hours, the reasons, the times', async () => {
+  const hourMs = 1_795_312_800_000;
+  const part = { ...figures, ticksReceived: 17_180, dropped: { full: 1080 }, quarantined: 1 };
+  const silence = { fromMs: hourMs + 60_000, toMs: hourMs + 565_000, ticksMissing: 100 };
+  const hour = { ...part, hourMs, ticksReceived: 620, ticksExpected: 720 };
+  completeness = { total: part, hours: [hour], silences: [silence], silencesCount: 2 };
+  await openHost();
+  const line = page.locator('summary');
+  expect(await line.innerText()).toBe(
+    'Data: 99.42\u00a0% of the last 24\u00a0h, 2 gaps, 1,080 samples lost, 1 sample set aside',
+  );
+  await line.focus();
+  await page.keyboard.press('Enter');
+  const detail = page.getByRole('region', { name: 'What is missing' });
+  await detail.getByText('1,080 samples lost by the agent: its spool was full.').waitFor();
+  await detail.getByText('1 sample set aside: the clock of the host was wrong, or the value cannot be.').waitFor();
+  expect(await detail.getByRole('row').last().innerText()).toMatch(/:00 – \d\d:00\s+620 of 720\s+1,080\s+1$/);
+  expect(await detail.getByRole('listitem').allInnerTexts()).toEqual([
+    expect.stringMatching(/:01:00 – \d\d:09:25, 100 ticks missing$/),
+    '1 more before',
+  ]);
+});
+
+test.for([
+  [null, ''],
+  [60_000, ''],
+  [-61_000, 'clock 1 min 1 s behind'],
+  [7_200_000, 'clock 2 h 0 min ahead'],
+] as const)('a clock that is %i ms ahead is shown beside the status as %s', async ([clockOffsetMs, text]) => {
+  await openHost();
+  say(hostMessage('host-patch', { ...row, clockOffsetMs, uptimeSeconds: 180 }));
+  await page.getByText('3 min 0 s').waitFor();
+  const shown = await page.getByTestId('clock').allInnerTexts();
+  expect(shown.join('').replaceAll('\u00a0', ' ')).toBe(text);
+});
+
 async function openHost(search = ''): Promise<void> {
   await page.goto(`${ORIGIN}/hosts/web-1${search}`);
   await page.locator('[data-testid="connection"][data-state="live"]').waitFor();
@@ -250,6 +306,7 @@ function typeOf(path: string): string {
 function reply(path: string, metric: string): HostReply | HostsReply | SeriesReply | object {
   const nowMs = Date.now();
   if (path === '/api/v1/hosts') return { nowMs, hosts: [row] } satisfies HostsReply;
+  if (path.endsWith('/completeness')) return { ...COMPLETE, ...completeness } satisfies CompletenessReply;
   if (path.startsWith('/api/v1/hosts/')) return { nowMs, row, inventory: null, latest: values } satisfies HostReply;
   if (path !== '/api/v1/series') return {};
   const tsMs = [nowMs - 3000, nowMs - 2000];

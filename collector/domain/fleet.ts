@@ -11,6 +11,8 @@ export type HostFacts = {
   readonly everyMs: number | null;
   /** Two machines send with its token. */
   readonly isQuarantined: boolean;
+  /** How far its clock was ahead of ours when its newest batch came. */
+  readonly clockOffsetMs: number | null;
   readonly values: Iterable<LatestValue>;
 };
 
@@ -34,6 +36,7 @@ export function makeHostRow(facts: HostFacts, nowMs: number): HostRow {
     lastMs: facts.lastMs,
     arrivedMs: facts.arrivedMs,
     everyMs: facts.everyMs,
+    clockOffsetMs: facts.clockOffsetMs,
     ...totals,
   };
 }

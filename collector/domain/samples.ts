@@ -14,6 +14,38 @@ export type SampleBlock = {
 /** What happened on a host, as it is stored. `body` is the event without its kind and time, as JSON. */
 export type EventRow = { readonly host: string; readonly tsMs: number; readonly kind: string; readonly body: string };
 
+/**
+ * A batch as it arrived, for counting: which records of which spool, and which ticks. `ticksMs` are those in time,
+ * `everyMs` the interval that the agent kept, 0 where it did not say. `atMs` is the newest of the ticks, or when the
+ * batch arrived where it has none.
+ */
+export type BatchRow = {
+  readonly host: string;
+  readonly epoch: number;
+  readonly since: number;
+  readonly seq: number;
+  readonly atMs: number;
+  readonly ticksMs: readonly number[];
+  readonly everyMs: number;
+  readonly samples: number;
+  readonly quarantined: number;
+  readonly receivedMs: number;
+};
+
+/** Why a sample was set aside: its tick is too far ahead or too old, or its metric cannot have the value. */
+export type QuarantineReason = 'future' | 'past' | 'range';
+
+/** A sample that cannot stand among the others. `tickMs` is whatever the host said, up to 2^53. */
+export type QuarantineRow = {
+  readonly host: string;
+  readonly metric: string;
+  readonly labels: string;
+  readonly tickMs: number;
+  readonly value: number;
+  readonly reason: QuarantineReason;
+  readonly receivedMs: number;
+};
+
 /** The newest sample of a series, as the store has it. */
 export type StoredValue = {
   readonly host: string;

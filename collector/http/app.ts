@@ -3,6 +3,7 @@ import { Hono, type Context } from 'hono';
 import { describeError, type Log } from '@muster/proto/log';
 import type { Refusal } from '@muster/proto/push';
 
+import { StoreError } from '../domain/store-error.ts';
 import { admit, refuse, type Authorise, type Caller, type Role } from './auth.ts';
 
 /** One way in. `handle` is called only for a caller of the role. */
@@ -20,6 +21,9 @@ export type AppOptions = {
   readonly authorise: Authorise;
   readonly log: Log;
 };
+
+/** How soon to ask again when the store takes nothing. */
+const RETRY_AFTER_SECONDS = 5;
 
 const SECURITY_HEADERS = {
   'Content-Security-Policy':
@@ -57,11 +61,16 @@ export function makeApp(options: AppOptions): Hono {
     refuse(context, 404, 'not-found', `There is nothing at ${context.req.method} ${context.req.path}`),
   );
   app.onError((error, context) => {
-    options.log.error('http.failed', {
-      method: context.req.method,
-      path: context.req.path,
-      error: describeError(error),
-    });
+    const isStore = error instanceof StoreError;
+    // A full disk is logged once, where it is noticed, not with every request that meets it.
+    if (!isStore || !error.isFull) {
+      const { method, path } = context.req;
+      options.log.error('http.failed', { method, path, error: describeError(error) });
+    }
+    if (isStore) {
+      context.header('Retry-After', String(RETRY_AFTER_SECONDS));
+      return refuse(context, 503, 'store', error.message);
+    }
     const body: Refusal = { error: { code: 'internal', message: 'The collector could not answer; its log says why' } };
     return context.json(body, 500);
   });

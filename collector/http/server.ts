@@ -21,6 +21,8 @@ const CHECK_MS = 1_000;
 const CONNECTIONS_MAX = 30_000;
 /** How long a stop waits for answers that are under way. */
 const CLOSE_MS_MAX = 5_000;
+/** How often a stop looks for connections whose last answer has gone out. */
+const SWEEP_MS = 50;
 
 export type ServerOptions = {
   readonly app: Hono;
@@ -54,6 +56,9 @@ export async function openServer(options: ServerOptions): Promise<HttpServer> {
     port: (server.address() as AddressInfo).port,
     async close() {
       for (const socket of tunnels) socket.destroy();
+      // Whoever asks on a connection from now on is told to end it; what was under way leaves one that idles.
+      server.prependListener('request', (_request, response) => response.setHeader('Connection', 'close'));
+      const sweep = setInterval(() => server.closeIdleConnections(), SWEEP_MS);
       const closed = new Promise<void>((resolve) => {
         server.close(() => resolve());
       });
@@ -61,6 +66,7 @@ export async function openServer(options: ServerOptions): Promise<HttpServer> {
       const force = setTimeout(() => server.closeAllConnections(), CLOSE_MS_MAX);
       await closed;
       clearTimeout(force);
+      clearInterval(sweep);
     },
   };
 }

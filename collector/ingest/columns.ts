@@ -1,9 +1,16 @@
 import type { Batch } from '@muster/proto/batch';
 
-import type { Dictionary, EventRow, SampleBlock } from '../domain/samples.ts';
+import type { BatchRow, Dictionary, EventRow, QuarantineRow, SampleBlock } from '../domain/samples.ts';
 
 /** A batch and the host whose token it came with. */
 export type HostBatch = { readonly host: string; readonly batch: Batch };
+
+/** A batch as far as it is legal, when it arrived, and what of it is set aside: how much, and what is kept of that. */
+export type Arrival = HostBatch & {
+  readonly quarantined: number;
+  readonly rows: readonly QuarantineRow[];
+  readonly receivedMs: number;
+};
 
 /** Turns batches into one block of columns, in the order host, series, tick. Samples that are NaN are left out. */
 export function makeSampleBlock(items: readonly HostBatch[]): SampleBlock {
@@ -49,10 +56,32 @@ export function makeEventRows(items: readonly HostBatch[]): readonly EventRow[] 
   return items.flatMap(({ host, batch }) =>
     (batch.events ?? []).map((event) => {
       if (event.kind !== 'gap') return { host, tsMs: event.atMs, kind: event.kind, body: '{}' };
-      const { kind, fromMs, toMs, dropped } = event;
-      return { host, tsMs: fromMs, kind, body: JSON.stringify({ toMs, dropped }) };
+      const { kind, fromMs, toMs, dropped, reason } = event;
+      return { host, tsMs: fromMs, kind, body: JSON.stringify({ toMs, dropped, reason }) };
     }),
   );
+}
+
+/** The batches as rows for counting. */
+export function makeBatchRows(items: readonly Arrival[]): readonly BatchRow[] {
+  return items.map(({ host, batch, quarantined, receivedMs }) => ({
+    host,
+    epoch: batch.epoch,
+    since: batch.since ?? batch.seq,
+    seq: batch.seq,
+    atMs: batch.ticksMs.at(-1) ?? receivedMs,
+    ticksMs: batch.ticksMs,
+    everyMs: batch.everyMs ?? 0,
+    samples: countSamples(batch.values),
+    quarantined,
+    receivedMs,
+  }));
+}
+
+function countSamples(values: Float64Array): number {
+  let count = 0;
+  for (const value of values) if (!Number.isNaN(value)) count += 1;
+  return count;
 }
 
 function makeDictionary(rowsMax: number) {

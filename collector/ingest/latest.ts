@@ -29,6 +29,7 @@ type HostState = {
   arrivedMs: number | null;
   everyMs: number | null;
   isQuarantined: boolean;
+  clockOffsetMs: number | null;
   readonly series: Map<string, SeriesState>;
 };
 
@@ -88,7 +89,7 @@ export function makeLatest() {
 }
 
 function makeHostState(host: string, name: string, inventory: Inventory | null): HostState {
-  const heard = { recentMs: [], lastMs: null, arrivedMs: null, everyMs: null };
+  const heard = { recentMs: [], lastMs: null, arrivedMs: null, everyMs: null, clockOffsetMs: null };
   return { host, name, inventory, ...heard, isQuarantined: false, series: new Map() };
 }
 
@@ -103,6 +104,7 @@ function makeRow(state: HostState, nowMs: number): HostRow {
 function applyBatch(state: HostState, batch: Batch, nowMs: number): LatestValue[] {
   // Whatever its ticks say: a host with a wrong clock is not silent.
   state.arrivedMs = nowMs;
+  state.clockOffsetMs = batch.sentMs - nowMs;
   if (batch.info !== undefined) state.inventory = batch.info;
   const tickMs = batch.ticksMs.at(-1);
   if (tickMs === undefined || (state.lastMs !== null && tickMs <= state.lastMs)) return [];

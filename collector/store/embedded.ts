@@ -5,6 +5,9 @@ import { createClient, type ClickHouseClient, type ClickHouseClientConfigOptions
 import { Session } from 'chdb';
 import { createChdbConnection } from 'chdb/connection';
 
+import { isRecord } from '@muster/proto/record';
+
+import { StoreError } from '../domain/store-error.ts';
 import { encodeBlock, formatStructure, type Column } from './native.ts';
 import { DATABASE, type Engine, type QueryParameters } from './store.ts';
 
@@ -45,6 +48,8 @@ export async function openEmbedded(directory: string): Promise<Engine> {
       try {
         await writeFile(file, encodeBlock(rows, columns));
         await insertFile(writer, table, file, columns);
+      } catch (cause) {
+        throw makeStoreError(cause);
       } finally {
         await rm(file, { force: true });
       }
@@ -53,7 +58,13 @@ export async function openEmbedded(directory: string): Promise<Engine> {
       const result = await reader.query({ query: sql, query_params: { ...parameters }, format: 'JSONEachRow' });
       return result.json<Record<string, unknown>>();
     },
-    command: (sql, parameters) => runCommand(worker, sql, parameters),
+    async command(sql, parameters) {
+      try {
+        await runCommand(worker, sql, parameters);
+      } catch (cause) {
+        throw makeStoreError(cause);
+      }
+    },
     async close() {
       for (const client of [worker, reader, writer]) await client.close();
       engine.close();
@@ -66,6 +77,27 @@ function connect(path: string): ClickHouseClient {
   // The two packages describe one contract, each in its own copy of the types.
   return createClient({ connection: connection as NonNullable<ClickHouseClientConfigOptions['connection']> });
 }
+
+/** The engine says 243 when it cannot reserve space, and names the system's error when space ran out on the way. */
+function makeStoreError(cause: unknown): StoreError {
+  const code = isRecord(cause) ? String(cause['code']) : '';
+  const message = cause instanceof Error ? cause.message : '';
+  const isFull = ['ENOSPC', 'EDQUOT', '243'].includes(code) || /no space left|quota exceeded/i.test(message);
+  return new StoreError(
+    isFull ? DISK_FULL : 'Cannot write to the database; the log of the collector says why',
+    isFull,
+    cause,
+  );
+}
+
+const DISK_FULL =
+  'Cannot write: the disk that holds the data directory of the collector is full; free space on it, or drop old samples with DELETE /api/v1/samples?beforeMs=';
+
+/**
+ * Where a table remembers its blocks, the engine drops one whose like it has seen, also when a kill has left of the
+ * first nothing but that memory. Our rows collapse by their keys; so this is off, whatever the defaults are.
+ */
+const INSERT_SETTINGS = "deduplicate_insert_select = 'disable'";
 
 /**
  * The engine reads the block from a file: its own insert takes rows or text, and ends a text at an empty line, after
@@ -80,7 +112,7 @@ async function insertFile(
   const names = columns.map(({ name }) => name).join(', ');
   await runCommand(
     client,
-    `INSERT INTO ${DATABASE}.${table} (${names}) SELECT ${names} FROM file({file:String}, 'Native', {structure:String})`,
+    `INSERT INTO ${DATABASE}.${table} (${names}) SETTINGS ${INSERT_SETTINGS} SELECT ${names} FROM file({file:String}, 'Native', {structure:String})`,
     { file, structure: formatStructure(columns) },
   );
 }

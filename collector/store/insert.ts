@@ -1,4 +1,4 @@
-import type { EventRow, SampleBlock } from '../domain/samples.ts';
+import type { BatchRow, EventRow, QuarantineRow, SampleBlock } from '../domain/samples.ts';
 import type { Engine } from './store.ts';
 
 /** Stores a block of samples; writing it again changes nothing. */
@@ -21,5 +21,36 @@ export async function insertEvents(engine: Engine, events: readonly EventRow[]):
     { name: 'ts', type: "DateTime64(3, 'UTC')", values: events.map(({ tsMs }) => tsMs) },
     { name: 'kind', type: 'String', values: events.map(({ kind }) => kind) },
     { name: 'body', type: 'String', values: events.map(({ body }) => body) },
+  ]);
+}
+
+/** Stores which batches arrived; storing one again changes nothing. */
+export async function insertBatches(engine: Engine, batches: readonly BatchRow[]): Promise<void> {
+  if (batches.length === 0) return;
+  await engine.insert('batches', batches.length, [
+    { name: 'host', type: 'String', values: batches.map(({ host }) => host) },
+    { name: 'epoch', type: 'UInt64', values: batches.map(({ epoch }) => epoch) },
+    { name: 'seq', type: 'UInt64', values: batches.map(({ seq }) => seq) },
+    { name: 'since', type: 'UInt64', values: batches.map(({ since }) => since) },
+    { name: 'at', type: "DateTime64(3, 'UTC')", values: batches.map(({ atMs }) => atMs) },
+    { name: 'ticks', type: "Array(DateTime64(3, 'UTC'))", values: batches.map(({ ticksMs }) => ticksMs) },
+    { name: 'everyMs', type: 'UInt32', values: batches.map(({ everyMs }) => everyMs) },
+    { name: 'samples', type: 'UInt32', values: batches.map(({ samples }) => samples) },
+    { name: 'quarantined', type: 'UInt32', values: batches.map(({ quarantined }) => quarantined) },
+    { name: 'received', type: "DateTime64(3, 'UTC')", values: batches.map(({ receivedMs }) => receivedMs) },
+  ]);
+}
+
+/** Stores what cannot stand among the samples. */
+export async function insertQuarantine(engine: Engine, rows: readonly QuarantineRow[]): Promise<void> {
+  if (rows.length === 0) return;
+  await engine.insert('quarantine', rows.length, [
+    { name: 'host', type: 'String', values: rows.map(({ host }) => host) },
+    { name: 'metric', type: 'String', values: rows.map(({ metric }) => metric) },
+    { name: 'labels', type: 'String', values: rows.map(({ labels }) => labels) },
+    { name: 'tickMs', type: 'UInt64', values: rows.map(({ tickMs }) => tickMs) },
+    { name: 'value', type: 'Float64', values: rows.map(({ value }) => value) },
+    { name: 'reason', type: 'String', values: rows.map(({ reason }) => reason) },
+    { name: 'received', type: "DateTime64(3, 'UTC')", values: rows.map(({ receivedMs }) => receivedMs) },
   ]);
 }

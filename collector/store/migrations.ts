@@ -1,3 +1,4 @@
+import { COMPLETENESS_VIEW, SILENCES_VIEW } from './completeness.ts';
 import { DATABASE, type Engine } from './store.ts';
 
 /**
@@ -63,6 +64,35 @@ export const MIGRATIONS: readonly Migration[] = [
       `ALTER TABLE ${DATABASE}.host_tokens
         ADD COLUMN IF NOT EXISTS state String DEFAULT 'live' COMMENT 'live, quarantined, revoked or replaced',
         ADD COLUMN IF NOT EXISTS sinceMs UInt64 DEFAULT createdMs COMMENT 'of the state'`,
+    ],
+  },
+  {
+    number: 3,
+    name: 'batches, quarantine, completeness',
+    statements: [
+      // One row a batch. The same records may come again joined in another way: then they are other rows, and whoever
+      // counts, counts distinct records and ticks. `since` is part of the key, or the longer of two would be forgotten.
+      `CREATE TABLE IF NOT EXISTS ${DATABASE}.batches (
+        host LowCardinality(String), epoch UInt64 COMMENT 'the spool' CODEC(ZSTD(1)),
+        seq UInt64 COMMENT 'its last record here' CODEC(DoubleDelta, ZSTD(1)),
+        since UInt64 COMMENT 'its first record here' CODEC(DoubleDelta, ZSTD(1)),
+        at DateTime64(3, 'UTC') COMMENT 'the newest of ticks; without one, when it arrived' CODEC(DoubleDelta, ZSTD(1)),
+        ticks Array(DateTime64(3, 'UTC')) COMMENT 'those in time, by the clock of the host' CODEC(Delta, ZSTD(1)),
+        everyMs UInt32 COMMENT 'the interval of the ticks; 0: not said', samples UInt32,
+        quarantined UInt32 COMMENT 'samples of it that were set aside',
+        received DateTime64(3, 'UTC') COMMENT 'by the clock of the collector' CODEC(DoubleDelta, ZSTD(1))
+      ) ENGINE = ReplacingMergeTree ORDER BY (host, epoch, seq, since) PARTITION BY toYYYYMMDD(at)
+      TTL toDateTime(at) + INTERVAL 30 DAY SETTINGS ttl_only_drop_parts = 1`,
+      // By the collector's clock, so that no clock of a host opens a partition. Text as it is: nobody reads it often.
+      `CREATE TABLE IF NOT EXISTS ${DATABASE}.quarantine (
+        metric LowCardinality(String), host LowCardinality(String), labels String,
+        tickMs Int64 COMMENT 'as the host said, Unix milliseconds', value Float64,
+        reason LowCardinality(String) COMMENT 'future, past: out of time; range: the metric cannot have this value',
+        received DateTime64(3, 'UTC')
+      ) ENGINE = ReplacingMergeTree ORDER BY (host, metric, labels, tickMs, reason) PARTITION BY toYYYYMMDD(received)
+      TTL toDateTime(received) + INTERVAL 7 DAY SETTINGS ttl_only_drop_parts = 1`,
+      SILENCES_VIEW,
+      COMPLETENESS_VIEW,
     ],
   },
 ];

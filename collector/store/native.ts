@@ -5,6 +5,7 @@ export type Column = { readonly name: string } & (
   | { readonly type: 'LowCardinality(String)'; readonly values: Dictionary }
   | { readonly type: 'String'; readonly values: readonly string[] }
   | { readonly type: 'Float64' | "DateTime64(3, 'UTC')" | 'UInt64' | 'UInt32'; readonly values: ArrayLike<number> }
+  | { readonly type: "Array(DateTime64(3, 'UTC'))"; readonly values: readonly (readonly number[])[] }
 );
 
 /**
@@ -55,17 +56,29 @@ function writeValues(out: Writer, rows: number, column: Column): void {
     case 'UInt64':
       for (let i = 0; i < rows; i += 1) out.uint64(column.values[i] ?? 0);
       return;
+    case "Array(DateTime64(3, 'UTC'))":
+      writeArrays(out, column.values);
+      return;
     case 'UInt32':
       out.raw(Uint32Array.from(column.values));
       return;
   }
 }
 
+/** Where each array ends, counted in elements, then the elements of all. */
+function writeArrays(out: Writer, arrays: readonly (readonly number[])[]): void {
+  let end = 0;
+  for (const { length } of arrays) out.uint64((end += length));
+  for (const array of arrays) for (const value of array) out.uint64(value);
+}
+
 /** An upper bound of what a column takes: a UTF-16 unit is at most three bytes of UTF-8, a length at most five. */
 function boundBytes(rows: number, column: Column): number {
   const head = (column.name.length + column.type.length) * 3 + 64;
   if (column.type === 'LowCardinality(String)') return head + boundTextBytes(column.values.texts) + rows * 4;
-  return head + (column.type === 'String' ? boundTextBytes(column.values) : rows * 8);
+  if (column.type === 'String') return head + boundTextBytes(column.values);
+  if (column.type !== "Array(DateTime64(3, 'UTC'))") return head + rows * 8;
+  return head + column.values.reduce((sum, { length }) => sum + (length + 1) * 8, 0);
 }
 
 function boundTextBytes(texts: readonly string[]): number {

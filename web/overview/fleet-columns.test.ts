@@ -20,6 +20,7 @@ const row = (host: string, known: Partial<HostRow> = {}): HostRow => ({
   load1: null,
   cores: null,
   uptimeSeconds: null,
+  clockOffsetMs: null,
   ...known,
 });
 const fleet = [

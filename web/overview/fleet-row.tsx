@@ -3,6 +3,7 @@ import type { HostRow } from '@muster/proto/api';
 import { type JSX, Show } from 'solid-js';
 
 import { useApp } from '../app-context.ts';
+import { ClockMark } from '../clock-mark.tsx';
 import {
   formatAge,
   formatByteRate,
@@ -39,6 +40,7 @@ export function FleetRow(props: { readonly row: HostRow }): JSX.Element {
         <A class="fleet-link" href={`/hosts/${props.row.host}`} title={props.row.name}>
           <bdi>{props.row.name}</bdi>
         </A>
+        <ClockMark offsetMs={props.row.clockOffsetMs} />
       </Cell>
       <RatioCell name="cpu" ratio={props.row.cpuRatio} hint="" />
       <RatioCell name="memory" ratio={props.row.memoryRatio} hint={sizeHint(props.row.memoryBytes)} />

@@ -4,6 +4,7 @@ import { A } from '@solidjs/router';
 import { Index, type JSX, Show } from 'solid-js';
 
 import { useApp } from '../app-context.ts';
+import { ClockMark } from '../clock-mark.tsx';
 import { formatAge, formatBytes, formatCount, formatDuration, formatInstant, UNKNOWN } from '../format.ts';
 import { StatusMark } from '../status-mark.tsx';
 import { Choice } from '../ui/choice.tsx';
@@ -33,6 +34,7 @@ export function HostHeader(props: {
           <bdi>{props.row.name}</bdi>
         </h1>
         <StatusMark status={live.state() === 'lost' ? 'stale' : props.row.status} />
+        <ClockMark offsetMs={props.row.clockOffsetMs} />
         <span class="hint" title={formatInstant(props.row.arrivedMs)}>
           {seen()}
         </span>

@@ -6,6 +6,7 @@ import { createTitle } from '../title.ts';
 import { Notice } from '../ui/notice.tsx';
 import { CHART_SPECS, type ChartSpec } from './chart-specs.ts';
 import { FilesystemTable } from './filesystem-table.tsx';
+import { DataLine } from './data-line.tsx';
 import { createHistory, type History } from './history.ts';
 import { createHost, type Host } from './host.ts';
 import { HostChart } from './host-chart.tsx';
@@ -67,6 +68,7 @@ function KeyedHostPage(props: { readonly host: string }): JSX.Element {
                   </Notice>
                 }
               >
+                <DataLine host={id} />
                 <HostCharts host={host} history={history} range={range()} />
               </Show>
             </>

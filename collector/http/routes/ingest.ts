@@ -41,6 +41,8 @@ export function makeIngestRoute(
       if (accepted.ok) return context.json(accepted.value);
       if (accepted.error.kind === 'quarantined') return refuseEnded(context, 'quarantined');
       if (accepted.error.kind === 'malformed') return refuse(context, 400, 'malformed', accepted.error.message);
+      // Not 503: the agent keeps this batch for later and goes on with others.
+      if (accepted.error.kind === 'rejected') return refuse(context, 500, 'rejected', accepted.error.message);
       context.header('Retry-After', String(RETRY_AFTER_SECONDS));
       return refuse(context, 503, 'busy', accepted.error.message);
     },

@@ -7,11 +7,11 @@ import { findMetric } from '@muster/proto/metric';
 import type { SeriesAnswer, SeriesQuery } from '../../store/queries.ts';
 import type { Route } from '../app.ts';
 import { refuse } from '../auth.ts';
+import { MILLISECONDS } from './milliseconds.ts';
 
 /** The longest range that one request may ask for. */
 const RANGE_MS_MAX = 400 * 86_400_000;
 
-const MILLISECONDS = v.pipe(v.string(), v.regex(/^\d{1,15}$/), v.transform(Number));
 const QUERY = v.object({
   host: v.pipe(v.string(), v.minLength(1)),
   metric: v.pipe(v.string(), v.minLength(1)),

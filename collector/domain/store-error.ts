@@ -1,0 +1,14 @@
+/**
+ * The store could not write. `message` is for whoever asked for it: it says what to do and names no path; the log has
+ * the cause. A class, so that whoever catches it can tell it from a bug.
+ */
+export class StoreError extends Error {
+  override readonly name = 'StoreError';
+  /** For want of space on its disk. */
+  readonly isFull: boolean;
+
+  constructor(message: string, isFull: boolean, cause: unknown) {
+    super(message, { cause });
+    this.isFull = isFull;
+  }
+}

@@ -1,0 +1,45 @@
+import type { Log } from '@muster/proto/log';
+
+import { repeat } from './repeat.ts';
+import { makeBallast, type Ballast } from './store/ballast.ts';
+import { openEmbedded } from './store/embedded.ts';
+import { lockDirectory } from './store/lock.ts';
+import { migrate } from './store/migrations.ts';
+import { openRollup, type Rollup } from './store/rollup.ts';
+import { loadState, type State } from './store/state.ts';
+import { watchEngine, type WatchedEngine } from './store/watch.ts';
+
+const ROLLUP_RUN_MS = 60_000;
+/** How soon the ballast is made again once there is room. */
+const BALLAST_MS = 5_000;
+
+export type Part = { readonly name: string; readonly close: () => unknown };
+
+export type Store = WatchedEngine & { readonly state: State; readonly rollup: Rollup; readonly ballast: Ballast };
+
+/** Opens what keeps data in a directory, and what looks after it. Whatever has to be closed is in `opened` at once. */
+export async function openStore(directory: string, opened: Part[], log: Log, now: () => number): Promise<Store> {
+  const ballast = makeBallast(directory);
+  await ballast.releaseIfFull(); // what fills a disk may also have ended the last process: what is stored can be read
+  const lock = await lockDirectory(directory);
+  if (!lock.ok) throw new Error(lock.error);
+  opened.push({ name: 'data directory', close: lock.value.release });
+
+  const embedded = await openEmbedded(directory);
+  opened.push({ name: 'store', close: () => embedded.close() });
+  const watched = watchEngine(embedded, log);
+  const { engine, fault } = watched;
+  await migrate(engine);
+  const state = await loadState(engine, now);
+  const rollup = await openRollup(engine, now);
+  const rolling = repeat(ROLLUP_RUN_MS, rollup.run, (error) => {
+    if (fault() === null) log.error('rollup.failed', { error }); // a store that takes nothing has been told of
+  });
+  opened.push({ name: 'rollup', close: () => rolling.close() });
+
+  const onBallastFault = (error: unknown): void => log.warn('ballast.failed', { error });
+  await ballast.restore().catch(onBallastFault);
+  const ballasting = repeat(BALLAST_MS, ballast.restore, onBallastFault);
+  opened.push({ name: 'ballast', close: () => ballasting.close() });
+  return { ...watched, state, rollup, ballast };
+}

@@ -1,0 +1,64 @@
+import type { Batch } from '@muster/proto/batch';
+import type { Log } from '@muster/proto/log';
+
+import { openBuffer, type Buffer } from './ingest/buffer.ts';
+import { makeBatchRows, makeEventRows, makeSampleBlock, type Arrival } from './ingest/columns.ts';
+import { insertBatches, insertEvents, insertQuarantine, insertSamples } from './store/insert.ts';
+import type { Rollup } from './store/rollup.ts';
+import type { Engine } from './store/store.ts';
+
+/** A commit is one block: large enough for the engine under load, soon enough for the agent that waits. */
+const COMMIT_ROWS = 100_000;
+const COMMIT_BYTES = 8 * 1024 * 1024;
+const COMMIT_MS = 250;
+/** What may wait for the store: 8 M samples, some seconds of full load. */
+const BUFFER_BYTES_MAX = 64 * 1024 * 1024;
+/** An agent waits 10 s for its answer; what it will send again anyway need not be stored behind its back. */
+const WAIT_MS_MAX = 5_000;
+
+export type SampleBufferOptions = {
+  readonly engine: Engine;
+  readonly rollup: Rollup;
+  readonly onFault: (error: unknown) => void;
+  readonly log: Log;
+};
+
+/** The buffer that commits to the store: samples, events, what is quarantined, and that the batches arrived. */
+export function openSampleBuffer({ engine, rollup, onFault, log }: SampleBufferOptions): Buffer<Arrival> {
+  return openBuffer<Arrival>({
+    async insert(items) {
+      const block = makeSampleBlock(items);
+      const { release } = await rollup.hold(block);
+      try {
+        await insertSamples(engine, block);
+        await insertEvents(engine, makeEventRows(items));
+        await insertQuarantine(
+          engine,
+          items.flatMap(({ rows }) => rows),
+        );
+        // Last: a batch that is counted has arrived whole. After a kill in between it comes again.
+        await insertBatches(engine, makeBatchRows(items));
+      } finally {
+        release();
+      }
+    },
+    sizeOf: ({ batch, rows }) => ({ rows: batch.values.length, bytes: countBytes(batch) + rows.length * ROW_BYTES }),
+    commitRows: COMMIT_ROWS,
+    commitBytes: COMMIT_BYTES,
+    commitMs: COMMIT_MS,
+    bytesMax: BUFFER_BYTES_MAX,
+    waitMsMax: WAIT_MS_MAX,
+    onError: onFault,
+    onRejected: ({ host, batch: { epoch, seq } }, error) =>
+      log.error('ingest.batch-rejected', { host, epoch, seq, error }),
+  });
+}
+
+/** A row of the quarantine, an event, and a batch with nothing in it: each some small objects. */
+const ROW_BYTES = 200;
+
+/** Roughly what a decoded batch holds in memory: 8 bytes a number, 2 a character, 100 for each series' objects. */
+function countBytes({ values, series, ticksMs, events = [] }: Batch): number {
+  const texts = series.reduce((sum, [metric, labels]) => sum + 100 + 2 * (metric.length + labels.length), 0);
+  return values.byteLength + texts + ticksMs.length * 8 + (events.length + 1) * ROW_BYTES;
+}

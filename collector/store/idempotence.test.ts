@@ -1,0 +1,225 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import fc from 'fast-check';
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+
+import type { Batch } from '@muster/proto/batch';
+
+import { makeSampleBlock } from '../ingest/columns.ts';
+import { openEmbedded } from './embedded.ts';
+import { insertBatches, insertEvents, insertSamples } from './insert.ts';
+import { migrate } from './migrations.ts';
+import { readNewest, readSeries } from './queries.ts';
+import { openRollup, ROLLUP_MS, type Rollup } from './rollup.ts';
+import type { Engine } from './store.ts';
+
+// Writing a sample twice is writing it once, for every way in which it is read, before its parts are merged and after.
+
+let directory: string;
+let engine: Engine;
+
+beforeAll(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'muster-idempotence-'));
+  engine = await openEmbedded(directory);
+  await migrate(engine);
+});
+
+afterAll(async () => {
+  await engine.close();
+  await rm(directory, { recursive: true });
+});
+
+const TABLES = ['samples', 'rollup_5m', 'rollup_windows', 'events', 'batches'] as const;
+
+beforeEach(async () => {
+  for (const table of TABLES) {
+    await engine.command(`TRUNCATE TABLE muster.${table}`);
+    await engine.command(`SYSTEM STOP MERGES muster.${table}`);
+  }
+  return async () => {
+    for (const table of TABLES) await engine.command(`SYSTEM START MERGES muster.${table}`);
+  };
+});
+
+const START_MS = Math.floor(Date.now() / ROLLUP_MS) * ROLLUP_MS - 3 * 3_600_000;
+const EVERY_MS = 60_000;
+const SERIES = [
+  ['m.gauge', 'a=1'],
+  ['m.gauge', 'a=2'],
+  ['system.network.io', ''],
+  ['system.uptime', ''],
+] as const;
+/** Which ticks a batch holds, counted from the start: records of a spool, joined in some way. */
+type Span = readonly [first: number, count: number];
+
+/** The value of a series at a tick, the same whenever it is sent; whole, so that a sum does not depend on its order. */
+function valueAt(row: number, tick: number): number {
+  return row === 2 ? tick * 600 : Math.round(1000 * Math.sin(tick * (row + 1)));
+}
+
+function makeBatch([first, count]: Span): Batch {
+  const ticks = Array.from({ length: count }, (_, i) => first + i);
+  const values = Float64Array.from(SERIES.flatMap((_, row) => ticks.map((tick) => valueAt(row, tick))));
+  return {
+    epoch: 1,
+    seq: 1,
+    sentMs: 0,
+    ticksMs: ticks.map((tick) => START_MS + tick * EVERY_MS),
+    series: SERIES,
+    values,
+  };
+}
+
+/** Puts batches as the buffer does, each commit of one or more. */
+async function put(commits: readonly (readonly Span[])[], rollup: Rollup) {
+  for (const spans of commits) {
+    const block = makeSampleBlock(spans.map((span) => ({ host: 'web-1', batch: makeBatch(span) })));
+    const { release } = await rollup.hold(block);
+    await insertSamples(engine, block);
+    release();
+  }
+}
+
+/** Everything that is read of samples: both tiers, gauge and counter, the rollup itself, and what a restart reads. */
+async function readAll(rolledUntilMs: number) {
+  const range = { host: 'web-1', fromMs: START_MS, toMs: START_MS + 3 * 3_600_000, rolledUntilMs };
+  const long = { ...range, fromMs: range.toMs - 7 * 3_600_000 };
+  const both = await Promise.all(
+    [range, long].flatMap((asked) => [
+      readSeries(engine, { ...asked, metric: 'm.gauge', kind: 'gauge' }),
+      readSeries(engine, { ...asked, metric: 'system.network.io', kind: 'counter' }),
+    ]),
+  );
+  const rollup = await engine.query(
+    'SELECT * EXCEPT computed REPLACE round(stddev, 6) AS stddev FROM muster.rollup_5m FINAL ORDER BY ALL',
+  );
+  const byKey = (a: object, b: object): number => JSON.stringify(a).localeCompare(JSON.stringify(b));
+  const newest = [rolledUntilMs, 0].map((untilMs) => readNewest(engine, untilMs, START_MS + 3 * 3_600_000));
+  return { both, rollup, newest: (await Promise.all(newest)).map((values) => values.toSorted(byKey)) };
+}
+
+test('a history that comes several times, joined in any way, reads as one that came once, before merges and after', async () => {
+  const span = fc.tuple(fc.nat({ max: 59 }), fc.integer({ min: 1, max: 20 }));
+  const commits = fc.array(fc.array(span, { minLength: 1, maxLength: 3 }), { minLength: 1, maxLength: 5 });
+  await fc.assert(
+    fc.asyncProperty(commits, fc.nat({ max: 5 }), async (list, rolledAfter) => {
+      for (const table of TABLES) await engine.command(`TRUNCATE TABLE muster.${table}`);
+      const once = [
+        ...new Set(list.flat().flatMap(([first, count]) => Array.from({ length: count }, (_, i) => first + i))),
+      ];
+      const nowMs = START_MS + 60 * EVERY_MS;
+      const plain = await openRollup(engine, () => nowMs);
+      await put([once.map((tick) => [tick, 1] as const)], plain);
+      await plain.run();
+      const expected = await readAll(plain.rolledUntilMs());
+
+      for (const table of TABLES) await engine.command(`TRUNCATE TABLE muster.${table}`);
+      const rollup = await openRollup(engine, () => nowMs);
+      await put(list.slice(0, rolledAfter), rollup);
+      await rollup.run(); // what comes from here on is late, some of it a repetition
+      await put(list.slice(rolledAfter), rollup);
+      await put(list.toReversed(), rollup);
+      await rollup.run();
+      expect(await readAll(plain.rolledUntilMs())).toEqual(expected);
+      for (const table of TABLES) {
+        await engine.command(`SYSTEM START MERGES muster.${table}`);
+        await engine.command(`OPTIMIZE TABLE muster.${table} FINAL`);
+        await engine.command(`SYSTEM STOP MERGES muster.${table}`);
+      }
+      expect(await readAll(plain.rolledUntilMs())).toEqual(expected);
+    }),
+    { numRuns: 12, endOnFailure: true },
+  );
+}, 120_000);
+
+test('the rollup equals one that is computed from the distinct samples by hand', async () => {
+  const rollup = await openRollup(engine, () => START_MS + 60 * EVERY_MS);
+  await put(
+    [
+      [[0, 13]],
+      [
+        [5, 8],
+        [2, 3],
+      ],
+      [[0, 13]],
+    ],
+    rollup,
+  );
+  await rollup.run();
+  const rows = await engine.query(
+    `SELECT samples, min, max, round(avg, 9) AS avg, round(median, 9) AS median, round(stddev, 9) AS stddev, last
+     FROM muster.rollup_5m FINAL WHERE metric = 'm.gauge' AND labels = 'a=2' ORDER BY ts`,
+  );
+  const round = (value: number): number => Math.round(value * 1e9) / 1e9;
+  const expected = [
+    [0, 5],
+    [5, 5],
+    [10, 3],
+  ].map(([first = 0, count = 0]) => {
+    const values = Array.from({ length: count }, (_, i) => valueAt(1, first + i));
+    const sorted = values.toSorted((a, b) => a - b);
+    const avg = values.reduce((sum, value) => sum + value, 0) / count;
+    const variance = values.reduce((sum, value) => sum + (value - avg) ** 2, 0) / count;
+    return {
+      samples: count,
+      min: sorted[0],
+      max: sorted.at(-1),
+      avg: round(avg),
+      median: round(sorted[(count - 1) / 2] ?? NaN),
+      stddev: round(Math.sqrt(variance)),
+      last: values.at(-1),
+    };
+  });
+  expect(rows).toEqual(expected);
+});
+
+test('events and batches that come twice are there once, before merges and after', async () => {
+  const event = { host: 'web-1', tsMs: START_MS, kind: 'boot', body: '{}' };
+  const batch = { host: 'web-1', epoch: 2 ** 52, since: 1, seq: 3, atMs: START_MS, ticksMs: [START_MS - 1, START_MS] };
+  const row = { ...batch, everyMs: 1000, samples: 2, quarantined: 1 };
+  for (const receivedMs of [START_MS, START_MS + 5000]) {
+    await insertEvents(engine, [event]);
+    await insertBatches(engine, [{ ...row, receivedMs }]);
+  }
+  const count = async (): Promise<unknown> =>
+    engine.query(
+      `SELECT (SELECT count() FROM muster.events FINAL) AS events, (SELECT count() FROM muster.batches FINAL) AS batches,
+         (SELECT any(epoch) FROM muster.batches) AS epoch, (SELECT sum(length(ticks)) FROM muster.batches FINAL) AS ticks`,
+    );
+  const expected = [{ events: 1, batches: 1, epoch: 2 ** 52, ticks: 2 }];
+  expect(await count()).toEqual(expected);
+  for (const table of ['events', 'batches']) {
+    await engine.command(`SYSTEM START MERGES muster.${table}`);
+    await engine.command(`OPTIMIZE TABLE muster.${table} FINAL`);
+  }
+  expect(await count()).toEqual(expected);
+});
+
+test('a block that was seen before is not dropped for its content', async () => {
+  // Where a table remembers blocks, the engine drops one like it: also when the first is gone, as after a kill.
+  await engine.command(
+    `CREATE TABLE muster.remembering AS muster.samples ENGINE = ReplacingMergeTree ORDER BY (metric, host, labels, ts)
+     SETTINGS non_replicated_deduplication_window = 100`,
+  );
+  const insert = (): Promise<void> =>
+    engine.insert('remembering', 1, [
+      { name: 'metric', type: 'String', values: ['m.gauge'] },
+      { name: 'ts', type: "DateTime64(3, 'UTC')", values: [START_MS] },
+      { name: 'value', type: 'Float64', values: [1] },
+    ]);
+  const count = async (): Promise<unknown> => engine.query('SELECT count() AS n FROM muster.remembering');
+  await insert();
+  await engine.command('ALTER TABLE muster.remembering DELETE WHERE 1 SETTINGS mutations_sync = 1');
+  expect(await count()).toEqual([{ n: 0 }]);
+  await insert();
+  expect(await count()).toEqual([{ n: 1 }]);
+
+  const block = makeSampleBlock([{ host: 'web-1', batch: makeBatch([0, 3]) }]);
+  await insertSamples(engine, block);
+  const day = new Date(START_MS).toISOString().slice(0, 10).replaceAll('-', '');
+  await engine.command(`ALTER TABLE muster.samples DROP PARTITION ID {day:String}`, { day });
+  await insertSamples(engine, block);
+  expect(await engine.query('SELECT count() AS n FROM muster.samples')).toEqual([{ n: 3 * SERIES.length }]);
+});

@@ -1,0 +1,57 @@
+import { describeError, type Log } from '@muster/proto/log';
+
+import { StoreError } from '../domain/store-error.ts';
+import type { Engine } from './store.ts';
+
+export type WatchedEngine = {
+  /** The engine that was given, watched: a full disk shows itself at whatever is written first. */
+  readonly engine: Engine;
+  /** Why the store takes nothing, and what to do; null when it does, as far as is known. */
+  readonly fault: () => string | null;
+  /** Notes a fault that is known to be the store's and not that of what was written. */
+  readonly noteFault: (error: unknown) => void;
+  /** Is called when the store takes something again. */
+  onRecovered: (act: () => void) => void;
+};
+
+/** Says once in the log that the store takes nothing, and once that it does again. */
+export function watchEngine(engine: Engine, log: Log): WatchedEngine {
+  let fault: string | null = null;
+  const acts: (() => void)[] = [];
+
+  function noteFault(error: unknown): void {
+    if (fault === null) log.error('store.failed', { error });
+    fault = error instanceof StoreError ? error.message : `The database takes nothing: ${describeError(error)}`;
+  }
+
+  function noteWrite(): void {
+    if (fault === null) return;
+    fault = null;
+    log.info('store.recovered');
+    for (const act of acts) act();
+  }
+
+  async function watch(write: Promise<void>): Promise<void> {
+    try {
+      await write;
+    } catch (error) {
+      if (error instanceof StoreError && error.isFull) noteFault(error);
+      throw error;
+    }
+  }
+
+  return {
+    engine: {
+      ...engine,
+      async insert(table, rows, columns) {
+        await watch(engine.insert(table, rows, columns));
+        noteWrite();
+      },
+      // That a command ran says little: dropping a table's rows needs no space, for one.
+      command: (sql, parameters) => watch(engine.command(sql, parameters)),
+    },
+    fault: () => fault,
+    noteFault,
+    onRecovered: (act) => void acts.push(act),
+  };
+}
