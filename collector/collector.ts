@@ -17,6 +17,7 @@ import { makeIngestRoute } from './http/routes/ingest.ts';
 import { makeSeriesRoute } from './http/routes/series.ts';
 import { makeSessionRoutes } from './http/routes/session.ts';
 import { openServer } from './http/server.ts';
+import { makeStrangers } from './http/strangers.ts';
 import { openBuffer, type Buffer } from './ingest/buffer.ts';
 import { makeEventRows, makeSampleBlock, type HostBatch } from './ingest/columns.ts';
 import { acceptBatch, type IngestOptions } from './ingest/ingest.ts';
@@ -46,6 +47,8 @@ export type Collector = {
   readonly url: string;
   /** Every way in, with whom it lets in. */
   readonly routes: readonly Pick<Route, 'method' | 'path' | 'role'>[];
+  /** Answers a request as the server does, without one; for tests. */
+  readonly fetch: (request: Request) => Response | Promise<Response>;
   close(): Promise<void>;
 };
 
@@ -76,6 +79,9 @@ export async function openCollector(config: Config, log: Log, now: () => number)
     const { buffer, fault } = openSampleBuffer(engine, rollup, log);
     opened.push({ name: 'ingest buffer', close: () => buffer.close() });
 
+    const inventories = makeInventoryStore(state, latest, log);
+    opened.push({ name: 'inventory store', close: () => inventories.close() });
+
     const accessKey = await readAccessKey(config.data);
     const onHost = (host: string, name: string): void => {
       latest.addHost(host, name, null);
@@ -89,23 +95,31 @@ export async function openCollector(config: Config, log: Log, now: () => number)
       latest,
       buffer,
       onValues: hub.hostChanged,
-      onInventory: makeInventoryStore(state, latest, log),
+      onInventory: inventories.store,
       everyMs: (host) => (hub.isWatched(host) ? WATCHED_MS : undefined),
       onRefused: makeRefusalLog(log),
       now,
     };
     const routes = makeRoutes({ fault, accessKey, sessions, enrolment, hub, ingest, latest, engine, rollup, now });
     const page = await loadPage(join(import.meta.dirname, '../web/dist'));
-    const app = makeApp({ routes, page, authorise, log });
+    const strangers = makeStrangers();
+    const app = makeApp({ routes, page, authorise, onAdmitted: strangers.trust, log });
 
     // Whatever accepts work opens last and closes first.
     const live = await openLiveServer({ port: config.livePort, authorise, handlers: hub });
     opened.push({ name: 'live server', close: () => live.close() });
-    const server = await openServer({ app, hostname: config.bind, port: config.port, livePort: live.port, log });
+    const address = { hostname: config.bind, port: config.port, livePort: live.port };
+    const server = await openServer({ app, ...address, strangers, log });
     opened.push({ name: 'HTTP server', close: () => server.close() });
 
     const origin = `http://${config.bind.includes(':') ? `[${config.bind}]` : config.bind}:${server.port}`;
-    return { port: server.port, url: `${origin}/#key=${accessKey}`, routes, close: () => closeAll(opened) };
+    return {
+      port: server.port,
+      url: `${origin}/#key=${accessKey}`,
+      routes,
+      fetch: (request) => app.fetch(request),
+      close: () => closeAll(opened),
+    };
   } catch (cause) {
     await closeAll(opened).catch(() => undefined); // the fault that stopped us is the one worth reporting
     throw cause;
@@ -160,9 +174,16 @@ function makeRefusalLog(log: Log): IngestOptions['onRefused'] {
   };
 }
 
-/** Stores what a host is when it has changed. Not awaited by the ingest, and one write at a time for a host. */
-function makeInventoryStore(state: State, latest: Latest, log: Log): (host: string) => void {
-  const storing = new Set<string>();
+/**
+ * Stores what a host is when it has changed. Not awaited by the ingest, and one write at a time for a host; `close`
+ * waits for those under way.
+ */
+function makeInventoryStore(
+  state: State,
+  latest: Latest,
+  log: Log,
+): { readonly store: (host: string) => void; close(): Promise<void> } {
+  const storing = new Map<string, Promise<void>>();
   const store = async (host: string): Promise<void> => {
     for (;;) {
       const record = state.hosts.get(host);
@@ -171,12 +192,17 @@ function makeInventoryStore(state: State, latest: Latest, log: Log): (host: stri
       await state.hosts.change(host, (row) => ({ ...row, inventory }));
     }
   };
-  return (host) => {
-    if (storing.has(host)) return;
-    storing.add(host);
-    store(host)
-      .catch((error: unknown) => log.error('host.not-stored', { host, error }))
-      .finally(() => storing.delete(host));
+  return {
+    store(host) {
+      if (storing.has(host)) return;
+      const stored = store(host)
+        .catch((error: unknown) => log.error('host.not-stored', { host, error }))
+        .finally(() => storing.delete(host));
+      storing.set(host, stored);
+    },
+    async close() {
+      await Promise.all(storing.values());
+    },
   };
 }
 
@@ -206,7 +232,7 @@ function makeRoutes(parts: RouteParts): readonly Route[] {
       },
     }),
     ...makeEnrollRoutes(enrolment),
-    makeIngestRoute((host, body) => acceptBatch(ingest, host, body)),
+    makeIngestRoute((host, body) => acceptBatch(ingest, host, body), now),
     ...makeHostRoutes(latest, now),
     makeSeriesRoute({
       isHost: latest.has,

@@ -26,6 +26,7 @@ export async function openTestCollector() {
     origin,
     port: collector.port,
     routes: collector.routes,
+    fetch: collector.fetch,
     key,
     data,
     /** What was logged. */
@@ -48,6 +49,8 @@ export async function openTestCollector() {
         body: new Uint8Array(body),
         headers: { Authorization: `Bearer ${token}`, 'Content-Type': BATCH_CONTENT_TYPE, ...headers },
       }),
+    /** Closes it and leaves its directory. */
+    stop: (): Promise<void> => collector.close(),
     async close(): Promise<void> {
       await collector.close();
       await rm(data, { recursive: true });
