@@ -19,6 +19,7 @@ import { makeSeriesRoute } from './http/routes/series.ts';
 import { makeSessionRoutes } from './http/routes/session.ts';
 import { makeTokenRoutes } from './http/routes/tokens.ts';
 import { openServer } from './http/server.ts';
+import { makeStrangers } from './http/strangers.ts';
 import { acceptBatch, type IngestOptions } from './ingest/ingest.ts';
 import { makeLatest, type Latest } from './ingest/latest.ts';
 import { makeQuarantineShare } from './ingest/quarantine-share.ts';
@@ -38,6 +39,8 @@ export type Collector = {
   readonly url: string;
   /** Every way in, with whom it lets in. */
   readonly routes: readonly Pick<Route, 'method' | 'path' | 'role'>[];
+  /** Answers a request as the server does, without one; for tests. */
+  readonly fetch: (request: Request) => Response | Promise<Response>;
   close(): Promise<void>;
 };
 
@@ -57,13 +60,15 @@ export async function openCollector(config: Config, log: Log, now: () => number)
     const buffer = openSampleBuffer({ engine, rollup, onFault: store.noteFault, log });
     opened.push({ name: 'ingest buffer', close: () => buffer.close() });
 
+    const inventories = makeInventoryStore(state, latest, log);
+    opened.push({ name: 'inventory store', close: () => inventories.close() });
+    store.onRecovered(inventories.retry);
+
     const accessKey = await readAccessKey(config.data);
     const sessions = makeSessions(state.sessions, now);
     const onChanged = (host: string): void => hub.hostChanged(host, []);
     const admission = makeAdmission({ state, accessKey, sessions, latest, onChanged, log, now });
     const { authorise, admitRun } = admission;
-    const inventories = makeInventoryStore(state, latest, log);
-    store.onRecovered(inventories.retry);
     const ingest: IngestOptions = {
       admitRun,
       latest,
@@ -78,16 +83,24 @@ export async function openCollector(config: Config, log: Log, now: () => number)
     };
     const routes = makeRoutes({ accessKey, sessions, admission, hub, ingest, latest, store, log, now });
     const page = await loadPage(join(import.meta.dirname, '../web/dist'));
-    const app = makeApp({ routes, page, authorise, log });
+    const strangers = makeStrangers();
+    const app = makeApp({ routes, page, authorise, onAdmitted: strangers.trust, log });
 
     // Whatever accepts work opens last and closes first.
     const live = await openLiveServer({ port: config.livePort, authorise, handlers: hub });
     opened.push({ name: 'live server', close: () => live.close() });
-    const server = await openServer({ app, hostname: config.bind, port: config.port, livePort: live.port, log });
+    const address = { hostname: config.bind, port: config.port, livePort: live.port };
+    const server = await openServer({ app, ...address, strangers, log });
     opened.push({ name: 'HTTP server', close: () => server.close() });
 
     const origin = `http://${config.bind.includes(':') ? `[${config.bind}]` : config.bind}:${server.port}`;
-    return { port: server.port, url: `${origin}/#key=${accessKey}`, routes, close: () => closeAll(opened) };
+    return {
+      port: server.port,
+      url: `${origin}/#key=${accessKey}`,
+      routes,
+      fetch: (request) => app.fetch(request),
+      close: () => closeAll(opened),
+    };
   } catch (cause) {
     await closeAll(opened).catch(() => undefined); // the fault that stopped us is the one worth reporting
     throw cause;
@@ -132,7 +145,7 @@ function makeRoutes(parts: RouteParts): readonly Route[] {
     }),
     ...makeEnrollRoutes(admission.enrolment),
     ...makeTokenRoutes(admission.tokens),
-    makeIngestRoute((sender, body) => acceptBatch(ingest, sender, body)),
+    makeIngestRoute((sender, body) => acceptBatch(ingest, sender, body), now),
     ...makeHostRoutes(latest, now),
     makeSeriesRoute({
       isHost: latest.has,

@@ -10,10 +10,12 @@ export type InventoryStore = {
   readonly store: (host: string) => void;
   /** Tries again what failed. */
   readonly retry: () => void;
+  /** Waits for those under way. */
+  close(): Promise<void>;
 };
 
 export function makeInventoryStore(state: State, latest: Latest, log: Log): InventoryStore {
-  const storing = new Set<string>();
+  const storing = new Map<string, Promise<void>>();
   const failed = new Set<string>();
 
   async function storeChanged(host: string): Promise<void> {
@@ -27,21 +29,24 @@ export function makeInventoryStore(state: State, latest: Latest, log: Log): Inve
 
   function store(host: string): void {
     if (storing.has(host)) return;
-    storing.add(host);
     failed.delete(host);
-    storeChanged(host)
+    const stored = storeChanged(host)
       .catch((error: unknown) => {
         failed.add(host);
         // A full disk has been told of already.
         if (!(error instanceof StoreError) || !error.isFull) log.error('host.not-stored', { host, error });
       })
       .finally(() => storing.delete(host));
+    storing.set(host, stored);
   }
 
   return {
     store,
     retry() {
       for (const host of failed) store(host);
+    },
+    async close() {
+      await Promise.all(storing.values());
     },
   };
 }

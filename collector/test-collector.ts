@@ -29,6 +29,7 @@ export async function openTestCollector({ data: kept, now = Date.now }: TestColl
     origin,
     port: collector.port,
     routes: collector.routes,
+    fetch: collector.fetch,
     key,
     data,
     /** What was logged. */
@@ -51,6 +52,8 @@ export async function openTestCollector({ data: kept, now = Date.now }: TestColl
         body: new Uint8Array(body),
         headers: { Authorization: `Bearer ${token}`, 'Content-Type': BATCH_CONTENT_TYPE, ...headers },
       }),
+    /** Closes it and leaves its directory. */
+    stop: (): Promise<void> => collector.close(),
     async close(): Promise<void> {
       await collector.close();
       if (kept === undefined) await rm(data, { recursive: true });

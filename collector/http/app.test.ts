@@ -14,7 +14,7 @@ function makeTestApp(route: Route) {
   const lines: string[] = [];
   const log = makeLog((line) => void lines.push(line), Date.now);
   const authorise = () => ({ kind: 'host', host: 'web-1', token: 'aa' }) as const;
-  return { app: makeApp({ routes: [route], page: () => null, authorise, log }), lines };
+  return { app: makeApp({ routes: [route], page: () => null, authorise, onAdmitted: () => undefined, log }), lines };
 }
 
 test.for([
@@ -42,7 +42,7 @@ test.for([
   ['busy', 503, '2'],
 ] as const)('a batch that is %s is answered by %i, Retry-After %s', async ([kind, status, retryAfter]) => {
   const fault: IngestFault = { kind, message: 'why' };
-  const { app } = makeTestApp(makeIngestRoute(() => Promise.resolve(err(fault))));
+  const { app } = makeTestApp(makeIngestRoute(() => Promise.resolve(err(fault)), Date.now));
   const headers = { 'Content-Type': BATCH_CONTENT_TYPE };
   const response = await app.request(INGEST_PATH, { method: 'POST', headers, body: 'batch' });
   expect([response.status, response.headers.get('retry-after')]).toEqual([status, retryAfter]);

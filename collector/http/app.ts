@@ -1,3 +1,6 @@
+import type { Socket } from 'node:net';
+
+import type { HttpBindings } from '@hono/node-server';
 import { Hono, type Context } from 'hono';
 
 import { describeError, type Log } from '@muster/proto/log';
@@ -5,6 +8,9 @@ import type { Refusal } from '@muster/proto/push';
 
 import { StoreError } from '../domain/store-error.ts';
 import { admit, refuse, type Authorise, type Caller, type Role } from './auth.ts';
+
+/** The server gives each request with the connection that it came on. */
+export type App = Hono<{ Bindings: Partial<HttpBindings> }>;
 
 /** One way in. `handle` is called only for a caller of the role. */
 export type Route = {
@@ -19,6 +25,8 @@ export type AppOptions = {
   /** Answers every GET that no route takes: the page. */
   readonly page: (path: string) => Response | null;
   readonly authorise: Authorise;
+  /** A caller has shown who it is, on this connection; none where a test calls without one. */
+  readonly onAdmitted: (socket: Socket | undefined) => void;
   readonly log: Log;
 };
 
@@ -35,8 +43,8 @@ const SECURITY_HEADERS = {
 } as const;
 
 /** The HTTP application: the routes, each behind its role, then the page. */
-export function makeApp(options: AppOptions): Hono {
-  const app = new Hono();
+export function makeApp(options: AppOptions): App {
+  const app: App = new Hono();
   app.use(async (context, next) => {
     await next();
     for (const [name, value] of Object.entries(SECURITY_HEADERS)) context.res.headers.set(name, value);
@@ -45,7 +53,9 @@ export function makeApp(options: AppOptions): Hono {
   for (const route of options.routes) {
     app.on(route.method, route.path, (context) => {
       const caller = admit(context, route.role, options.authorise);
-      return caller instanceof Response ? caller : route.handle(context, caller);
+      if (caller instanceof Response) return caller;
+      if (caller.kind !== 'anyone') options.onAdmitted(context.env?.incoming?.socket);
+      return route.handle(context, caller);
     });
   }
   app.get('*', (context) => {

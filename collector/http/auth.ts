@@ -99,7 +99,7 @@ export function isSameOrigin(origin: string | undefined, host: string | undefine
 /** An answer that says what was wrong and what to do. */
 export function refuse(
   context: Context,
-  status: 400 | 401 | 403 | 404 | 408 | 409 | 413 | 415 | 500 | 503,
+  status: 400 | 401 | 403 | 404 | 408 | 409 | 413 | 415 | 429 | 500 | 503,
   code: string,
   message: string,
 ): Response {

@@ -5,7 +5,14 @@ import { err, ok, type Result } from '@muster/proto/result';
 /** Reads a body of at most `bytesMax`; 'too-large' as soon as that is known, 'cut' when the sender went away. */
 export async function readBody(context: Context, bytesMax: number): Promise<Result<Uint8Array, 'too-large' | 'cut'>> {
   const declared = context.req.header('content-length');
-  if (declared !== undefined && Number(declared) > bytesMax) return err('too-large');
+  if (declared !== undefined) {
+    if (Number(declared) > bytesMax) return err('too-large');
+    // HTTP ends the body there. Read in one go, without a stream of the web, it costs a fraction.
+    return context.req.arrayBuffer().then(
+      (bytes) => ok(new Uint8Array(bytes)),
+      () => err('cut'),
+    );
+  }
   const body = context.req.raw.body;
   if (body === null) return ok(new Uint8Array());
   const chunks: Uint8Array[] = [];

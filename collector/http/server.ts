@@ -3,12 +3,13 @@ import { connect, type AddressInfo, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 
 import { serve } from '@hono/node-server';
-import type { Hono } from 'hono';
 
 import type { Log } from '@muster/proto/log';
 import { LIVE_PATH } from '@muster/proto/live';
 
+import type { App } from './app.ts';
 import { nameSessionCookie, readSessionId } from './auth.ts';
+import type { Strangers } from './strangers.ts';
 
 /** How long a client may take to send its headers, and its whole request. */
 const HEADERS_MS_MAX = 10_000;
@@ -25,10 +26,11 @@ const CLOSE_MS_MAX = 5_000;
 const SWEEP_MS = 50;
 
 export type ServerOptions = {
-  readonly app: Hono;
+  readonly app: App;
   readonly hostname: string;
   readonly port: number;
   readonly livePort: number;
+  readonly strangers: Strangers;
   readonly log: Log;
 };
 
@@ -39,8 +41,9 @@ export async function openServer(options: ServerOptions): Promise<HttpServer> {
   const tunnels = new Set<Duplex>();
   const server = await listen(options);
   server.maxConnections = CONNECTIONS_MAX;
+  server.on('connection', options.strangers.arrive);
   server.on('clientError', answerClientError);
-  server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+  server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => {
     // Node has handed the socket over: an error on it that nobody hears would end the process.
     socket.on('error', () => socket.destroy());
     if (request.url?.split('?')[0] !== LIVE_PATH) {
@@ -49,7 +52,10 @@ export async function openServer(options: ServerOptions): Promise<HttpServer> {
     }
     tunnels.add(socket);
     socket.once('close', () => tunnels.delete(socket));
-    tunnel(request, socket, head, options.livePort);
+    const upstream = tunnel(request, socket, head, options.livePort);
+    upstream.once('data', (reply: Buffer) => {
+      if (reply.toString('latin1', 0, 12) === 'HTTP/1.1 101') options.strangers.trust(socket);
+    });
   });
   return {
     // A TCP server that listens has an AddressInfo, not a path.
@@ -141,7 +147,7 @@ const LIVE_HEADERS = ['host', 'origin', 'authorization', 'upgrade', 'connection'
 const WEBSOCKET_HEADERS = ['key', 'version', 'protocol', 'extensions'].map((name) => `sec-websocket-${name}`);
 
 /** Passes an upgrade request on, with our own cookie of all, and joins the two connections; the live server judges. */
-function tunnel({ headers }: IncomingMessage, socket: Duplex, head: Buffer, livePort: number): void {
+function tunnel({ headers }: IncomingMessage, socket: Socket, head: Buffer, livePort: number): Socket {
   const upstream = connect(livePort, '127.0.0.1');
   const lines = [`GET ${LIVE_PATH} HTTP/1.1`];
   for (const name of [...LIVE_HEADERS, ...WEBSOCKET_HEADERS])
@@ -152,9 +158,10 @@ function tunnel({ headers }: IncomingMessage, socket: Duplex, head: Buffer, live
   upstream.write(head);
   join(socket, upstream);
   join(upstream, socket);
+  return upstream;
 }
 
-function join(from: Duplex | Socket, to: Duplex | Socket): void {
+function join(from: Socket, to: Socket): void {
   from.pipe(to);
   from.on('error', () => to.destroy());
   from.on('close', () => to.destroy());

@@ -1,4 +1,5 @@
 import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -39,22 +40,18 @@ test('lockDirectory() makes the directory, for its owner only', async () => {
 const deadPid = spawnSync('true').pid;
 
 test('lockDirectory() takes over the lock of a process that was killed and whose parent has not noticed', async () => {
-  // A shell that starts a child, says its id and start, and never waits for it.
-  const parent = spawn('bash', [
-    '-c',
-    'sleep 60 & p=$!; cut -d" " -f22 /proc/$p/stat; kill -9 $p; echo $p; exec sleep 60',
-  ]);
-  const [started = '', pid = ''] = await new Promise<string[]>((resolve) => {
-    let text = '';
-    parent.stdout.on('data', (chunk: Buffer) => {
-      text += chunk.toString();
-      const lines = text.trim().split('\n');
-      if (lines.length === 2) resolve(lines);
-    });
-  });
+  // A shell that starts a child, says its id, and becomes a program that never asks how it ended.
+  const parent = spawn('bash', ['-c', 'sleep 60 & echo $!; exec sleep 60']);
+  const [output] = await once(parent.stdout, 'data');
+  const pid = Number(String(output));
+  await until('the shell to be gone', async () =>
+    (await readFile(`/proc/${parent.pid}/comm`, 'utf8')) === 'sleep\n' ? true : null,
+  );
+  const started = (await readFile(`/proc/${pid}/stat`, 'utf8')).split(' ')[21];
+  process.kill(pid, 'SIGKILL');
   await until('the zombie', async () => (/\) Z /.test(await readFile(`/proc/${pid}/stat`, 'utf8')) ? true : null));
   const boot = (await readFile('/proc/sys/kernel/random/boot_id', 'utf8')).trim();
-  await writeFile(join(directory, 'lock'), JSON.stringify({ pid: Number(pid), started: `${started} ${boot}` }));
+  await writeFile(join(directory, 'lock'), JSON.stringify({ pid, started: `${started} ${boot}` }));
   expect(await lock()).toBe('taken');
   parent.kill('SIGKILL');
 });

@@ -1,0 +1,35 @@
+import type { Socket } from 'node:net';
+
+/**
+ * How many connections may be open on which nobody has yet shown a token, a session or the key. An honest caller does
+ * so with its first request, at once; each of these may hold 10 KB until a timeout ends it.
+ */
+export const STRANGERS_MAX = 1_000;
+
+/** Connections of unknown callers: a limited number, of which the oldest is cut when one more comes. */
+export type Strangers = {
+  readonly arrive: (socket: Socket) => void;
+  /** Its caller is known: it is none of them any more. */
+  readonly trust: (socket: Socket | undefined) => void;
+  readonly count: () => number;
+};
+
+/**
+ * Keeps slow and silent connections from filling the collector. The oldest goes because it has had most time to say
+ * who it is; a limit by address would hit all agents behind one proxy.
+ */
+export function makeStrangers(): Strangers {
+  const strangers = new Set<Socket>(); // in the order of arrival
+  return {
+    arrive(socket) {
+      strangers.add(socket);
+      socket.once('close', () => strangers.delete(socket));
+      const [oldest] = strangers;
+      if (strangers.size <= STRANGERS_MAX || oldest === undefined) return;
+      strangers.delete(oldest);
+      oldest.resetAndDestroy(); // nothing of it stays in the kernel either
+    },
+    trust: (socket) => void (socket !== undefined && strangers.delete(socket)),
+    count: () => strangers.size,
+  };
+}

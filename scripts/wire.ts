@@ -1,0 +1,68 @@
+import { connect, type Socket } from 'node:net';
+
+/**
+ * What came back: the status and the body; null when the connection ended without an answer. `waitedMs` is the time
+ * from when the request was on its way whole, 0 when the answer came before.
+ */
+export type WireAnswer = { readonly status: number; readonly body: string; readonly waitedMs: number } | null;
+
+/** One connection to a server of HTTP/1.1, kept open, that sends any bytes as a request and reads the answer. */
+export type Wire = {
+  /** One at a time. Connects anew where the server has closed. */
+  readonly ask: (request: readonly Uint8Array[]) => Promise<WireAnswer>;
+  readonly close: () => void;
+};
+
+/** Ordinary clients refuse to send most of what a hostile one does. */
+export function openWire(port: number): Wire {
+  let socket: Socket | null = null;
+  let received: Buffer = Buffer.alloc(0);
+  let settle: (answer: WireAnswer) => void = () => undefined;
+  let sentMs = Infinity;
+
+  function open(): Socket {
+    const opened = connect({ port, host: '127.0.0.1', noDelay: true });
+    received = Buffer.alloc(0);
+    opened.on('data', (chunk: Buffer) => {
+      received = received.length === 0 ? chunk : Buffer.concat([received, chunk]);
+      const answer = readAnswer(received);
+      if (answer === null) return;
+      received = received.subarray(answer.bytes);
+      settle({ ...answer, waitedMs: Math.max(0, performance.now() - sentMs) });
+    });
+    opened.on('error', () => undefined); // 'close' follows
+    opened.once('close', () => {
+      if (socket !== opened) return;
+      socket = null;
+      settle(null);
+    });
+    return opened;
+  }
+
+  return {
+    ask(request) {
+      return new Promise((resolve) => {
+        settle = resolve;
+        sentMs = Infinity;
+        if (socket === null || !socket.writable) socket = open();
+        socket.write(Buffer.concat(request), () => (sentMs = performance.now()));
+      });
+    },
+    close: () => void socket?.destroy(),
+  };
+}
+
+/** The first answer in these bytes, once it is there whole. Every answer of ours has a length or no body. */
+function readAnswer(bytes: Buffer): { status: number; body: string; bytes: number } | null {
+  const end = bytes.indexOf('\r\n\r\n');
+  if (end < 0) return null;
+  const head = bytes.toString('latin1', 0, end);
+  const length = Number(/^content-length: (\d+)$/im.exec(head)?.[1] ?? 0);
+  const start = end + 4;
+  if (bytes.length < start + length) return null;
+  return {
+    status: Number(head.slice(9, 12)),
+    body: bytes.toString('utf8', start, start + length),
+    bytes: start + length,
+  };
+}
