@@ -130,7 +130,7 @@ function openPair(client: Socket, upstream: Socket, options: FaultConnectionOpti
     over.abort();
     for (const timer of timers) clearTimeout(timer);
     for (const socket of [client, upstream]) {
-      if (manner === 'reset') socket.resetAndDestroy();
+      if (manner === 'reset') resetSocket(socket);
       else socket.destroySoon(); // what was let through before still arrives
     }
   }
@@ -162,4 +162,14 @@ function openPair(client: Socket, upstream: Socket, options: FaultConnectionOpti
     isSilent: (way) => (way === undefined ? silent.size > 0 : silent.has(way)),
     after,
   };
+}
+
+/**
+ * Ends a connection with an RST. While a goodbye (FIN) is under way libuv refuses that, and Node then loses the socket:
+ * it stays open, and the process cannot end. So the goodbye comes to its end first, which takes a turn of the loop.
+ */
+export function resetSocket(socket: Socket): void {
+  const isParting = socket.writableEnded && !socket.writableFinished && socket.writableLength === 0;
+  if (!isParting) socket.resetAndDestroy();
+  else socket.once('finish', () => socket.resetAndDestroy());
 }

@@ -9,7 +9,7 @@ import { text } from 'node:stream/consumers';
 
 import { afterEach, expect, test } from 'vitest';
 
-import type { FaultEvent } from './fault-connection.ts';
+import { resetSocket, type FaultEvent } from './fault-connection.ts';
 import { NO_FAULTS, planConnection, type Faults } from './fault-plan.ts';
 import { openFaultProxy, type FaultProxy, type FaultProxyOptions } from './fault-proxy.ts';
 import { until } from './until.ts';
@@ -168,6 +168,27 @@ test('a half-open connection stays open, and one way of it is silent', async () 
   expect([socket.destroyed, echo.sockets[0]?.destroyed]).toEqual([false, false]);
 });
 
+test.for([
+  ['before', (): undefined => undefined],
+  ['in the middle of', (socket: Socket) => socket.end()],
+  ['in the middle of, with bytes before,', (socket: Socket) => socket.end(Buffer.alloc(8 * 1024 * 1024))],
+] as const)('resetSocket() %s a goodbye closes the socket', async ([, begin]) => {
+  const peers: Socket[] = [];
+  const port = await listen(createServer({ pauseOnConnect: true }, (socket) => void peers.push(socket)));
+  const socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true });
+  const errors: Error[] = [];
+  socket.on('error', (error) => errors.push(error));
+  await once(socket, 'connect');
+  await expect.poll(() => peers.length).toBe(1);
+  begin(socket);
+  resetSocket(socket);
+  await once(socket, 'close');
+  expect(errors).toEqual([]);
+  // The other side may hear of an error, and has an end of it in any case.
+  peers[0]?.resume();
+  await expect.poll(() => peers[0]?.destroyed).toBe(true);
+});
+
 test('the time of a half-open connection ends with a reset', async () => {
   const echo = await openEcho();
   const proxy = await openProxy({ upstream: echo, faults: { halfOpen: 1, halfOpenBytesMax: 1, halfOpenMs: 20 } });
@@ -298,6 +319,7 @@ test('the program: its faults as lines, its figures at the end', async () => {
   const program = join(import.meta.dirname, 'fault-proxy.ts');
   const args = ['--to', String(echo.port), '--seed', '7', '--reset', '1', '--reset-bytes-max', '1'];
   const child = spawn(process.execPath, [program, ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
+  closing.push(async () => void child.kill('SIGKILL'));
   const lines: string[] = [];
   createInterface(child.stdout).on('line', (line) => lines.push(line));
   const ended = once(child, 'close');

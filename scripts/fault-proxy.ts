@@ -4,7 +4,7 @@ import { createServer, type AddressInfo, type Socket } from 'node:net';
 import { formatOptions, parseOptions, parsePort, parseSwitch, type Option } from '@muster/proto/options';
 import { err, ok } from '@muster/proto/result';
 
-import { openFaultConnection, type FaultConnection, type FaultEvent } from './fault-connection.ts';
+import { openFaultConnection, resetSocket, type FaultConnection, type FaultEvent } from './fault-connection.ts';
 import { NO_FAULTS, type Faults } from './fault-plan.ts';
 
 /** What has really happened so far. A fault that was planned for a byte that never came is not in here. */
@@ -68,7 +68,7 @@ export async function openFaultProxy(options: FaultProxyOptions): Promise<FaultP
     client.on('error', () => undefined); // 'close' follows, and is what counts
     if (outage !== null) onFault({ connection: number, kind: outage });
     if (outage === 'refuse') {
-      client.resetAndDestroy();
+      resetSocket(client);
       return;
     }
     const onClose = (): void => {
@@ -130,7 +130,7 @@ function makeStats(): FaultStats {
 function holdConnection(client: Socket, onClose: () => void): FaultConnection {
   client.resume();
   client.once('close', onClose);
-  return { silence: () => undefined, reset: () => void client.resetAndDestroy() };
+  return { silence: () => undefined, reset: () => resetSocket(client) };
 }
 
 const USAGE = `fault-proxy: a TCP proxy that does harm, the same harm for the same seed

@@ -32,7 +32,10 @@ test.for([
     expect(result.offence).toBeNull();
     expect(sum(result)).toBe(count);
     // Both kinds got as far as the store, or they would not try what is behind the first checks.
-    for (const kind of ['mutated', 'structured']) expect(result.counts.get(`${kind} 200`)).toBeGreaterThan(20);
+    for (const kind of ['mutated', 'structured']) {
+      expect(result.counts.get(`${kind} 200`)).toBeGreaterThan(20);
+      expect(result.counts.get(`${kind} 429`) ?? 0).toBeLessThan(count / 100);
+    }
     expect((await fetch(`${collector.origin}/readyz`)).status).toBe(200);
   },
 );

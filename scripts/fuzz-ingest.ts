@@ -13,8 +13,11 @@ import { openWire } from './wire.ts';
 const LANES = 200;
 /** Enough hosts for that: one may have four requests under way. */
 const HOSTS = LANES / 4;
-/** Right, malformed, unknown, too large, of a wrong type, of too long a header: any other answer is a fault of ours. */
-const EXPECTED = new Set([200, 400, 401, 413, 415, 431]);
+/**
+ * Right, malformed, unknown, too large (and then told to wait), of a wrong type, of too long a header: any other answer
+ * is a fault of ours.
+ */
+const EXPECTED = new Set([200, 400, 401, 413, 415, 429, 431]);
 
 /** One way to the collector for requests one after the other; null where no answer came. */
 export type Lane = {

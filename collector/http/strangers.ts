@@ -27,7 +27,7 @@ export function makeStrangers(): Strangers {
       const [oldest] = strangers;
       if (strangers.size <= STRANGERS_MAX || oldest === undefined) return;
       strangers.delete(oldest);
-      oldest.resetAndDestroy(); // nothing of it stays in the kernel either
+      oldest.destroy();
     },
     trust: (socket) => void (socket !== undefined && strangers.delete(socket)),
     count: () => strangers.size,
