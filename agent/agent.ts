@@ -25,10 +25,10 @@ import { makeUptimeSource, readUptime } from './sources/uptime.ts';
 import { MEMORY_BYTES_MAX, openSpool, SPOOL_AGE_MS_MAX, SPOOL_BYTES_MAX, type Spool } from './spool/spool.ts';
 import {
   makeStateDirectory,
-  probeStateDirectory,
   readIdentity,
   readMachine,
   readNewBoot,
+  reserveIdentity,
   writeBoot,
   writeIdentity,
 } from './state.ts';
@@ -184,7 +184,7 @@ function makeEnroller(
   refuse: (reason: string) => void,
 ): (closing: Closing) => Promise<string | null> {
   if (!token.ok) throw new Error(`there is no identity in ${stateDirectory}, and ${token.error}`);
-  probeStateDirectory(stateDirectory);
+  reserveIdentity(stateDirectory);
   const request = { token: token.value, name, machine: readMachine(root, stateDirectory) };
   return async (closing) => {
     const reply = await enroll({ ...surroundings, pool, request, deadlineMs: DEADLINE_MS, closing });

@@ -212,7 +212,7 @@ test('an agent that is enrolled starts without its token file and without room f
 test('an agent that cannot keep an identity asks for none, says so in one line and exits with 1', async () => {
   const collector = await openStandIn();
   const state = makeState();
-  mkdirSync(join(state, 'probe'));
+  mkdirSync(join(state, 'identity.json.tmp'));
   const agent = startAgent(['--url', collector.url, '--state', state], { MUSTER_TOKEN: 'x' });
   expect(await agent.exited).toEqual([1, null]);
   expect(agent.stderr()).toContain('make it writable');

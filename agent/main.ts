@@ -21,6 +21,8 @@ async function main(argv: readonly string[]): Promise<number> {
     process.stderr.write(config.error.map((fault) => `${fault}\n`).join(''));
     return 2;
   }
+  // A log on a disk that is full, or whose reader is gone, must not end the agent: its lines are lost then.
+  process.stderr.on('error', () => undefined);
   const log = makeLog((line) => process.stderr.write(line), Date.now);
   const stopped = waitForStop();
   try {

@@ -20,6 +20,8 @@ test.for([
   [answer(200, undefined), { kind: 'unavailable', reason: '200, not as a collector answers', waitMs: 2_000 }],
   [answer(302, undefined), { kind: 'unavailable', reason: '302, not as a collector answers', waitMs: 2_000 }],
   [answer(400, REFUSAL), { kind: 'refused', reason: '400: because', waitMs: 2_000 }],
+  [answer(400, undefined), { kind: 'failed', reason: '400, not as a collector answers', waitMs: 2_000 }],
+  [answer(413, undefined), { kind: 'failed', reason: '413, not as a collector answers', waitMs: 2_000 }],
   [answer(401, REFUSAL), { kind: 'unauthorised', reason: '401: because', waitMs: 62_000 }],
   [answer(404, undefined), { kind: 'unavailable', reason: '404, not as a collector answers', waitMs: 2_000 }],
   [answer(413, REFUSAL), { kind: 'refused', reason: '413: because', waitMs: 2_000 }],

@@ -7,8 +7,9 @@ import type { Answer } from './post.ts';
 /**
  * What an answer to a batch means, and how long to wait before anything else is sent.
  *
- * delivered: it is in the store · refused: it never will be · failed: the collector failed on this batch, another one
- * may go through · unavailable: it takes none now · unauthorised: this host's token is not taken, and someone must act.
+ * delivered: it is in the store · refused: it never will be · failed: the collector, or what is on the way to it, failed
+ * on this batch, another one may go through · unavailable: it takes none now · unauthorised: this host's token is not
+ * taken, and someone must act.
  */
 export type Verdict =
   | { readonly kind: 'delivered'; readonly everyMs: number | null }
@@ -44,8 +45,9 @@ export function judgeReply(answer: Answer, { seq, failures, nowMs, random }: Cir
     case 413: // too large
     case 415: // of a type or an encoding that it does not know
     case 422: // not to be processed
-      // What refuses one batch may refuse them all, a proxy for instance: the spool is not to be emptied into it at once.
-      return { kind: 'refused', reason, waitMs };
+      // Only a collector knows that it never will take a batch. A proxy on the way may be mended: nothing is given up for
+      // it. Nor is the spool to be emptied into what refuses all, at once.
+      return { kind: messageOf(body) === null ? 'failed' : 'refused', reason, waitMs };
     case 401: // unknown or revoked
     case 403:
       return { kind: 'unauthorised', reason, waitMs: waitMs + UNAUTHORISED_MS };
@@ -58,7 +60,12 @@ export function judgeReply(answer: Answer, { seq, failures, nowMs, random }: Cir
 
 /** The collector's own words if there are any, else what can be told from the status. */
 export function describeRefusal(status: number, body: unknown): string {
+  const message = messageOf(body);
+  return message === null ? `${status}, not as a collector answers` : `${status}: ${message.slice(0, 500)}`;
+}
+
+function messageOf(body: unknown): string | null {
   const error = isRecord(body) ? body['error'] : null;
   const message = isRecord(error) ? error['message'] : null;
-  return typeof message === 'string' ? `${status}: ${message.slice(0, 500)}` : `${status}, not as a collector answers`;
+  return typeof message === 'string' ? message : null;
 }

@@ -10,10 +10,10 @@ import {
   hashMachine,
   makeStateDirectory,
   parseIdentity,
-  probeStateDirectory,
   readIdentity,
   readMachine,
   readNewBoot,
+  reserveIdentity,
   writeBoot,
   writeIdentity,
 } from './state.ts';
@@ -54,12 +54,18 @@ test('what is written is on the disk before it has its name, and its name before
   expect(calls).toEqual(['fsync file', 'rename', 'fsync directory']);
 });
 
-test('probeStateDirectory() leaves nothing behind, and says what to do when nothing can be kept', () => {
+test('reserveIdentity() takes the room that the identity will have, and says what to do when there is none', () => {
   const directory = makeRoot();
-  probeStateDirectory(directory);
-  expect(readdirSync(directory)).toEqual([]);
-  mkdirSync(join(directory, 'probe'));
-  expect(() => probeStateDirectory(directory)).toThrow(/make it writable/);
+  reserveIdentity(directory);
+  const [reserved = ''] = readdirSync(directory);
+  const { ino, size } = statSync(join(directory, reserved));
+  writeIdentity(directory, IDENTITY);
+  expect(readdirSync(directory)).toEqual(['identity.json']);
+  expect(statSync(join(directory, 'identity.json'))).toMatchObject({ ino });
+  expect(statSync(join(directory, 'identity.json')).size).toBeLessThan(size);
+  expect(readIdentity(directory)).toEqual(IDENTITY);
+  mkdirSync(join(directory, 'identity.json.tmp'));
+  expect(() => reserveIdentity(directory)).toThrow(/make it writable/);
 });
 
 test('readIdentity() throws for a damaged file, and says what to do', () => {

@@ -1,5 +1,15 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { closeSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  fchmodSync,
+  fsyncSync,
+  ftruncateSync,
+  mkdirSync,
+  openSync,
+  renameSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 
 import { isRecord } from '@muster/proto/record';
@@ -9,22 +19,29 @@ import { readText } from './read-text.ts';
 /** Who this host is to its collector. `token` is a secret. */
 export type Identity = { readonly host: string; readonly token: string };
 
+/** More than an identity takes. */
+const IDENTITY_BYTES = 1024;
+
 /** Makes the directory if need be, for nobody but this user: it holds the host's token. */
 export function makeStateDirectory(directory: string): void {
   mkdirSync(directory, { recursive: true, mode: 0o700 });
 }
 
-/** Throws when nothing can be kept in the directory. An enrolment token counts once: find that out before it is used. */
-export function probeStateDirectory(directory: string): void {
-  const path = join(directory, 'probe');
+/**
+ * Makes room for the identity, and throws when nothing can be kept in the directory. An enrolment token counts once:
+ * find that out before it is used, and let nothing else take the room meanwhile.
+ */
+export function reserveIdentity(directory: string): void {
   try {
-    writeWhole(path, 'probe\n');
-    rmSync(path);
+    writeFileSync(join(directory, 'identity.json.tmp'), ' '.repeat(IDENTITY_BYTES), { mode: 0o600, flush: true });
   } catch (cause) {
-    throw new Error(`Cannot keep an identity in ${directory}: make it writable, or name another one by --state`, {
-      cause,
-    });
+    throw cannotKeep(directory, cause);
   }
+}
+
+function cannotKeep(directory: string, cause: unknown): Error {
+  const next = 'make it writable, or room on its disk, or name another one by --state';
+  return new Error(`Cannot keep an identity in ${directory}: ${next}`, { cause });
 }
 
 /** The identity that an earlier enrolment left, or null. One that cannot be read throws: it is not overwritten. */
@@ -71,7 +88,11 @@ function readOwnMachineId(directory: string): string {
   const known = readText(path)?.trim() ?? '';
   if (known !== '') return known;
   const made = randomBytes(16).toString('hex');
-  writeWhole(path, `${made}\n`);
+  try {
+    writeWhole(path, `${made}\n`);
+  } catch (cause) {
+    throw cannotKeep(directory, cause);
+  }
   return made;
 }
 
@@ -95,8 +116,17 @@ export function writeBoot(directory: string, { bootId }: Boot): void {
  */
 function writeWhole(path: string, text: string): void {
   const temporary = `${path}.tmp`;
-  rmSync(temporary, { force: true }); // one that is left over may be readable by others
-  writeFileSync(temporary, text, { mode: 0o600, flush: true });
+  // Written before it is cut to its length, so that the room that is reserved is not given back in between.
+  const file = openSync(temporary, constants.O_WRONLY | constants.O_CREAT, 0o600);
+  try {
+    fchmodSync(file, 0o600); // one that is left over may be readable by others
+    const bytes = Buffer.from(text);
+    writeFileSync(file, bytes); // from where the file stands, all of it
+    ftruncateSync(file, bytes.byteLength);
+    fsyncSync(file);
+  } finally {
+    closeSync(file);
+  }
   renameSync(temporary, path);
   const directory = openSync(dirname(path), 'r');
   try {

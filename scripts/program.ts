@@ -16,6 +16,8 @@ export type ProgramOptions = {
 
 export type Program = {
   readonly name: string;
+  /** Its process id; null when it could not be started. */
+  readonly pid: number | null;
   /** The URL that the program sends when it is ready; null when it ended before, having said why on stderr. */
   readonly ready: Promise<string | null>;
   /** The exit code, null after a signal. Never rejects. */
@@ -57,6 +59,7 @@ export function startProgram({ name, main, args, env, verbose, onLine }: Program
   });
   return {
     name,
+    pid: child.pid ?? null,
     ready,
     exited,
     async stop() {

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { appendFileSync, mkdtempSync, rmdirSync, rmSync } from 'node:fs';
+import { closeSync, mkdtempSync, openSync, rmdirSync, rmSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -7,57 +7,58 @@ import { describeError } from '@muster/proto/log';
 import { isRecord } from '@muster/proto/record';
 import { err, ok, type Result } from '@muster/proto/result';
 
-const CHUNK_BYTES = 64 * 1024;
-/** What is left when not even a chunk fits: written in pieces of this. */
-const CRUMB_BYTES = 4096;
-
-/** A disk that a test may fill. */
+/** A disk of its own, so small that it can be filled. */
 export type SmallDisk = {
   readonly directory: string;
-  /** Takes all the room there is, from one call of `free` to the next. */
-  readonly fill: () => void;
+  /** Takes all the room that is left, but for so many bytes. */
+  readonly fill: (leftBytes?: number) => void;
+  /** Gives it back. */
   readonly free: () => void;
-  /** Unmounts it; twice is once. */
-  readonly close: () => void;
+  /** Whether it can be written. Refused by the kernel while a file on it is open for writing. */
+  readonly setWritable: (isWritable: boolean) => void;
+  /** Whoever still uses it keeps it, unseen by others, until it has ended. */
+  readonly unmount: () => void;
 };
 
-/** Mounts a tmpfs of so many bytes. The error says why that cannot be done here: it takes root, for one. */
-export function openSmallDisk(bytes: number): Result<SmallDisk, string> {
-  const directory = mkdtempSync(join(tmpdir(), 'muster-small-disk-'));
+/** Needs root and the right to mount, which a container mostly has not: then the error says what refused it. */
+export function mountSmallDisk(bytes: number): Result<SmallDisk, string> {
+  const directory = mkdtempSync(join(tmpdir(), 'muster-disk-'));
   try {
-    execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${bytes},mode=700`, 'tmpfs', directory], { stdio: 'pipe' });
-  } catch (error) {
+    run('mount', '-t', 'tmpfs', '-o', `size=${bytes},mode=700`, 'tmpfs', directory);
+  } catch (cause) {
     rmdirSync(directory);
-    return err(`Cannot mount a tmpfs, which takes root and a kernel that allows it: ${describeError(error)}`);
+    return err(`Cannot mount a disk: ${describeError(cause)}; run this as root, where a tmpfs may be mounted`);
   }
   const filler = join(directory, 'filler');
-  let isOpen = true;
-  const close = (): void => {
-    if (!isOpen) return;
-    isOpen = false;
-    // Lazily: a process that still has a file open there must not keep it mounted.
-    execFileSync('umount', ['-l', directory]);
-    rmdirSync(directory);
-    process.off('exit', close);
-  };
-  process.on('exit', close);
   return ok({
     directory,
-    fill() {
-      for (const chunk of [Buffer.alloc(CHUNK_BYTES, 1), Buffer.alloc(CRUMB_BYTES, 1)]) while (append(filler, chunk));
+    fill: (leftBytes = 0) => {
+      const spare = join(directory, 'spare');
+      if (leftBytes > 0) writeUntilFull(spare, leftBytes);
+      writeUntilFull(filler, Infinity);
+      rmSync(spare, { force: true });
     },
     free: () => rmSync(filler, { force: true }),
-    close,
+    setWritable: (isWritable) => run('mount', '-o', `remount,${isWritable ? 'rw' : 'ro'}`, directory),
+    unmount: () => {
+      run('umount', '--lazy', directory);
+      rmdirSync(directory);
+    },
   });
 }
 
-/** False: there was no room for it. */
-function append(file: string, chunk: Buffer): boolean {
+function writeUntilFull(path: string, bytesMax: number): void {
+  const page = Buffer.alloc(4096, 1);
+  const descriptor = openSync(path, 'a');
   try {
-    appendFileSync(file, chunk);
-    return true;
-  } catch (error) {
-    if (isRecord(error) && error['code'] === 'ENOSPC') return false;
-    throw error;
+    for (let bytes = 0; bytes < bytesMax;) bytes += writeSync(descriptor, page, 0, Math.min(4096, bytesMax - bytes));
+  } catch (cause) {
+    if (!isRecord(cause) || cause['code'] !== 'ENOSPC') throw cause;
+  } finally {
+    closeSync(descriptor);
   }
+}
+
+function run(command: string, ...args: readonly string[]): void {
+  execFileSync(command, args, { stdio: ['ignore', 'ignore', 'pipe'] });
 }

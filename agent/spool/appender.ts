@@ -30,8 +30,9 @@ export function openAppender(pathOf: (file: number) => string, first: number): A
     if (active !== null && isThere && active.bytes < FILE_BYTES) return active;
     close();
     mkdirSync(dirname(pathOf(next)), { recursive: true, mode: 0o700 });
-    active = { file: next, descriptor: openSync(pathOf(next), 'wx', 0o600), bytes: 0 };
-    next += 1;
+    const file = next;
+    next += 1; // also when it cannot be made: something of that name may be there
+    active = { file, descriptor: openSync(pathOf(file), 'wx', 0o600), bytes: 0 };
     return active;
   }
 

@@ -24,6 +24,8 @@ export type SpoolFiles = {
   readonly read: (place: Place) => Buffer;
   /** Removes the files before `file`, but for the one that is being written. */
   readonly removeBefore: (file: number) => void;
+  /** Removes all files, the one that is being written too; another is begun with the next record. */
+  readonly removeAll: () => void;
   readonly close: () => void;
 };
 
@@ -32,6 +34,15 @@ export function openSpoolFiles(directory: string, onFault: (reason: string) => v
   const sizes = readSizes(directory, onFault);
   const pathOf = (file: number): string => join(directory, `${String(file).padStart(8, '0')}.records`);
   const appender = openAppender(pathOf, Math.max(0, ...sizes.keys()) + 1);
+
+  function removeBefore(file: number): void {
+    for (const old of sizes.keys()) {
+      if (old >= file || old === appender.file()) continue;
+      rmSync(pathOf(old), { force: true, recursive: true });
+      sizes.delete(old);
+    }
+  }
+
   return {
     bytes: () => [...sizes.values()].reduce((sum, bytes) => sum + bytes, 0),
     *readAll() {
@@ -64,12 +75,12 @@ export function openSpoolFiles(directory: string, onFault: (reason: string) => v
       }
     },
     read: (place) => readPart(pathOf(place.file), place),
-    removeBefore: (file) => {
-      for (const old of sizes.keys()) {
-        if (old >= file || old === appender.file()) continue;
-        rmSync(pathOf(old), { force: true, recursive: true });
-        sizes.delete(old);
-      }
+    removeBefore,
+    removeAll: () => {
+      // One that is empty is not among them: it stays, to be written when there is room.
+      const active = appender.file();
+      if (active !== null && sizes.has(active)) appender.close();
+      removeBefore(Infinity);
     },
     close: appender.close,
   };

@@ -9,6 +9,7 @@ import { compress } from '../compress.ts';
 import { countSamples } from '../matrix.ts';
 import { FILE_BYTES } from './appender.ts';
 import type { SpoolFiles } from './files.ts';
+import type { Head } from './head.ts';
 import { decodeRecord, encodeRecord, encodeSettled, type Header, type Settled } from './record.ts';
 import type { Place, Recovery } from './recover.ts';
 
@@ -38,7 +39,9 @@ export type Shelf = {
   readonly put: (batch: Omit<WaitingBatch, 'epoch' | 'seq'>) => Entry;
   /** The batch of an entry, or why it cannot be read any more. */
   readonly read: (entry: Entry) => Result<WaitingBatch, string>;
-  /** They wait no longer, and the next write says so. */
+  /** They are in the store: they wait no longer, and the next write says so. */
+  readonly settle: (entries: readonly Entry[]) => void;
+  /** They were given up, which is told by what is put: they wait no longer, and one write says both. */
   readonly remove: (entries: readonly Entry[]) => void;
   /** Puts all that is new on the disk, if anything. Throws when some could not be put there, and keeps that. */
   readonly write: (isClosed: boolean) => 'written' | 'nothing-new';
@@ -53,6 +56,32 @@ export function openShelf(files: SpoolFiles, recovery: Recovery, epoch: number):
   for (const lost of recovery.lost) settled.add(lost.epoch, lost.settled);
   let newest: { readonly entry: Entry; readonly batch: WaitingBatch } | null = null;
   let unwritten: readonly Entry[] = [];
+  /** Given up since the last write: what tells so is not on the disk yet. */
+  let untold: readonly Entry[] = [];
+  /** As the head would be if nothing came behind what is on the disk. */
+  let written: Head = { ...head };
+
+  function take(gone: readonly Entry[]): void {
+    for (const entry of gone) {
+      entries.splice(entries.indexOf(entry), 1);
+      settled.add(entry.header.epoch, [[entry.header.seq, entry.header.samples]]);
+    }
+    unwritten = unwritten.filter((entry) => !gone.includes(entry));
+  }
+
+  function append(): void {
+    do {
+      const some = takeSome(unwritten);
+      const isLast = some.length === unwritten.length;
+      // What a gap tells of does not wait any longer: the two are written in one, or none of them.
+      const records = [...some.map(({ encoded }) => encoded ?? NOTHING), ...(isLast ? settled.encode() : [])];
+      const places = records.length === 0 ? [] : files.append(records);
+      for (const [i, entry] of some.entries()) Object.assign(entry, { place: places[i], encoded: null });
+      for (const { header } of some) written = endAt(written, header);
+      unwritten = unwritten.slice(some.length);
+    } while (unwritten.length > 0);
+  }
+
   return {
     entries,
     put: (unnamed) => {
@@ -67,24 +96,20 @@ export function openShelf(files: SpoolFiles, recovery: Recovery, epoch: number):
       return entry;
     },
     read: (entry) => (newest?.entry === entry ? ok(newest.batch) : readEntry(files, entry)),
+    settle: take,
     remove: (gone) => {
-      for (const entry of gone) {
-        entries.splice(entries.indexOf(entry), 1);
-        settled.add(entry.header.epoch, [[entry.header.seq, entry.header.samples]]);
-      }
-      unwritten = unwritten.filter((entry) => !gone.includes(entry));
+      take(gone);
+      untold = [...untold, ...gone];
     },
     write: (isClosed) => {
       if (unwritten.length === 0 && head.isClosed === isClosed) return 'nothing-new';
-      do {
-        const some = takeSome(unwritten);
-        const isLast = some.length === unwritten.length;
-        // What a gap tells of does not wait any longer: the two are written in one, or none of them.
-        const records = [...some.map(({ encoded }) => encoded ?? NOTHING), ...(isLast ? settled.encode() : [])];
-        const places = records.length === 0 ? [] : files.append(records);
-        for (const [i, entry] of some.entries()) Object.assign(entry, { place: places[i], encoded: null });
-        unwritten = unwritten.slice(some.length);
-      } while (unwritten.length > 0);
+      try {
+        append();
+      } catch (cause) {
+        makeRoom(files, [...untold, ...entries], written);
+        throw cause;
+      }
+      untold = [];
       settled.thin();
       head.isClosed = isClosed;
       files.writeHead({ ...head, ...findFloor(entries, head, head.epoch) });
@@ -97,6 +122,29 @@ export function openShelf(files: SpoolFiles, recovery: Recovery, epoch: number):
 
 const NOTHING = Buffer.alloc(0);
 const NO_TICKS = { seq: 0, samples: 0, taken: 0, fromMs: 0, toMs: 0, everyMs: 0, floor: 0, floorTaken: 0 } as const;
+
+function endAt(head: Head, { seq, taken, toMs, everyMs }: Header): Head {
+  return { ...head, seq, taken, ...(toMs === 0 ? {} : { lastMs: toMs, everyMs }) };
+}
+
+/**
+ * Gives back what no record that is still needed lies in, though nothing more can be written: else a disk that the
+ * spool itself has filled would stay full. The head, which needs no room, says first that all before is done.
+ */
+function makeRoom(files: SpoolFiles, needed: readonly Entry[], head: Head): void {
+  const [first] = needed
+    .filter(({ place }) => place !== null)
+    .toSorted((a, b) => (a.place?.file ?? 0) - (b.place?.file ?? 0) || (a.place?.at ?? 0) - (b.place?.at ?? 0));
+  // Of an older spool the head says nothing.
+  if (first !== undefined && first.header.epoch !== head.epoch) return;
+  try {
+    files.writeHead({ ...head, ...findFloor(first === undefined ? [] : [first], head, head.epoch) });
+    if (first === undefined) files.removeAll();
+    else files.removeBefore(first.place?.file ?? 0);
+  } catch {
+    // What kept the records from being written is the fault worth reporting.
+  }
+}
 
 type End = { readonly epoch: number; readonly seq: number; readonly taken: number };
 

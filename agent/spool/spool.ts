@@ -118,7 +118,7 @@ export function openSpool(options: SpoolOptions): Spool {
     },
     takeOldest: (ticksMax) => handOut(spool, () => takeFirst(findReady(spool), ticksMax)),
     settle: ({ entries }) => {
-      shelf.remove(entries.filter(({ isGone }) => !isGone));
+      shelf.settle(entries.filter(({ isGone }) => !isGone));
       tellRefused(spool);
     },
     release: (parcel) => putBack(spool, parcel, 0),
@@ -286,12 +286,17 @@ function takeFirst(entries: readonly Entry[], ticksMax: number): readonly Entry[
     return postponed.slice(0, 1);
   }
   let ticks = countTicks(first);
+  let { samples } = first.header;
   let end = start + 1;
   for (; !first.isAlone; end += 1) {
     const next = entries[end];
     if (next === undefined || !isNext(next) || next.isAlone) break;
+    // What cannot travel with those before it need not be read.
+    const { fromMs } = next.header;
+    if (fromMs > 0 && fromMs <= (entries[end - 1]?.header.toMs ?? 0)) break;
     ticks += countTicks(next);
-    if (ticks > ticksMax) break;
+    samples += next.header.samples;
+    if (ticks > ticksMax || 8 * samples > BATCH_BYTES_MAX) break;
   }
   return entries.slice(start, end);
 }

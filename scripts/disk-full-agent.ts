@@ -1,0 +1,149 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+import type { Batch } from '@muster/proto/batch';
+
+import { openStandIn, type StandIn } from '../agent/testing/collector.ts';
+
+/** The interval at which the agent samples here. */
+export const EVERY_MS = 1_000;
+/** How long anything that must happen may take. */
+const PATIENCE_MS = 40_000;
+
+/** The real agent as a process of its own. */
+export type AgentProcess = {
+  readonly stderr: () => string;
+  /** How often it has logged an event. */
+  readonly count: (event: string) => number;
+  readonly hasEnded: () => boolean;
+  /** Asks it to end; the exit code, or the signal that ended it. */
+  readonly stop: () => Promise<number | string | null>;
+  readonly kill: () => void;
+};
+
+/** `logDescriptor`: where its log goes, an open file; without it, it is kept in memory. `argv` comes after our own. */
+export type AgentOptions = {
+  readonly url: string;
+  readonly stateDirectory: string;
+  readonly argv?: readonly string[];
+  readonly token?: string;
+  readonly logDescriptor?: number;
+};
+
+export function startAgent({ url, stateDirectory, argv = [], token, logDescriptor }: AgentOptions): AgentProcess {
+  const main = join(import.meta.dirname, '../agent/main.ts');
+  const args = [main, '--url', url, '--state', stateDirectory, '--interval', `${EVERY_MS}ms`, ...argv];
+  const child = spawn(process.execPath, args, {
+    env: { PATH: process.env['PATH'] ?? '', ...(token === undefined ? {} : { MUSTER_TOKEN: token }) },
+    stdio: ['ignore', 'ignore', logDescriptor ?? 'pipe', 'ipc'],
+  });
+  let stderr = '';
+  child.stderr?.setEncoding('utf8').on('data', (text: string) => (stderr += text));
+  const exited = once(child, 'close');
+  return {
+    stderr: () => stderr,
+    count: (event) => stderr.split(`"event":"${event}"`).length - 1,
+    hasEnded: () => hasEnded(child),
+    stop: async () => {
+      child.kill('SIGTERM');
+      const [code, signal]: unknown[] = await exited;
+      return typeof code === 'number' ? code : String(signal);
+    },
+    kill: () => void child.kill('SIGKILL'),
+  };
+}
+
+function hasEnded(child: ChildProcess): boolean {
+  return child.exitCode !== null || child.signalCode !== null;
+}
+
+/** A stand-in for the collector that goes away and comes back on the same port, and keeps what it ever took. */
+export type Collector = {
+  readonly url: string;
+  readonly batches: () => readonly Batch[];
+  readonly enrolments: () => number;
+  readonly leave: () => Promise<void>;
+  readonly comeBack: () => Promise<void>;
+};
+
+export async function openCollector(): Promise<Collector> {
+  let current: StandIn | null = await openStandIn();
+  const { url } = current;
+  const seen = [current];
+  return {
+    url,
+    batches: () => seen.flatMap(({ batches }) => batches),
+    enrolments: () => seen.flatMap(({ requests }) => requests).filter(({ path }) => path.endsWith('/enroll')).length,
+    leave: async () => {
+      await current?.close();
+      current = null;
+    },
+    comeBack: async () => {
+      current = await openStandIn(Number(new URL(url).port));
+      seen.push(current);
+    },
+  };
+}
+
+/** Ticks from the first that arrived to the last: `told` are those that a gap speaks of, `lost` those that nothing does. */
+export type Weighed = {
+  readonly sampled: number;
+  readonly delivered: number;
+  readonly told: number;
+  readonly lost: number;
+  /** Ticks that came with two records. */
+  readonly twice: number;
+};
+
+export function weigh(batches: readonly Batch[]): Weighed {
+  const records = new Map<number, Set<string>>();
+  for (const { epoch, seq, since = seq, ticksMs } of batches) {
+    for (const tickMs of ticksMs)
+      records.set(tickMs, (records.get(tickMs) ?? new Set()).add(`${epoch}/${since}-${seq}`));
+  }
+  const gaps = batches.flatMap(({ events = [] }) => events).filter((event) => event.kind === 'gap');
+  const delivered = [...records.keys()];
+  const firstMs = Math.min(...delivered);
+  const sampled = delivered.length === 0 ? 0 : (Math.max(...delivered) - firstMs) / EVERY_MS + 1;
+  const missing = Array.from({ length: sampled }, (_, i) => firstMs + i * EVERY_MS).filter((ms) => !records.has(ms));
+  const lost = missing.filter((ms) => !gaps.some(({ fromMs, toMs }) => fromMs <= ms && ms <= toMs));
+  return {
+    sampled,
+    delivered: delivered.length,
+    told: missing.length - lost.length,
+    lost: lost.length,
+    twice: [...records.values()].filter((names) => names.size > 1).length,
+  };
+}
+
+/** Bytes of all records that are on the disk; 0 where there is no spool. */
+export function spoolBytes(stateDirectory: string): number {
+  const directory = join(stateDirectory, 'spool');
+  try {
+    const names = readdirSync(directory).filter((name) => name.endsWith('.records'));
+    return names.reduce((sum, name) => sum + statSync(join(directory, name)).size, 0);
+  } catch {
+    return 0;
+  }
+}
+
+/** Whether the file holds this text; false where it cannot be read. */
+export function fileHolds(path: string, text: string): boolean {
+  try {
+    return readFileSync(path, 'utf8').includes(text);
+  } catch {
+    return false;
+  }
+}
+
+/** Looks every 20 ms until it is so; throws when the agent ends before, or it takes too long. */
+export async function waitFor(what: string, agent: AgentProcess, isSo: () => boolean): Promise<void> {
+  for (const untilMs = Date.now() + PATIENCE_MS; !isSo();) {
+    if (agent.hasEnded()) throw new Error(`The agent ended while we waited for ${what}: ${agent.stderr().slice(-500)}`);
+    if (Date.now() > untilMs) throw new Error(`Waited in vain for ${what}: ${agent.stderr().slice(-500)}`);
+    await sleep(20);
+  }
+}

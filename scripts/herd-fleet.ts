@@ -1,0 +1,127 @@
+import { fork, type ChildProcess } from 'node:child_process';
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { isRecord } from '@muster/proto/record';
+import { ENROLL_PATH, readEnrollReply } from '@muster/proto/push';
+
+import { hashMachine, writeIdentity } from '../agent/state.ts';
+import { joinCounts, type Counts } from './herd-count.ts';
+import type { Delay, HerdAgent, HerdOrder, HerdReply } from './herd-generator.ts';
+
+/** Enrolments under way at once: the collector handles them one after the other. */
+const ENROLMENTS_AT_ONCE = 4;
+
+/** The ticks that every host has taken. */
+export type Ledger = ReadonlyMap<string, readonly number[]>;
+
+export type Fleet = {
+  /** From now on, the first acknowledgement of an agent is its first after the outage. */
+  readonly recovering: () => Promise<void>;
+  readonly count: () => Promise<Counts>;
+  /** Ends all agents in order. */
+  readonly stop: () => Promise<{ readonly counts: Counts; readonly ledger: Ledger; readonly delays: readonly Delay[] }>;
+  readonly kill: () => void;
+};
+
+export type FleetOptions = {
+  readonly url: string;
+  readonly agents: readonly HerdAgent[];
+  readonly generators: number;
+  readonly metrics: number;
+  readonly everyMs: number;
+  readonly seed: number;
+};
+
+/** Starts agents in processes of their own, an equal share in each. */
+export async function startFleet({ agents, generators, ...same }: FleetOptions): Promise<Fleet> {
+  const children = Array.from({ length: generators }, () =>
+    fork(join(import.meta.dirname, 'herd-generator.ts'), { execArgv: [], serialization: 'advanced' }),
+  );
+  await Promise.all(
+    children.map((child, i) =>
+      ask(child, { kind: 'start', ...same, agents: agents.filter((_, at) => at % generators === i) }),
+    ),
+  );
+  const askAll = (kind: 'recovering' | 'count' | 'stop') => Promise.all(children.map((child) => ask(child, { kind })));
+  return {
+    recovering: async () => void (await askAll('recovering')),
+    count: async () => joinReplies(await askAll('count')),
+    stop: async () => {
+      const replies = await askAll('stop');
+      const ends = replies.filter((reply) => reply.kind === 'stopped');
+      const ledger = new Map(ends.flatMap((end) => end.ledger));
+      return { counts: joinReplies(replies), ledger, delays: ends.flatMap((end) => end.delays) };
+    },
+    kill: () => {
+      for (const child of children) child.kill('SIGKILL');
+    },
+  };
+}
+
+/** A generator answers orders one by one, in turn. */
+function ask(child: ChildProcess, order: HerdOrder): Promise<HerdReply> {
+  return new Promise((resolve, reject) => {
+    const onExit = () => reject(new Error('A generator ended; its words are above'));
+    child.once('exit', onExit);
+    child.once('message', (reply) => {
+      child.off('exit', onExit);
+      resolve(reply as HerdReply); // a generator sends nothing else
+    });
+    child.send(order);
+  });
+}
+
+function joinReplies(replies: readonly HerdReply[]): Counts {
+  const all = replies.flatMap((reply) => ('counts' in reply ? [reply.counts] : []));
+  return {
+    requests: joinCounts(all.map(({ requests }) => requests)),
+    samples: joinCounts(all.map(({ samples }) => samples)),
+    statuses: joinCounts(all.map(({ statuses }) => statuses)),
+    errors: joinCounts(all.map(({ errors }) => errors)),
+    liveMs: all.flatMap(({ liveMs }) => liveMs),
+    drainedMs: all.flatMap(({ drainedMs }) => drainedMs),
+    cpuMs: all.reduce((sum, { cpuMs }) => sum + cpuMs, 0),
+    rssBytes: all.reduce((sum, { rssBytes }) => sum + rssBytes, 0),
+  };
+}
+
+export type EnrolmentOptions = {
+  readonly origin: string;
+  readonly accessKey: string;
+  readonly directory: string;
+  readonly count: number;
+  readonly onProgress: (enrolled: number) => void;
+};
+
+/** Lets hosts join with one token for all, each with a state directory of its own that holds its identity. */
+export async function enrolFleet(options: EnrolmentOptions): Promise<readonly HerdAgent[]> {
+  const { origin, accessKey, directory, count, onProgress } = options;
+  const created = await fetch(`${origin}/api/v1/enrolment-tokens`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${accessKey}` },
+    body: JSON.stringify({ hosts: count, validMs: 3_600_000 }),
+  });
+  const body: unknown = await created.json();
+  const token = isRecord(body) ? body['token'] : null;
+  const agents: HerdAgent[] = [];
+  let next = 0;
+  const enrolSome = async (): Promise<void> => {
+    for (let number = next++; number < count; number = next++) {
+      const name = `herd-${String(number).padStart(5, '0')}`;
+      const response = await fetch(`${origin}${ENROLL_PATH}`, {
+        method: 'POST',
+        body: JSON.stringify({ token, name, machine: hashMachine(name) }),
+      });
+      const reply = readEnrollReply(await response.json());
+      if (reply === null) throw new Error(`Cannot enrol ${name}: the collector answers ${response.status}`);
+      const stateDirectory = join(directory, name);
+      mkdirSync(stateDirectory);
+      writeIdentity(stateDirectory, reply);
+      agents.push({ number, host: reply.host, stateDirectory });
+      onProgress(agents.length);
+    }
+  };
+  await Promise.all(Array.from({ length: ENROLMENTS_AT_ONCE }, enrolSome));
+  return agents;
+}
