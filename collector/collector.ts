@@ -121,7 +121,7 @@ type RouteParts = {
 
 function makeRoutes(parts: RouteParts): readonly Route[] {
   const { accessKey, sessions, enrolment, hub, ingest, latest, log, now } = parts;
-  const { engine, rollup, ballast, fault } = parts.store;
+  const { engine, rollup, fault } = parts.store;
   const accessKeyHash = hashSecret(accessKey);
   return [
     ...makeHealthRoutes(fault),
@@ -140,7 +140,7 @@ function makeRoutes(parts: RouteParts): readonly Route[] {
       readSeries: (query) => readSeries(engine, { ...query, rolledUntilMs: rollup.rolledUntilMs() }),
     }),
     makeCompletenessRoute({ isHost: latest.has, readCompleteness: (query) => readCompleteness(engine, query), now }),
-    makeSamplesRoute({ dropBefore: (beforeMs) => dropBefore(engine, ballast, beforeMs), log, now }),
+    makeSamplesRoute({ dropBefore: (beforeMs) => dropBefore(parts.store, beforeMs), log, now }),
   ];
 }
 
