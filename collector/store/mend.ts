@@ -62,17 +62,8 @@ export function makeMender(engine: Engine, log: Log, now: () => number): Mender 
     // What could not be done the last time.
     for (const table of detached) await attach(table);
     for (const table of returned) await dropAgain(table);
-    const rows = await engine.query(
-      `SELECT table, name, path, bytes_on_disk AS bytes FROM system.parts WHERE database = '${DATABASE}' AND active`,
-    );
-    const seen = new Set<string>();
-    const broken = new Map<string, string>();
-    for (const row of rows) {
-      const path = String(row['path']);
-      if (whole.has(path) || (await isWhole(path, Number(row['bytes'])))) seen.add(path);
-      else broken.set(String(row['table']), String(row['name']));
-    }
-    whole = seen;
+    const { found, broken } = await findBroken(engine, whole);
+    whole = found;
     for (const [table, part] of broken) {
       log.warn('store.mending', { table, part });
       detached.add(table);
@@ -83,17 +74,7 @@ export function makeMender(engine: Engine, log: Log, now: () => number): Mender 
   }
 
   return {
-    async prepare(ensureRoom) {
-      const tables = await engine.query(
-        `SELECT name FROM system.tables WHERE database = '${DATABASE}' AND engine LIKE '%MergeTree'
-         AND position(engine_full, 'old_parts_lifetime = ${OLD_PARTS_SECONDS}') = 0`,
-      );
-      if (tables.length > 0) await ensureRoom();
-      for (const { name } of tables)
-        await engine.command(
-          `ALTER TABLE ${DATABASE}.${String(name)} MODIFY SETTING old_parts_lifetime = ${OLD_PARTS_SECONDS}`,
-        );
-    },
+    prepare: (ensureRoom) => keepOldParts(engine, ensureRoom),
     mend() {
       mending ??= inTurn(mend).finally(() => (mending = null));
       return mending;
@@ -104,6 +85,33 @@ export function makeMender(engine: Engine, log: Log, now: () => number): Mender 
         dropped.set(table, { act, untilMs: now() + REDO_MS });
       }),
   };
+}
+
+async function keepOldParts(engine: Engine, ensureRoom: () => Promise<void>): Promise<void> {
+  const tables = await engine.query(
+    `SELECT name FROM system.tables WHERE database = '${DATABASE}' AND engine LIKE '%MergeTree'
+     AND position(engine_full, 'old_parts_lifetime = ${OLD_PARTS_SECONDS}') = 0`,
+  );
+  if (tables.length > 0) await ensureRoom();
+  for (const { name } of tables)
+    await engine.command(
+      `ALTER TABLE ${DATABASE}.${String(name)} MODIFY SETTING old_parts_lifetime = ${OLD_PARTS_SECONDS}`,
+    );
+}
+
+/** The directories of the parts that are whole, most of them known before, and of each table one part that is not. */
+async function findBroken(engine: Engine, whole: ReadonlySet<string>) {
+  const rows = await engine.query(
+    `SELECT table, name, path, bytes_on_disk AS bytes FROM system.parts WHERE database = '${DATABASE}' AND active`,
+  );
+  const found = new Set<string>();
+  const broken = new Map<string, string>();
+  for (const row of rows) {
+    const path = String(row['path']);
+    if (whole.has(path) || (await isWhole(path, Number(row['bytes'])))) found.add(path);
+    else broken.set(String(row['table']), String(row['name']));
+  }
+  return { found, broken };
 }
 
 /** Whether a part's files hold what the engine has written. One that is gone meanwhile was merged into another. */
