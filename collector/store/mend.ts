@@ -27,14 +27,17 @@ export type Mender = {
   readonly prepare: (ensureRoom: () => Promise<void>) => Promise<void>;
   /** Looks at every part that is new. True: a table was attached anew, and a read that failed may be tried again. */
   readonly mend: () => Promise<boolean>;
-  /** Runs what drops parts of a table; again if the table has to be attached anew before they are gone from the disk. */
-  readonly drop: (table: string, act: () => Promise<void>) => Promise<void>;
+  /**
+   * Runs what drops parts of a table; again if the table has to be attached anew before they are gone from the disk.
+   * `act` is given the engine itself: a read of it waits for no mending, which waits for `act`.
+   */
+  readonly drop: (table: string, act: (engine: Engine) => Promise<void>) => Promise<void>;
 };
 
 export function makeMender(engine: Engine, log: Log, now: () => number): Mender {
   let whole: ReadonlySet<string> = new Set();
   const detached = new Set<string>();
-  const dropped = new Map<string, { readonly act: () => Promise<void>; readonly untilMs: number }>();
+  const dropped = new Map<string, { readonly act: (engine: Engine) => Promise<void>; readonly untilMs: number }>();
   const returned = new Set<string>();
   let mending: Promise<boolean> | null = null;
   let turn: Promise<unknown> = Promise.resolve();
@@ -54,7 +57,7 @@ export function makeMender(engine: Engine, log: Log, now: () => number): Mender 
 
   async function dropAgain(table: string): Promise<void> {
     const last = dropped.get(table);
-    if (last !== undefined && now() < last.untilMs) await last.act();
+    if (last !== undefined && now() < last.untilMs) await last.act(engine);
     returned.delete(table);
   }
 
@@ -81,7 +84,7 @@ export function makeMender(engine: Engine, log: Log, now: () => number): Mender 
     },
     drop: (table, act) =>
       inTurn(async () => {
-        await act();
+        await act(engine);
         dropped.set(table, { act, untilMs: now() + REDO_MS });
       }),
   };
