@@ -132,7 +132,7 @@ type RouteParts = {
 
 function makeRoutes(parts: RouteParts): readonly Route[] {
   const { accessKey, sessions, admission, hub, ingest, latest, log, now } = parts;
-  const { engine, rollup, ballast, fault } = parts.store;
+  const { engine, rollup, fault } = parts.store;
   const accessKeyHash = hashSecret(accessKey);
   return [
     ...makeHealthRoutes(fault),
@@ -152,7 +152,7 @@ function makeRoutes(parts: RouteParts): readonly Route[] {
       readSeries: (query) => readSeries(engine, { ...query, rolledUntilMs: rollup.rolledUntilMs() }),
     }),
     makeCompletenessRoute({ isHost: latest.has, readCompleteness: (query) => readCompleteness(engine, query), now }),
-    makeSamplesRoute({ dropBefore: (beforeMs) => dropBefore(engine, ballast, beforeMs), log, now }),
+    makeSamplesRoute({ dropBefore: (beforeMs) => dropBefore(parts.store, beforeMs), log, now }),
   ];
 }
 

@@ -1,21 +1,30 @@
 import type { Log } from '@muster/proto/log';
 
+import { StoreError } from './domain/store-error.ts';
 import { repeat } from './repeat.ts';
-import { makeBallast, type Ballast } from './store/ballast.ts';
+import { ensureDiskRoom, makeBallast, type Ballast } from './store/ballast.ts';
 import { openEmbedded } from './store/embedded.ts';
 import { lockDirectory } from './store/lock.ts';
+import { makeMender, withMender, type Mender } from './store/mend.ts';
 import { migrate } from './store/migrations.ts';
 import { openRollup, type Rollup } from './store/rollup.ts';
 import { loadState, type State } from './store/state.ts';
 import { watchEngine, type WatchedEngine } from './store/watch.ts';
 
 const ROLLUP_RUN_MS = 60_000;
+/** A part that was merged while the disk became full must be found before what it was merged from is deleted. */
+const MEND_MS = 1_000;
 /** How soon the ballast is made again once there is room. */
 const BALLAST_MS = 5_000;
 
 export type Part = { readonly name: string; readonly close: () => unknown };
 
-export type Store = WatchedEngine & { readonly state: State; readonly rollup: Rollup; readonly ballast: Ballast };
+export type Store = WatchedEngine & {
+  readonly state: State;
+  readonly rollup: Rollup;
+  readonly ballast: Ballast;
+  readonly mender: Mender;
+};
 
 /** Opens what keeps data in a directory, and what looks after it. Whatever has to be closed is in `opened` at once. */
 export async function openStore(directory: string, opened: Part[], log: Log, now: () => number): Promise<Store> {
@@ -27,9 +36,21 @@ export async function openStore(directory: string, opened: Part[], log: Log, now
 
   const embedded = await openEmbedded(directory);
   opened.push({ name: 'store', close: () => embedded.close() });
-  const watched = watchEngine(embedded, log);
+  const mender = makeMender(embedded, log, now);
+  const watched = watchEngine(withMender(embedded, mender), log);
   const { engine, fault } = watched;
-  await migrate(engine);
+  const ensureRoom = (): Promise<void> => ensureDiskRoom(directory);
+  await migrate(engine, ensureRoom);
+  await mender.prepare(ensureRoom);
+  const mending = repeat(
+    MEND_MS,
+    async () => void (await mender.mend()),
+    (error) => {
+      // A full disk is told of by whoever writes; here it is tried again in a second.
+      if (!(error instanceof StoreError) || !error.isFull) log.error('store.not-mended', { error });
+    },
+  );
+  opened.push({ name: 'mender', close: () => mending.close() });
   const state = await loadState(engine, now);
   const rollup = await openRollup(engine, now);
   const rolling = repeat(ROLLUP_RUN_MS, rollup.run, (error) => {
@@ -41,5 +62,5 @@ export async function openStore(directory: string, opened: Part[], log: Log, now
   await ballast.restore().catch(onBallastFault);
   const ballasting = repeat(BALLAST_MS, ballast.restore, onBallastFault);
   opened.push({ name: 'ballast', close: () => ballasting.close() });
-  return { ...watched, state, rollup, ballast };
+  return { ...watched, state, rollup, ballast, mender };
 }

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 
 import { startProgram } from './program.ts';
-import { openSmallDisk } from './small-disk.ts';
+import { mountSmallDisk } from './small-disk.ts';
 
 test('a disk that is filled and freed twice: nothing crashes, is lost or answered wrongly', async ({ skip }) => {
   const child = spawn(process.execPath, [join(import.meta.dirname, 'disk-full.ts'), '--cycles', '2']);
@@ -22,7 +22,7 @@ test('a disk that is filled and freed twice: nothing crashes, is lost or answere
 }, 120_000);
 
 test('a collector that is started on a full disk gives up its ballast and shows what it has', async ({ skip }) => {
-  const disk = openSmallDisk(64 * 1024 * 1024);
+  const disk = mountSmallDisk(64 * 1024 * 1024);
   if (!disk.ok) {
     console.warn(`Not tried here: ${disk.error}`);
     skip(disk.error);
@@ -49,6 +49,6 @@ test('a collector that is started on a full disk gives up its ballast and shows 
     await second.stop();
     expect(await second.exited).toBe(0);
   } finally {
-    disk.value.close();
+    disk.value.unmount();
   }
 }, 60_000);

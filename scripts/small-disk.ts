@@ -30,6 +30,15 @@ export function mountSmallDisk(bytes: number): Result<SmallDisk, string> {
     return err(`Cannot mount a disk: ${describeError(cause)}; run this as root, where a tmpfs may be mounted`);
   }
   const filler = join(directory, 'filler');
+  let isMounted = true;
+  const unmount = (): void => {
+    process.off('exit', unmount);
+    if (!isMounted) return;
+    isMounted = false;
+    run('umount', '--lazy', directory);
+    rmdirSync(directory);
+  };
+  process.on('exit', unmount);
   return ok({
     directory,
     fill: (leftBytes = 0) => {
@@ -40,10 +49,7 @@ export function mountSmallDisk(bytes: number): Result<SmallDisk, string> {
     },
     free: () => rmSync(filler, { force: true }),
     setWritable: (isWritable) => run('mount', '-o', `remount,${isWritable ? 'rw' : 'ro'}`, directory),
-    unmount: () => {
-      run('umount', '--lazy', directory);
-      rmdirSync(directory);
-    },
+    unmount,
   });
 }
 

@@ -15,6 +15,18 @@ const ROOM = 4;
 const START_BYTES = 1024 * 1024;
 const CHUNK_BYTES = 1024 * 1024;
 
+/** Enough for the description of every table, many times over. */
+const SCHEMA_BYTES = 8 * 1024 * 1024;
+
+/** Throws when the disk has no room for a change of the schema, which would be cut off. */
+export async function ensureDiskRoom(directory: string): Promise<void> {
+  const { bsize, bavail } = await statfs(directory);
+  if (bavail * bsize >= SCHEMA_BYTES) return;
+  throw new Error(
+    `Cannot open the store in ${directory}: its schema has to be changed, and the disk is full; free ${SCHEMA_BYTES} bytes on it`,
+  );
+}
+
 /** A file that takes up room, to be deleted when a full disk keeps us from dropping what we no longer need. */
 export type Ballast = {
   /** Makes the file where it is missing or was not finished, if there is room. Call now and then, never twice at once. */

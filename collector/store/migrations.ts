@@ -97,8 +97,11 @@ export const MIGRATIONS: readonly Migration[] = [
   },
 ];
 
-/** Brings the schema up to date. Refuses a database that a newer Muster has written. */
-export async function migrate(engine: Engine): Promise<void> {
+/**
+ * Brings the schema up to date. Refuses a database that a newer Muster has written. `ensureRoom` is asked before anything
+ * is changed, and throws when the disk has none.
+ */
+export async function migrate(engine: Engine, ensureRoom: () => Promise<void> = async () => undefined): Promise<void> {
   await engine.command(
     `CREATE TABLE IF NOT EXISTS ${DATABASE}.migrations (number UInt32, name String, at DateTime DEFAULT now())
      ENGINE = ReplacingMergeTree ORDER BY number`,
@@ -113,6 +116,7 @@ export async function migrate(engine: Engine): Promise<void> {
   }
   for (const { number, name, statements } of MIGRATIONS) {
     if (number <= newest) continue;
+    await ensureRoom();
     for (const statement of statements) await engine.command(statement);
     await engine.insert('migrations', 1, [
       { name: 'number', type: 'UInt32', values: [number] },

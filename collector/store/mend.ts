@@ -1,0 +1,144 @@
+import { readdir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import type { Log } from '@muster/proto/log';
+
+import { DATABASE, type Engine } from './store.ts';
+
+/**
+ * How long the engine keeps the parts from which it has merged another, in seconds; the embedded engine's own default is
+ * not at all. Long enough for a mender that looks every second, short enough for their number.
+ */
+const OLD_PARTS_SECONDS = 20;
+/** What was dropped is on the disk for as long, and some; a table that is attached anew meanwhile has it again. */
+const REDO_MS = 60_000;
+
+/**
+ * Looks after what the engine merges. When a disk becomes full in the middle of a merge, the engine (26.7, embedded)
+ * may take the merged part for whole while its files are cut off or empty: reads of it fail, and with the parts that it
+ * was merged from its samples would be gone. Those are still there: a table that is attached anew leaves a broken part
+ * aside and goes on with them. Inserts do not suffer from this.
+ */
+export type Mender = {
+  /**
+   * Tells every table to keep the parts that were merged. Call once, after the schema is there. `ensureRoom` throws when
+   * there is none: the engine writes a table's description over the old one, and does not notice when that fails either.
+   */
+  readonly prepare: (ensureRoom: () => Promise<void>) => Promise<void>;
+  /** Looks at every part that is new. True: a table was attached anew, and a read that failed may be tried again. */
+  readonly mend: () => Promise<boolean>;
+  /**
+   * Runs what drops parts of a table; again if the table has to be attached anew before they are gone from the disk.
+   * `act` is given the engine itself: a read of it waits for no mending, which waits for `act`.
+   */
+  readonly drop: (table: string, act: (engine: Engine) => Promise<void>) => Promise<void>;
+};
+
+export function makeMender(engine: Engine, log: Log, now: () => number): Mender {
+  let whole: ReadonlySet<string> = new Set();
+  const detached = new Set<string>();
+  const dropped = new Map<string, { readonly act: (engine: Engine) => Promise<void>; readonly untilMs: number }>();
+  const returned = new Set<string>();
+  let mending: Promise<boolean> | null = null;
+  let turn: Promise<unknown> = Promise.resolve();
+
+  function inTurn<T>(task: () => Promise<T>): Promise<T> {
+    const done = turn.then(task);
+    turn = done.catch(() => undefined);
+    return done;
+  }
+
+  async function attach(table: string): Promise<void> {
+    await engine.command(`ATTACH TABLE IF NOT EXISTS ${DATABASE}.${table}`);
+    detached.delete(table);
+    returned.add(table);
+    await dropAgain(table);
+  }
+
+  async function dropAgain(table: string): Promise<void> {
+    const last = dropped.get(table);
+    if (last !== undefined && now() < last.untilMs) await last.act(engine);
+    returned.delete(table);
+  }
+
+  async function mend(): Promise<boolean> {
+    // What could not be done the last time.
+    for (const table of detached) await attach(table);
+    for (const table of returned) await dropAgain(table);
+    const { found, broken } = await findBroken(engine, whole);
+    whole = found;
+    for (const [table, part] of broken) {
+      log.warn('store.mending', { table, part });
+      detached.add(table);
+      await engine.command(`DETACH TABLE IF EXISTS ${DATABASE}.${table} SYNC`);
+      await attach(table);
+    }
+    return broken.size > 0;
+  }
+
+  return {
+    prepare: (ensureRoom) => keepOldParts(engine, ensureRoom),
+    mend() {
+      mending ??= inTurn(mend).finally(() => (mending = null));
+      return mending;
+    },
+    drop: (table, act) =>
+      inTurn(async () => {
+        await act(engine);
+        dropped.set(table, { act, untilMs: now() + REDO_MS });
+      }),
+  };
+}
+
+async function keepOldParts(engine: Engine, ensureRoom: () => Promise<void>): Promise<void> {
+  const tables = await engine.query(
+    `SELECT name FROM system.tables WHERE database = '${DATABASE}' AND engine LIKE '%MergeTree'
+     AND position(engine_full, 'old_parts_lifetime = ${OLD_PARTS_SECONDS}') = 0`,
+  );
+  if (tables.length > 0) await ensureRoom();
+  for (const { name } of tables)
+    await engine.command(
+      `ALTER TABLE ${DATABASE}.${String(name)} MODIFY SETTING old_parts_lifetime = ${OLD_PARTS_SECONDS}`,
+    );
+}
+
+/** The directories of the parts that are whole, most of them known before, and of each table one part that is not. */
+async function findBroken(engine: Engine, whole: ReadonlySet<string>) {
+  const rows = await engine.query(
+    `SELECT table, name, path, bytes_on_disk AS bytes FROM system.parts WHERE database = '${DATABASE}' AND active`,
+  );
+  const found = new Set<string>();
+  const broken = new Map<string, string>();
+  for (const row of rows) {
+    const path = String(row['path']);
+    if (whole.has(path) || (await isWhole(path, Number(row['bytes'])))) found.add(path);
+    else broken.set(String(row['table']), String(row['name']));
+  }
+  return { found, broken };
+}
+
+/** Whether a part's files hold what the engine has written. One that is gone meanwhile was merged into another. */
+async function isWhole(path: string, bytes: number): Promise<boolean> {
+  let found = 0;
+  try {
+    for (const file of await readdir(path)) found += (await stat(join(path, file))).size;
+  } catch {
+    return true;
+  }
+  return found >= bytes;
+}
+
+/** The same engine, whose reads are tried once more when something was mended. */
+export function withMender(engine: Engine, mender: Mender): Engine {
+  return {
+    ...engine,
+    async query(sql, parameters) {
+      try {
+        return await engine.query(sql, parameters);
+      } catch (error) {
+        if (!(await mender.mend())) throw error;
+        return engine.query(sql, parameters);
+      }
+    },
+  };
+}
