@@ -17,6 +17,8 @@ import type { Parcel, Spool } from './spool/spool.ts';
 const PUSH_MS = 5_000;
 /** How long the backlog waits at most before it begins, after a long outage. */
 const SPREAD_MS_MAX = 240_000;
+/** What is shorter is no outage: an answer was lost, or the collector has been started again. */
+const HICCUP_MS = 10_000;
 /** Ticks that are sent together from a backlog, ten minutes at the default interval; halved when it does not get through. */
 const JOIN_TICKS = 120;
 
@@ -64,6 +66,7 @@ export function openPush(options: PushOptions): Push {
     isDue: false,
     isWatched: false,
     isUp: false,
+    isOutageOver: true,
   };
   let wokenMs = 0;
   const done = run(lanes);
@@ -100,6 +103,8 @@ type Lanes = {
   isWatched: boolean;
   /** The last of the newest records went through. */
   isUp: boolean;
+  /** They do again after an outage, and the backlog has not begun yet. */
+  isOutageOver: boolean;
 };
 
 async function run(lanes: Lanes): Promise<void> {
@@ -117,6 +122,7 @@ async function runNewest(lanes: Lanes, token: string): Promise<void> {
   const { options, closing, over } = lanes;
   const report = makeReport(options.log, 'newest');
   let failures = 0;
+  let failingSinceMs = Infinity;
   while (!over.aborted) {
     const isLast = closing.aborted;
     const parcel = lanes.isDue || isLast ? options.spool.takeNewest() : null;
@@ -135,11 +141,14 @@ async function runNewest(lanes: Lanes, token: string): Promise<void> {
     options.setEvery(everyMs);
     if (isLast) return; // what has not gone through is on the disk, and the next start of the agent finds it there
     if (verdict.kind === 'delivered') {
+      lanes.isOutageOver ||= options.now() - failingSinceMs > HICCUP_MS;
       failures = 0;
+      failingSinceMs = Infinity;
       lanes.backlog.ring();
       continue;
     }
     failures += 1;
+    failingSinceMs = Math.min(failingSinceMs, options.now());
     lanes.isDue = true;
     await pause(options.schedule, verdict.waitMs, closing);
   }
@@ -155,18 +164,16 @@ async function runBacklog(lanes: Lanes, token: string): Promise<void> {
   const report = makeReport(options.log, 'backlog');
   let failures = 0;
   let joinTicks = JOIN_TICKS;
-  let isBegun = false;
   while (!over.aborted) {
-    if (lanes.isUp && !isBegun) {
-      isBegun = true;
+    if (lanes.isUp && lanes.isOutageOver) {
+      lanes.isOutageOver = false;
       const waitMs = options.random() * spreadMs(options);
       if (waitMs > 0) await pause(schedule, waitMs, closing);
     }
     const parcel = lanes.isUp ? spool.takeOldest(joinTicks) : null;
     if (parcel === null) {
       if (closing.aborted) return;
-      isBegun = false;
-      joinTicks = JOIN_TICKS;
+      if (lanes.isUp) joinTicks = JOIN_TICKS;
       await lanes.backlog.wait();
       continue;
     }
