@@ -80,6 +80,21 @@ test('what was dropped is dropped again when its table had to be attached anew, 
   expect(await engine.query('SELECT count() >= 10 AS isThere FROM muster.events')).toEqual([{ isThere: 1 }]);
 });
 
+test('a read that failed is tried again also when the mender could not finish', async () => {
+  let reads = 0;
+  const flaky: Engine = {
+    ...engine,
+    query: async () => {
+      reads += 1;
+      if (reads === 1) throw new Error('the table is detached');
+      return [{ n: 1 }];
+    },
+  };
+  const { mender } = make();
+  const unfinished = { ...mender, mend: () => Promise.reject(new Error('full')) };
+  expect(await withMender(flaky, unfinished).query('SELECT 1 AS n')).toEqual([{ n: 1 }]);
+});
+
 test('a query that is wrong in itself stays wrong', async () => {
   const { mender } = make();
   await expect(withMender(engine, mender).query('SELECT nothing')).rejects.toThrow('nothing');

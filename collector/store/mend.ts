@@ -25,7 +25,7 @@ export type Mender = {
    * there is none: the engine writes a table's description over the old one, and does not notice when that fails either.
    */
   readonly prepare: (ensureRoom: () => Promise<void>) => Promise<void>;
-  /** Looks at every part that is new. True: a table was attached anew, and a read that failed may be tried again. */
+  /** Looks at every part that is new. True: a table was attached anew. Rejects when something is left to be done. */
   readonly mend: () => Promise<boolean>;
   /**
    * Runs what drops parts of a table; again if the table has to be attached anew before they are gone from the disk.
@@ -61,10 +61,14 @@ export function makeMender(engine: Engine, log: Log, now: () => number): Mender 
     returned.delete(table);
   }
 
-  async function mend(): Promise<boolean> {
-    // What could not be done the last time.
+  /** What could not be done the last time. */
+  async function finish(): Promise<void> {
     for (const table of detached) await attach(table);
     for (const table of returned) await dropAgain(table);
+  }
+
+  async function mend(): Promise<boolean> {
+    await finish();
     const { found, broken } = await findBroken(engine, whole);
     whole = found;
     for (const [table, part] of broken) {
@@ -84,6 +88,7 @@ export function makeMender(engine: Engine, log: Log, now: () => number): Mender 
     },
     drop: (table, act) =>
       inTurn(async () => {
+        await finish(); // a table that is not attached has nothing to drop, as far as one can see
         await act(engine);
         dropped.set(table, { act, untilMs: now() + REDO_MS });
       }),
@@ -128,15 +133,16 @@ async function isWhole(path: string, bytes: number): Promise<boolean> {
   return found >= bytes;
 }
 
-/** The same engine, whose reads are tried once more when something was mended. */
+/** The same engine, whose reads that fail are tried once more after the mender has looked. */
 export function withMender(engine: Engine, mender: Mender): Engine {
   return {
     ...engine,
     async query(sql, parameters) {
       try {
         return await engine.query(sql, parameters);
-      } catch (error) {
-        if (!(await mender.mend())) throw error;
+      } catch {
+        // Whether it was mended now or a moment ago, and even where the mender has more to do: the table may be there.
+        await mender.mend().catch(() => undefined);
         return engine.query(sql, parameters);
       }
     },
