@@ -1,6 +1,8 @@
 import { closeSync, existsSync, mkdirSync, openSync, readdirSync, rmSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
 
+import { describeError } from '@muster/proto/log';
+
 import { writeIdentity } from '../agent/state.ts';
 import {
   fileHolds,
@@ -34,23 +36,22 @@ const CASES: readonly Case[] = [
   { name: 'the disk is full at enrolment', run: runEnrolment },
 ];
 
-/** Each on a disk of its own. */
-export async function runCases(mount: () => SmallDisk, say: (text: string) => void): Promise<readonly CaseResult[]> {
-  const results: CaseResult[] = [];
-  for (const { name, run } of CASES) {
-    const disk = mount();
-    const stateDirectory = join(disk.directory, 'state');
-    mkdirSync(stateDirectory);
-    try {
-      results.push({ name, fault: await run(disk, stateDirectory) });
-    } catch (cause) {
-      results.push({ name, fault: cause instanceof Error ? cause.message : String(cause) });
-    } finally {
-      disk.unmount();
-    }
-    say(`${name}: ${results.at(-1)?.fault ?? 'as it should be'}`);
-  }
-  return results;
+/** All at once, each on a disk of its own. */
+export function runCases(mount: () => SmallDisk, say: (text: string) => void): Promise<readonly CaseResult[]> {
+  return Promise.all(
+    CASES.map(async ({ name, run }) => {
+      const disk = mount();
+      try {
+        const stateDirectory = join(disk.directory, 'state');
+        mkdirSync(stateDirectory);
+        const fault = await run(disk, stateDirectory).catch(describeError);
+        say(`${name}: ${fault ?? 'as it should be'}`);
+        return { name, fault };
+      } finally {
+        disk.unmount();
+      }
+    }),
+  );
 }
 
 /** Runs an agent that has joined, as `act` wants it; it must end in order then, with every tick delivered or told. */
@@ -166,7 +167,7 @@ async function runSpoolFillsDisk(disk: SmallDisk, stateDirectory: string): Promi
 }
 
 /** Pages that are left, from none to more than an agent needs to join. */
-const PAGES_LEFT_MAX = 12;
+const PAGES_LEFT_MAX = 6;
 
 /** However little room there is: either the token is not used, or the identity is kept. */
 async function runEnrolment(disk: SmallDisk): Promise<string | null> {
