@@ -126,6 +126,7 @@ type FullOptions = {
 
 /** Fills the disk and looks at everything that must work all the same, or say why it does not. */
 async function passFull({ disk, data, api, hosts, pushing, dayMs, seen }: FullOptions): Promise<void> {
+  const { token } = (await api('POST', '/api/v1/enrolment-tokens')).body;
   await pushing.untilEvery(503, Date.now(), disk.fill);
   const check = async (what: string, status: number, ask: () => Promise<Reply>): Promise<Reply> => {
     disk.fill(); // a merge may have made room meanwhile
@@ -148,7 +149,7 @@ async function passFull({ disk, data, api, hosts, pushing, dayMs, seen }: FullOp
     );
   }
   await check('signing in', 503, () => api('POST', '/api/v1/session', { key: api.key }));
-  const token = (await check('an enrolment token', 201, () => api('POST', '/api/v1/enrolment-tokens'))).body['token'];
+  await check('an enrolment token', 503, () => api('POST', '/api/v1/enrolment-tokens'));
   const request = { token, name: 'late', machine: 'f'.repeat(64) };
   await check('enrolling', 503, () => api('POST', '/api/v1/enroll', request));
   const dropped = await check('dropping a day', 200, () => api('DELETE', `/api/v1/samples?beforeMs=${dayMs + DAY_MS}`));

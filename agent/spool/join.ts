@@ -1,4 +1,4 @@
-import { EVENTS_MAX, TICKS_MAX, type Series } from '@muster/proto/batch';
+import { EVENTS_MAX, SERIES_MAX, TICKS_MAX, type Series } from '@muster/proto/batch';
 import { BODY_BYTES_MAX } from '@muster/proto/push';
 
 import { countBytes, type Matrix } from '../matrix.ts';
@@ -14,19 +14,20 @@ export function joinBatches(batches: readonly [WaitingBatch, ...WaitingBatch[]])
 } {
   const [first] = batches;
   const rows = new Map<string, Series>();
+  let nameBytes = addRows(rows, first);
   let end = 1;
   let ticks = first.ticksMs.length;
   let events = first.events?.length ?? 0;
-  addRows(rows, first);
   for (const next of batches.slice(1)) {
     const last = batches[end - 1] ?? first;
-    const wider = new Map(rows);
-    addRows(wider, next);
     ticks += next.ticksMs.length;
     events += next.events?.length ?? 0;
+    const fresh = findFresh(rows, next);
+    const bytes = nameBytes + countBytes({ ticksMs: [], series: fresh }) + ticks * (9 + 8 * (rows.size + fresh.length));
     const isTooMuch = ticks > TICKS_MAX || events > EVENTS_MAX || next.seq - first.seq >= TICKS_MAX;
-    if (isTooMuch || !follows(last, next) || bytesOf(wider, ticks) > BATCH_BYTES_MAX) break;
-    addRows(rows, next);
+    const isTooWide = bytes > BATCH_BYTES_MAX || rows.size + fresh.length > SERIES_MAX;
+    if (isTooMuch || isTooWide || !follows(last, next)) break;
+    nameBytes += addRows(rows, next);
     end += 1;
   }
   return end === 1 ? { batch: first, count: 1 } : { batch: join(batches.slice(0, end), rows), count: end };
@@ -38,12 +39,15 @@ function follows(last: WaitingBatch, next: WaitingBatch): boolean {
   return isNext && next.everyMs === last.everyMs && (next.ticksMs[0] ?? Infinity) > (last.ticksMs.at(-1) ?? -1);
 }
 
-function addRows(rows: Map<string, Series>, { series }: WaitingBatch): void {
-  for (const one of series) rows.set(one.join(' '), one);
+/** Adds the series that are new; gives what their names take in a message. */
+function addRows(rows: Map<string, Series>, batch: WaitingBatch): number {
+  const fresh = findFresh(rows, batch);
+  for (const one of fresh) rows.set(one.join(' '), one);
+  return countBytes({ ticksMs: [], series: fresh });
 }
 
-function bytesOf(rows: ReadonlyMap<string, Series>, ticks: number): number {
-  return countBytes({ ticksMs: Array.from({ length: ticks }, () => 0), series: [...rows.values()] });
+function findFresh(rows: ReadonlyMap<string, Series>, { series }: WaitingBatch): readonly Series[] {
+  return series.filter((one) => !rows.has(one.join(' ')));
 }
 
 function join(batches: readonly WaitingBatch[], rows: ReadonlyMap<string, Series>): WaitingBatch {

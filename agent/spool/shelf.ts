@@ -1,8 +1,8 @@
 import { zstdDecompressSync } from 'node:zlib';
 
 import { decodeBatch, encodeBatch, type Batch } from '@muster/proto/batch';
-import { describeError } from '@muster/proto/log';
 import { INFLATED_BYTES_MAX } from '@muster/proto/push';
+import { isRecord } from '@muster/proto/record';
 import { err, ok, type Result } from '@muster/proto/result';
 
 import { compress } from '../compress.ts';
@@ -32,13 +32,15 @@ export type Entry = {
   isGone: boolean;
 };
 
+/** It is not there any more as it was written, or it cannot be read now. */
+export type ReadFault = 'damaged' | 'unreadable';
+
 /** The records that are not in the store yet, oldest first: their headers in memory, their content on the disk. */
 export type Shelf = {
   readonly entries: readonly Entry[];
   /** Puts a batch behind the others, in memory until the next `write`. */
   readonly put: (batch: Omit<WaitingBatch, 'epoch' | 'seq'>) => Entry;
-  /** The batch of an entry, or why it cannot be read any more. */
-  readonly read: (entry: Entry) => Result<WaitingBatch, string>;
+  readonly read: (entry: Entry) => Result<WaitingBatch, ReadFault>;
   /** They are in the store: they wait no longer, and the next write says so. */
   readonly settle: (entries: readonly Entry[]) => void;
   /** They were given up, which is told by what is put: they wait no longer, and one write says both. */
@@ -202,17 +204,24 @@ function takeSome(entries: readonly Entry[]): readonly Entry[] {
 }
 
 /** What it says of when it was sent is what `put` wrote there: nothing. */
-function readEntry(files: SpoolFiles, { header, encoded, place }: Entry): Result<WaitingBatch, string> {
+function readEntry(files: SpoolFiles, { header, encoded, place }: Entry): Result<WaitingBatch, ReadFault> {
+  const bytes = encoded ?? (place === null ? NOTHING : readBytes(files, place));
+  if (bytes === null) return err('unreadable');
+  const found = decodeRecord(bytes, 0);
+  if (found === null || found.payload === null || found.header.seq !== header.seq) return err('damaged');
   try {
-    const bytes = encoded ?? (place === null ? NOTHING : files.read(place));
-    const found = decodeRecord(bytes, 0);
-    if (found === null || found.payload === null || found.header.seq !== header.seq)
-      return err('its checksum is wrong');
-    const message = zstdDecompressSync(found.payload, { maxOutputLength: INFLATED_BYTES_MAX });
-    const batch = decodeBatch(message);
-    if (!batch.ok) return batch;
-    return batch;
+    const batch = decodeBatch(zstdDecompressSync(found.payload, { maxOutputLength: INFLATED_BYTES_MAX }));
+    return batch.ok ? batch : err('damaged');
+  } catch {
+    return err('damaged');
+  }
+}
+
+/** null: not now, for want of a descriptor or because the disk does not answer. What is not there any more is empty. */
+function readBytes(files: SpoolFiles, place: Place): Buffer | null {
+  try {
+    return files.read(place);
   } catch (cause) {
-    return err(describeError(cause));
+    return isRecord(cause) && cause['code'] === 'ENOENT' ? NOTHING : null;
   }
 }

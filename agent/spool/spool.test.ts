@@ -341,3 +341,19 @@ test.for([
   syncBuiltinESMExports();
   expect(times).toBe(reads);
 });
+
+test('a record that cannot be read now comes last, and is not lost', () => {
+  const directory = makeDirectory();
+  const first = open({ directory });
+  fill(first, [[makeTick(1_000)], [makeTick(2_000)]]);
+  first.close();
+  const spool = open({ directory, now: () => 2_000 });
+  const path = join(directory, '00000001.records');
+  renameSync(path, `${path}.away`);
+  mkdirSync(path); // cannot be read as a file
+  expect(spool.takeOldest(1)).toBe(null);
+  rmdirSync(path);
+  renameSync(`${path}.away`, path);
+  expect(secondsOf(drain(spool))).toEqual([[2], [1]]);
+  expect(gapsOf(drain(spool))).toEqual([]);
+});

@@ -245,25 +245,35 @@ function makeGap(entries: readonly Entry[], reason: string): Gap | null {
   };
 }
 
-/** Hands out what `take` chooses; what cannot be read any more is given up, and the choice is made again. */
+/** Hands out what `take` chooses; what is damaged is given up, and the choice is made again. */
 function handOut(spool: State, take: () => readonly Entry[]): Parcel | null {
   for (;;) {
-    const batches: WaitingBatch[] = [];
     const entries = take();
-    for (const entry of entries) {
-      const batch = spool.shelf.read(entry);
-      if (batch.ok) batches.push(batch.value);
-      else if (batches.length === 0) giveUp(spool, [entry], 'damaged');
-      if (!batch.ok) break;
+    const [oldest] = entries;
+    if (oldest === undefined) return null;
+    const read = spool.shelf.read(oldest);
+    if (read.ok) return join(spool, entries, read.value);
+    if (read.error === 'unreadable') {
+      spool.turns += 1;
+      oldest.turn = spool.turns; // it comes last, and may be read then
+      return null;
     }
-    const [first, ...others] = batches;
-    if (entries.length === 0) return null;
-    if (first === undefined) continue;
-    const { batch, count } = joinBatches([first, ...others]);
-    const used = entries.slice(0, count);
-    for (const entry of used) entry.state = 'out';
-    return { batch, entries: used };
+    giveUp(spool, [oldest], 'damaged');
   }
+}
+
+/** The first of these, and as many of the others, up to one that cannot be read, as make one batch. */
+function join(spool: State, entries: readonly Entry[], first: WaitingBatch): Parcel {
+  const others: WaitingBatch[] = [];
+  for (const entry of entries.slice(1)) {
+    const read = spool.shelf.read(entry);
+    if (!read.ok) break;
+    others.push(read.value);
+  }
+  const { batch, count } = joinBatches([first, ...others]);
+  const used = entries.slice(0, count);
+  for (const entry of used) entry.state = 'out';
+  return { batch, entries: used };
 }
 
 function takeLast(entries: readonly Entry[]): readonly Entry[] {

@@ -119,6 +119,10 @@ function answerClientError(error: Error & { code?: string }, socket: Duplex): vo
         `A request must be sent within ${REQUEST_MS_MAX / 1000} s, its headers within ${HEADERS_MS_MAX / 1000} s`,
       );
       break;
+    case 'HPE_INVALID_EOF_STATE':
+      // Not 400: the rest was lost on the way, and an agent would give up a batch that is as it should be.
+      answer(socket, 408, 'cut', 'The request ended before its length; send it again');
+      break;
     case 'HPE_HEADER_OVERFLOW':
       answer(socket, 431, 'headers-too-large', 'The headers may be 16 KiB');
       break;

@@ -73,7 +73,8 @@ function refuseForNow(context: Context, status: 429 | 503, code: string, message
 }
 
 function refuseBody(context: Context, fault: 'too-large' | 'cut'): Response {
-  if (fault === 'cut') return refuse(context, 400, 'cut', 'The body ended before its length');
+  // Not 400: see the server, which answers what it can tell itself.
+  if (fault === 'cut') return refuse(context, 408, 'cut', 'The body ended before its length; send it again');
   return refuse(context, 413, 'too-large', `A body may be ${BODY_BYTES_MAX} bytes, compressed; send smaller batches`);
 }
 
