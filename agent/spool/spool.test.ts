@@ -1,10 +1,18 @@
-import fs, { appendFileSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { syncBuiltinESMExports } from 'node:module';
+import {
+  appendFileSync,
+  mkdirSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  rmdirSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 
 import { encodeBatch, EVENTS_MAX, SERIES_MAX } from '@muster/proto/batch';
 import { BODY_BYTES_MAX } from '@muster/proto/push';
-import { expect, test, vi } from 'vitest';
+import { expect, test } from 'vitest';
 
 import { countSent, drain, fill, gapsOf, makeDirectory, makeTick, openTestSpool as open } from '../testing/spool.ts';
 import type { Parcel } from './spool.ts';
@@ -322,25 +330,6 @@ function makeDirectoryOf(path: string): void {
   rmSync(path);
   mkdirSync(path);
 }
-
-test.for([
-  // ticks and series of each record, records read to hand out one parcel
-  [1_000, SERIES_MAX, 1], // each is half a tick, and two halves do not travel together
-  [1_000, 2_000, 61], // as many as fit
-] as const)('of records %i ms apart with %i series, %i are read for a parcel', ([everyMs, series, reads]) => {
-  const spool = open();
-  fill(
-    spool,
-    Array.from({ length: 80 }, (_, i) => [makeTick((i + 1) * everyMs, series, everyMs)]),
-  );
-  const read = vi.spyOn(fs, 'readSync');
-  syncBuiltinESMExports();
-  spool.takeOldest(120);
-  const times = read.mock.calls.length;
-  read.mockRestore();
-  syncBuiltinESMExports();
-  expect(times).toBe(reads);
-});
 
 test('a record that cannot be read now comes last, and is not lost', () => {
   const directory = makeDirectory();

@@ -3,6 +3,7 @@ import { describeError, type Log } from '@muster/proto/log';
 
 import { toMatrices } from '../matrix.ts';
 import type { Tick } from '../sampler.ts';
+import { chooseFirst, chooseLast, chooseOld, chooseOldestFile, chooseSurplus } from './choose.ts';
 import { openSpoolFiles, type SpoolFiles } from './files.ts';
 import { BATCH_BYTES_MAX, joinBatches } from './join.ts';
 import { joinNews, NO_NEWS, type News } from './news.ts';
@@ -17,8 +18,6 @@ export const SPOOL_AGE_MS_MAX = 24 * 3_600_000;
 export const MEMORY_BYTES_MAX = 16 * 1024 * 1024;
 /** A minute at one tick a second. In a batch a sample takes its eight bytes, in a tick several times as many. */
 const OPEN_TICKS_MAX = 60;
-/** Once the limit of age is passed, so much is given up at once: one gap, not one for every batch. */
-const AGE_STEP_MS = 15 * 60_000;
 /** Room for what one write may add, so that the limit holds after it. */
 const HEADROOM_BYTES = 4 * 1024 * 1024;
 
@@ -114,9 +113,9 @@ export function openSpool(options: SpoolOptions): Spool {
     flush: () => flush(spool, false),
     takeNewest: () => {
       flush(spool, false);
-      return handOut(spool, () => takeLast(shelf.entries));
+      return handOut(spool, () => chooseLast(shelf.entries));
     },
-    takeOldest: (ticksMax) => handOut(spool, () => takeFirst(findReady(spool), ticksMax)),
+    takeOldest: (ticksMax) => handOut(spool, () => chooseFirst(findReady(spool), ticksMax)),
     settle: ({ entries }) => {
       shelf.settle(entries.filter(({ isGone }) => !isGone));
       tellRefused(spool);
@@ -167,7 +166,7 @@ const NO_SAMPLES = { ticksMs: [], series: [], values: new Float64Array(0) };
 
 function flush(spool: State, isClosed: boolean): boolean {
   const { options, shelf, files } = spool;
-  giveUp(spool, chooseOld(shelf.entries, options), 'age');
+  giveUp(spool, chooseOld(shelf.entries, options.now() - options.ageMsMax), 'age');
   if (files.bytes() > options.bytesMax - HEADROOM_BYTES) giveUp(spool, chooseOldestFile(shelf.entries), 'full');
   seal(spool);
   giveUp(spool, chooseSurplus(shelf.unwritten(), options.memoryBytesMax), 'full');
@@ -183,31 +182,6 @@ function write(spool: State, isClosed: boolean): boolean {
   }
   spool.isFaulty = shelf.unwritten().length > 0;
   return !spool.isFaulty;
-}
-
-function chooseOld(entries: readonly Entry[], { now, ageMsMax }: SpoolOptions): readonly Entry[] {
-  const fromMs = now() - ageMsMax;
-  const oldest = entries.find(({ header }) => header.toMs > 0);
-  if (oldest === undefined || oldest.header.toMs >= fromMs) return [];
-  const end = entries.findIndex(({ header }) => header.toMs >= fromMs + AGE_STEP_MS);
-  return end === -1 ? [...entries] : entries.slice(0, end);
-}
-
-function chooseOldestFile(entries: readonly Entry[]): readonly Entry[] {
-  const file = entries.find(({ place }) => place !== null)?.place?.file;
-  return entries.filter(({ place }) => place !== null && place.file === file);
-}
-
-function chooseSurplus(unwritten: readonly Entry[], bytesMax: number): readonly Entry[] {
-  let bytes = unwritten.reduce((sum, { encoded }) => sum + (encoded?.byteLength ?? 0), 0);
-  // A tenth at once: one gap, not one with every write.
-  const bytesKept = bytes > bytesMax ? 0.9 * bytesMax : bytesMax;
-  const end = unwritten.findIndex(({ encoded }) => {
-    if (bytes <= bytesKept) return true;
-    bytes -= encoded?.byteLength ?? 0;
-    return false;
-  });
-  return end === -1 ? [...unwritten] : unwritten.slice(0, end);
 }
 
 /** Takes records off the shelf that will not arrive. What they told is told with the next one, their samples as a gap. */
@@ -276,44 +250,9 @@ function join(spool: State, entries: readonly Entry[], first: WaitingBatch): Par
   return { batch, entries: used };
 }
 
-function takeLast(entries: readonly Entry[]): readonly Entry[] {
-  const last = entries.findLast(({ state, turn }) => state === 'waiting' && turn === 0);
-  return last === undefined ? [] : [last];
-}
-
 /** A record goes out when it is written, so that its number is never used again; or when it cannot be written. */
 function findReady({ shelf, isFaulty }: State): readonly Entry[] {
   return isFaulty ? shelf.entries : shelf.entries.filter(({ place }) => place !== null);
-}
-
-/** The oldest that waits and those right behind it; where none does, the one of the postponed whose turn it is. */
-function takeFirst(entries: readonly Entry[], ticksMax: number): readonly Entry[] {
-  const isNext = ({ state, turn }: Entry): boolean => state === 'waiting' && turn === 0;
-  const start = entries.findIndex(isNext);
-  const first = entries[start];
-  if (first === undefined) {
-    const postponed = entries.filter(({ state }) => state === 'waiting').toSorted((a, b) => a.turn - b.turn);
-    return postponed.slice(0, 1);
-  }
-  let ticks = countTicks(first);
-  let { samples } = first.header;
-  let end = start + 1;
-  for (; !first.isAlone; end += 1) {
-    const next = entries[end];
-    if (next === undefined || !isNext(next) || next.isAlone) break;
-    // What cannot travel with those before it need not be read.
-    const { fromMs } = next.header;
-    if (fromMs > 0 && fromMs <= (entries[end - 1]?.header.toMs ?? 0)) break;
-    ticks += countTicks(next);
-    samples += next.header.samples;
-    if (ticks > ticksMax || 8 * samples > BATCH_BYTES_MAX) break;
-  }
-  return entries.slice(start, end);
-}
-
-/** As many as lie between its first and its last, the largest number that there can be. */
-function countTicks({ header: { fromMs, toMs, everyMs } }: Entry): number {
-  return toMs === 0 ? 0 : 1 + (everyMs === 0 ? 0 : (toMs - fromMs) / everyMs);
 }
 
 function putBack(spool: State, { batch, entries }: Parcel, turn: number): void {
