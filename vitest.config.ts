@@ -5,6 +5,8 @@ export default defineConfig({
     include: ['{agent,collector,proto,scripts,web}/**/*.test.ts'],
     // Processes, not threads: the embedded database may be opened once in a process.
     pool: 'forks',
+    // Most of them wait for processes, sockets and clocks: one worker less than there are cores leaves these idle.
+    maxWorkers: 3,
     testTimeout: 30_000,
     hookTimeout: 30_000,
   },
