@@ -1,4 +1,5 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { spawn } from 'node:child_process';
+import { mkdtemp, open, rm } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,6 +10,7 @@ import { readEnrollReply } from '@muster/proto/push';
 
 import { auditLedger, makeLedgerHost, type LedgerHost } from '../scripts/ledger.ts';
 import { startProgram, type Program } from '../scripts/program.ts';
+import { mountSmallDisk } from '../scripts/small-disk.ts';
 import { until } from '../scripts/until.ts';
 import { openEmbedded } from './store/embedded.ts';
 
@@ -86,4 +88,45 @@ test('a second SIGTERM ends at once what still waits for a request', async () =>
   program.terminate();
   expect(await program.exited).toBe(1); // 0 if it had waited
   slow.destroy();
+}, 60_000);
+
+test('a log that cannot be written does not end the collector', async () => {
+  const full = await open('/dev/full', 'w');
+  const main = join(import.meta.dirname, 'main.ts');
+  const args = [main, '--port', '0', '--live-port', '0', '--data', join(directory, 'unlogged')];
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'ignore', full.fd, 'ipc'] });
+  const exited = new Promise((resolve) => {
+    child.once('exit', resolve);
+  });
+  const ready = await new Promise<unknown>((resolve) => {
+    child.once('message', resolve);
+  });
+  const { origin } = new URL(String(Object(ready)['url']));
+  expect((await fetch(`${origin}/healthz`)).status).toBe(200);
+  child.kill('SIGTERM');
+  expect(await exited).toBe(0);
+  await full.close();
+}, 60_000);
+
+test('a collector to which nobody writes is ready again when its disk is no longer full', async ({ skip }) => {
+  const disk = mountSmallDisk(64 * 1024 * 1024);
+  if (!disk.ok) {
+    process.stderr.write(`Not tried here: ${disk.error}\n`);
+    skip(disk.error);
+    return;
+  }
+  try {
+    const { program, url } = await start(join(disk.value.directory, 'data'));
+    const ask = async (): Promise<number> => (await fetch(`${url.origin}/readyz`)).status;
+    expect(await ask()).toBe(200);
+    disk.value.fill();
+    await expect(enroll(url, 'a')).rejects.toThrow('Cannot enrol a');
+    expect(await ask()).toBe(503);
+    disk.value.free();
+    await until('the collector to be ready', async () => ((await ask()) === 200 ? true : null));
+    program.terminate();
+    expect(await program.exited).toBe(0);
+  } finally {
+    disk.value.unmount();
+  }
 }, 60_000);

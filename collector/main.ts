@@ -4,23 +4,32 @@ import { readFileSync } from 'node:fs';
 import { describeError, makeLog, type Log } from '@muster/proto/log';
 import { formatOptions, parseOptions } from '@muster/proto/options';
 
+import { runCommand } from './commands/command.ts';
+import { SAMPLES_COMMAND } from './commands/samples.ts';
+import { TOKEN_COMMAND } from './commands/token.ts';
 import { openCollector, type Collector } from './collector.ts';
 import { findConfigFault, OPTIONS } from './config.ts';
-import { runTokenCommand } from './token-command.ts';
 
 const USAGE = `muster-collector: takes the metrics of a fleet, keeps them and shows them
 
   muster-collector [options]
   muster-collector token create|list|revoke   the tokens with which hosts join and send; token --help tells more
+  muster-collector samples drop               drops old samples; samples --help tells more
 
 muster-collector is node_modules/.bin/node collector/main.ts in a checkout.`;
 
+const COMMANDS = new Map([
+  ['token', TOKEN_COMMAND],
+  ['samples', SAMPLES_COMMAND],
+]);
+
 async function main(): Promise<void> {
-  const [command, ...argv] = process.argv.slice(2);
-  if (command === 'token') {
+  const [name = '', ...argv] = process.argv.slice(2);
+  const command = COMMANDS.get(name);
+  if (command !== undefined) {
     const write = (text: string): void => void process.stdout.write(text);
     const fail = (text: string): void => void process.stderr.write(text);
-    process.exitCode = await runTokenCommand({ argv, env: process.env, readFile, write, fail });
+    process.exitCode = await runCommand(command, { argv, env: process.env, readFile, write, fail });
     return;
   }
   if (process.argv.includes('--help')) {
@@ -38,6 +47,8 @@ async function main(): Promise<void> {
     process.exitCode = 2;
     return;
   }
+  // A log on a disk that is full, or whose reader is gone, must not end the collector: its lines are lost then.
+  process.stderr.on('error', () => undefined);
   const log = makeLog((line) => process.stderr.write(line), Date.now);
   const opening = openCollector(config.value, log, Date.now);
   const isStopping = stopWhenAsked(opening, log);

@@ -124,3 +124,8 @@ export async function migrate(engine: Engine, ensureRoom: () => Promise<void> = 
     ]);
   }
 }
+
+/** Writes what says nothing, to find out whether the store takes anything; throws when it does not. */
+export function probe(engine: Engine): Promise<void> {
+  return engine.insert('migrations', 1, [{ name: 'number', type: 'UInt32', values: [0] }]);
+}

@@ -58,7 +58,7 @@ test('loadState() finds again what was put, changed and removed', async () => {
     expiresMs: 2,
     hosts: 3,
     machines: ['0123', '4567'],
-    isRevoked: true,
+    revoked: true,
   };
   await state.enrolmentTokens.put(enrolment);
   const again = await loadState(engine, () => 1000);

@@ -1,5 +1,7 @@
 import type { EnrolmentTokenReply, EnrolmentTokenRow, HostTokenRow, RevokeReply, TokensReply } from '@muster/proto/api';
 
+import { isThisMachine } from './command.ts';
+
 /** Of a column in a table; the names of hosts are any text. */
 const CELL_LENGTH_MAX = 40;
 
@@ -19,12 +21,6 @@ export function formatCreated({ id, token, hosts, expiresMs }: EnrolmentTokenRep
       ? ['', `${url} is this machine; on another one, give the address that it reaches the collector by.`]
       : []),
   ].join('\n');
-}
-
-/** Whether what is sent to an address stays on this machine. */
-export function isThisMachine(url: string): boolean {
-  const { hostname } = new URL(url); // has made 127.1 and the like 127.0.0.1
-  return hostname === 'localhost' || hostname === '[::1]' || /^127\.\d+\.\d+\.\d+$/.test(hostname);
 }
 
 /** What `token list` prints: what may be used to join, newest first, and the hosts by name. */
