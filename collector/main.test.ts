@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { readdirSync, readFileSync } from 'node:fs';
 import { mkdtemp, open, rm } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -90,7 +91,7 @@ test('a second SIGTERM ends at once what still waits for a request', async () =>
   slow.destroy();
 }, 60_000);
 
-test('a log that cannot be written does not end the collector', async () => {
+test('a log that cannot be written does not end the collector, whose pool has the threads that it needs', async () => {
   const full = await open('/dev/full', 'w');
   const main = join(import.meta.dirname, 'main.ts');
   const args = [main, '--port', '0', '--live-port', '0', '--data', join(directory, 'unlogged')];
@@ -103,6 +104,9 @@ test('a log that cannot be written does not end the collector', async () => {
   });
   const { origin } = new URL(String(Object(ready)['url']));
   expect((await fetch(`${origin}/healthz`)).status).toBe(200);
+  const tasks = `/proc/${child.pid}/task`;
+  const names = readdirSync(tasks).map((task) => readFileSync(join(tasks, task, 'comm'), 'utf8').trim());
+  expect(names.filter((name) => name === 'libuv-worker')).toHaveLength(16);
   child.kill('SIGTERM');
   expect(await exited).toBe(0);
   await full.close();

@@ -7,7 +7,7 @@ import { formatOptions, parseOptions } from '@muster/proto/options';
 import { runCommand } from './commands/command.ts';
 import { SAMPLES_COMMAND } from './commands/samples.ts';
 import { TOKEN_COMMAND } from './commands/token.ts';
-import { openCollector, type Collector } from './collector.ts';
+import type { Collector } from './collector.ts';
 import { findConfigFault, OPTIONS } from './config.ts';
 
 const USAGE = `muster-collector: takes the metrics of a fleet, keeps them and shows them
@@ -49,6 +49,10 @@ async function main(): Promise<void> {
   }
   // A log on a disk that is full, or whose reader is gone, must not end the collector: its lines are lost then.
   process.stderr.on('error', () => undefined);
+  // Queries and files share the threads of the pool: of the usual four, four heavy queries leave none. The pool starts
+  // with the first file that is read in it, which may be one of the collector's own modules.
+  process.env['UV_THREADPOOL_SIZE'] ??= '16';
+  const { openCollector } = await import('./collector.ts');
   const log = makeLog((line) => process.stderr.write(line), Date.now);
   const opening = openCollector(config.value, log, Date.now);
   const isStopping = stopWhenAsked(opening, log);

@@ -160,7 +160,7 @@ export type TokensReply = {
   readonly enrolment: readonly EnrolmentTokenRow[];
   readonly hosts: readonly HostTokenRow[];
 };
-/** `used` of `hosts` have joined. Tokens that are over are cleared away a day after they expired. */
+/** `used` of `hosts` have joined. Tokens that are over are cleared away when another is made, a day after they expired at the earliest. */
 export type EnrolmentTokenRow = {
   readonly id: string;
   readonly state: 'open' | 'used-up' | 'expired' | 'revoked';

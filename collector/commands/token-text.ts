@@ -38,7 +38,7 @@ export function formatTokens({ enrolment, hosts }: TokensReply): string {
 export function formatRevoked({ id, host }: RevokeReply): string {
   return host === null
     ? `Enrolment token ${id} is revoked: no other host joins with it. Those that have joined stay.`
-    : `Token ${id} of ${host} is revoked: nothing more of it is taken, and its history stays. It joins again with a new enrolment token.`;
+    : `Token ${id} of ${host} is revoked: nothing more of it is taken, and its history stays. It joins again when identity.json is removed from the state directory of its agent, with a new enrolment token.`;
 }
 
 function listEnrolment({ id, state, used, hosts, createdMs, expiresMs }: EnrolmentTokenRow): readonly string[] {

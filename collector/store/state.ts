@@ -47,7 +47,7 @@ export type StateTable<T> = {
   put(row: T): Promise<void>;
   /** Puts what `step` makes of the row as it is when its turn comes; nothing when it is gone by then. */
   change(key: string, step: (row: T) => T): Promise<void>;
-  /** `get` no longer gives the row from now on; resolves when that is stored. */
+  /** `get` no longer gives the row from now on, unless storing that fails; resolves when it is stored. */
   remove(key: string): Promise<void>;
 };
 
@@ -160,8 +160,12 @@ async function loadTable<T>(engine: Engine, now: () => number, shape: TableShape
       }),
     remove(key) {
       const row = rows.get(key);
+      if (row === undefined) return Promise.resolve();
       rows.delete(key);
-      return row === undefined ? Promise.resolve() : inTurn(() => write(row, 1));
+      return inTurn(() => write(row, 1)).catch((cause: unknown) => {
+        if (!rows.has(key)) rows.set(key, row); // it is stored still, and a start would find it
+        throw cause;
+      });
     },
   };
 }
