@@ -150,6 +150,8 @@ test('revoking holds from the next request on and over a restart; with a new tok
   await restart();
   expect(await push(token)).toEqual([401, 'revoked']);
   expect(await hostTokens()).toMatchObject([{ host: 'web-1', state: 'revoked' }]);
+  const { body: fleet } = await read(await collector.asAdmin('/api/v1/hosts'));
+  expect(fleet['hosts']).toMatchObject([{ host: 'web-1', status: 'revoked' }]);
   const fresh = await enrolNew('web-1', 'a');
   expect(await push(fresh)).toEqual([200, null]);
   expect([await countSamples('web-1'), await countSamples('web-1-2')]).toEqual([2, 0]);
