@@ -153,7 +153,8 @@ function arbitraryHistory() {
     tsMs: fc.integer({ min: START_MS - HOUR_MS, max: START_MS + 3 * HOUR_MS }),
     body: fc.constantFrom(
       '{"toMs":1,"dropped":7,"reason":"full"}',
-      '{"toMs":2,"dropped":3,"reason":"full"}',
+      '{"fromMs":1,"toMs":2,"dropped":3,"reason":"full"}',
+      '{"fromMs":2,"toMs":2,"dropped":3,"reason":"full"}',
       '{"toMs":3,"dropped":11,"reason":"age"}',
       '{"toMs":4,"dropped":5}',
     ),
