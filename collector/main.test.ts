@@ -1,7 +1,6 @@
-import { spawn } from 'node:child_process';
-import { readdirSync, readFileSync } from 'node:fs';
-import { mkdtemp, open, rm } from 'node:fs/promises';
-import { connect } from 'node:net';
+import { execFileSync, spawn } from 'node:child_process';
+import { closeSync, constants, openSync, readdirSync, readFileSync, readSync } from 'node:fs';
+import { mkdtemp, open, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -77,18 +76,61 @@ test('SIGTERM under load ends with 0, and whatever was acknowledged is there', a
   expect(audit).toMatchObject({ lost: 0, duplicated: 0, altered: 0 });
 }, 60_000);
 
-test('a second SIGTERM ends at once what still waits for a request', async () => {
-  const { program, url, lines } = await start(join(directory, 'second'));
-  const slow = connect(Number(url.port), url.hostname);
-  slow.on('error', () => undefined);
-  slow.write('POST /api/v1/session HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n{');
-  await until('the collector to have taken it', () => (slow.bytesWritten > 0 ? true : null));
-  expect((await fetch(`${url.origin}/healthz`)).status).toBe(200);
+/** A collector that has acknowledged one batch, whose engine hangs in a second, and that was asked to stop. */
+async function startHanging(data: string) {
+  const started = await start(data);
+  const host = await enroll(started.url, 'a');
+  const tickMs = Math.floor(Date.now() / 1000) * 1000 - 60_000;
+  expect(await host.push(tickMs, 1)).not.toBe(null);
+  // Blocks on their way into the store are files with rising numbers. What is written to a pipe we take out of it, and the
+  // engine, which opens it next, waits for somebody to write.
+  const paths = Array.from({ length: 40 }, (_, i) => join(data, 'incoming', `${i}.native`));
+  execFileSync('mkfifo', paths);
+  const pipes = paths.map((path) => openSync(path, constants.O_RDONLY | constants.O_NONBLOCK));
+  const hanging = host.push(tickMs + 1000, 1);
+  await until('a block', () => (pipes.some((pipe) => hasBytes(pipe)) ? true : null));
+  for (const pipe of pipes) closeSync(pipe);
+  started.program.terminate();
+  await until('a stop', () => (started.lines.some((line) => line.includes('collector.stopping')) ? true : null));
+  return { ...started, hanging };
+}
+
+function hasBytes(pipe: number): boolean {
+  try {
+    return readSync(pipe, Buffer.alloc(65_536)) > 0;
+  } catch {
+    return false; // EAGAIN: somebody is about to write
+  }
+}
+
+test('SIGTERM ends within 10 s a collector that hangs in its store, and says so', async () => {
+  const data = join(directory, 'hanging');
+  const { program, lines, hanging } = await startHanging(data);
+  expect(await program.exited).toBe(null); // a signal that nothing holds up; 0 if it had waited
+  expect(lines.some((line) => /"level":"ERROR","event":"collector.stop-failed".*within 9 s/.test(line))).toBe(true);
+  expect(await hanging).toBe(null);
+  const engine = await openEmbedded(data);
+  expect(await engine.query('SELECT count() AS batches FROM muster.batches')).toEqual([{ batches: 1 }]);
+  await engine.close();
+}, 60_000);
+
+test('a second SIGTERM ends at once a collector that hangs in its store', async () => {
+  const { program, lines, hanging } = await startHanging(join(directory, 'second'));
   program.terminate();
-  await until('the first signal', () => (lines.some((line) => line.includes('collector.stopping')) ? true : null));
+  expect(await program.exited).toBe(null);
+  expect(lines.some((line) => line.includes('collector.stop-failed'))).toBe(false); // not for having waited too long
+  expect(await hanging).toBe(null);
+}, 60_000);
+
+test('a collector on a directory whose lock another does not see is refused, and takes nothing from it', async () => {
+  const data = join(directory, 'twice');
+  const { program } = await start(data);
+  await rm(join(data, 'lock')); // two containers do not see each other's processes
+  await writeFile(join(data, 'incoming', 'block'), 'of the first');
+  await expect(start(data)).rejects.toThrow('already running');
+  expect(await readdir(join(data, 'incoming'))).toEqual(['block']);
   program.terminate();
-  expect(await program.exited).toBe(1); // 0 if it had waited
-  slow.destroy();
+  expect(await program.exited).toBe(0);
 }, 60_000);
 
 test('a log that cannot be written does not end the collector, whose pool has the threads that it needs', async () => {

@@ -23,6 +23,10 @@ const COMMANDS = new Map([
   ['samples', SAMPLES_COMMAND],
 ]);
 
+const SIGNALS = ['SIGTERM', 'SIGINT'] as const;
+/** A stop takes a second or two, and 5 s more for requests that hang. Whoever asked for it kills us after 10 s or later. */
+const STOP_MS_MAX = 9_000;
+
 async function main(): Promise<void> {
   const [name = '', ...argv] = process.argv.slice(2);
   const command = COMMANDS.get(name);
@@ -66,12 +70,22 @@ function readFile(path: string): string {
   return readFileSync(path, 'utf8');
 }
 
-/** Closes the collector at the first signal, also while it opens; ends at once at the second. */
+/**
+ * Closes the collector at the first signal, also while it opens. At the second, or when that takes too long, the system
+ * ends the process: an exit would wait for the threads of the engine, of which one may hang. As after any kill, nothing
+ * that was acknowledged is lost.
+ */
 function stopWhenAsked(opening: Promise<Collector>, log: Log): () => boolean {
   let stopping = false;
+  const kill = (): void => {
+    log.error('collector.stop-failed', { error: `Not closed within ${STOP_MS_MAX / 1000} s; the next start mends it` });
+    process.kill(process.pid, 'SIGKILL');
+  };
   const stop = (reason: string): void => {
-    if (stopping) process.exit(1);
+    if (stopping) return;
     stopping = true;
+    for (const signal of SIGNALS) process.off(signal, stop);
+    setTimeout(kill, STOP_MS_MAX);
     log.info('collector.stopping', { reason });
     opening
       .then((collector) => collector.close())
@@ -86,8 +100,7 @@ function stopWhenAsked(opening: Promise<Collector>, log: Log): () => boolean {
         },
       );
   };
-  process.on('SIGTERM', stop);
-  process.on('SIGINT', stop);
+  for (const signal of SIGNALS) process.on(signal, stop);
   process.on('disconnect', () => stop('parent ended'));
   return () => stopping;
 }

@@ -118,6 +118,13 @@ test('status() does not depend on the clock of the host, nor on its being set ba
   expect(latest.status('web-1', 1_050_000)).toBe('up');
 });
 
+test('row() tells the interval of ticks that are new, not of those that come late with them', () => {
+  const latest = makeKnown();
+  for (const ticksMs of [[0], [5000], [4000, 6000]])
+    latest.apply('web-1', makeBatch(ticksMs, { 'system.uptime|': ticksMs.map(() => 1) }), 6000);
+  expect(latest.row('web-1', 6000)?.everyMs).toBe(1000);
+});
+
 test.for([
   ['a steady agent', [0, 5, 10], 5000],
   ['one tick', [0], null],

@@ -106,7 +106,8 @@ function applyBatch(state: HostState, batch: Batch, nowMs: number): LatestValue[
   if (batch.info !== undefined) state.inventory = batch.info;
   const tickMs = batch.ticksMs.at(-1);
   if (tickMs === undefined || (state.lastMs !== null && tickMs <= state.lastMs)) return [];
-  state.recentMs = [...state.recentMs, ...batch.ticksMs].slice(-3);
+  const newerMs = batch.ticksMs.filter((tick) => tick > (state.lastMs ?? -1));
+  state.recentMs = [...state.recentMs, ...newerMs].slice(-3);
   state.everyMs = readInterval(state.recentMs);
   state.lastMs = tickMs;
   const changed: LatestValue[] = [];

@@ -2,6 +2,7 @@ import type { Inventory } from '@muster/proto/batch';
 
 import type { Column } from './native.ts';
 import { DATABASE, type Engine } from './store.ts';
+import { makeTurns } from './turns.ts';
 
 export type HostRecord = {
   readonly host: string;
@@ -135,13 +136,8 @@ async function loadTable<T>(engine: Engine, now: () => number, shape: TableShape
       { name: 'removed', type: 'UInt32', values: [removed] },
     ]);
   };
-  let writing: Promise<unknown> = Promise.resolve();
   /** One change after the other, so that none is made of a row that another is about to replace. */
-  function inTurn(task: () => Promise<void>): Promise<void> {
-    const done = writing.then(task);
-    writing = done.catch(() => undefined);
-    return done;
-  }
+  const inTurn = makeTurns();
   return {
     get: (key) => rows.get(key),
     all: () => rows.values(),
