@@ -23,7 +23,6 @@ import { makeStrangers } from './http/strangers.ts';
 import { acceptBatch, type IngestOptions } from './ingest/ingest.ts';
 import { makeLatest, type Latest } from './ingest/latest.ts';
 import { makeQuarantineShare } from './ingest/quarantine-share.ts';
-import { makeInventoryStore } from './inventory-store.ts';
 import { openLiveHub, type LiveHub } from './live.ts';
 import { openStore, type Part, type Store } from './open-store.ts';
 import { openSampleBuffer } from './sample-buffer.ts';
@@ -60,10 +59,6 @@ export async function openCollector(config: Config, log: Log, now: () => number)
     const buffer = openSampleBuffer({ engine, rollup, onFault: store.noteFault, log });
     opened.push({ name: 'ingest buffer', close: () => buffer.close() });
 
-    const inventories = makeInventoryStore(state, latest, log);
-    opened.push({ name: 'inventory store', close: () => inventories.close() });
-    store.onRecovered(inventories.retry);
-
     const accessKey = await readAccessKey(config.data);
     const sessions = makeSessions(state.sessions, now);
     const onChanged = (host: string): void => hub.hostChanged(host, []);
@@ -76,7 +71,10 @@ export async function openCollector(config: Config, log: Log, now: () => number)
       quarantine: makeQuarantineShare(),
       fault: store.fault,
       onValues: hub.hostChanged,
-      onInventory: inventories.store,
+      async storeInventory(host, inventory) {
+        if (JSON.stringify(state.hosts.get(host)?.inventory) === JSON.stringify(inventory)) return;
+        await state.hosts.change(host, (row) => ({ ...row, inventory }));
+      },
       everyMs: (host) => (hub.isWatched(host) ? WATCHED_MS : undefined),
       onQuarantined: makeQuarantineLog(log),
       now,
