@@ -4,19 +4,28 @@ import type { Tick } from '../sampler.ts';
 import type { Parcel, Spool } from '../spool/spool.ts';
 import { drain, makeTick, openTestSpool } from './spool.ts';
 
+const HOUR_MS = 3_600_000;
+
 export type End = 'settle' | 'release' | 'postpone' | 'refuse';
 
-/** What an agent, its collector or fate may do. `keep`: it is on its way, and stays there. */
+/**
+ * What an agent, its collector or fate may do. `keep`: it is on its way, and stays there. `age`: so long an outage that
+ * all before it is given up.
+ */
 export type Step =
   | { readonly kind: 'add'; readonly count: number; readonly stepMs: number }
-  | { readonly kind: 'flush' | 'kill' | 'close' | 'event' }
+  | { readonly kind: 'flush' | 'kill' | 'close' | 'event' | 'age' }
   | { readonly kind: 'take'; readonly newest: boolean; readonly end: End | 'keep' };
 
-/** `faults`: what was handed out and cannot be sent. */
+/**
+ * `unsure`: samples that were delivered right before a kill, which nothing on the disk may say, so that they may be
+ * counted as dropped after all; and those of which the kill left more than was promised. `faults`: what was handed out and cannot be sent.
+ */
 export type Balance = {
   readonly delivered: number;
   readonly dropped: number;
   readonly flushed: number;
+  readonly unsure: number;
   readonly faults: readonly string[];
 };
 
@@ -30,39 +39,54 @@ export type Ledger = {
 export function openLedger(directory: string): Ledger {
   const collector = makeCollector();
   let nowMs = 1_000_000;
-  const open = (): Spool => openTestSpool({ directory, now: () => nowMs });
+  // Of its bytes only what one write may add counts as room: over 2 KB the oldest file is given up.
+  const limits = { bytesMax: 4 * 1024 * 1024 + 2_000, memoryBytesMax: 1_000, ageMsMax: HOUR_MS };
+  const open = (): Spool => openTestSpool({ directory, ...limits, now: () => nowMs });
   let spool = open();
   let unflushed: string[] = [];
   const flushed = new Set<string>();
+  /** Settled since something was written last. */
+  let settled: string[] = [];
+  const unsure = new Set<string>();
   let tickMs = nowMs;
   let made = 0;
   let out: Parcel[] = [];
 
   function markFlushed(): void {
+    if (unflushed.length > 0) settled = [];
     for (const one of unflushed) flushed.add(one);
     unflushed = [];
   }
 
-  function add(count: number, stepMs: number): void {
+  function add(count: number, stepMs: number, everyMs = 1_000): void {
     tickMs = Math.max(1_000, tickMs + stepMs * 1_000);
     nowMs = Math.max(nowMs, tickMs);
     made += 1;
-    const tick = makeOwnTick(tickMs, count, made);
+    const tick = makeOwnTick(tickMs + made, count, everyMs); // no two gaps are equal
     spool.add(tick);
-    unflushed.push(...tick.samples.map(({ labels }) => `${tickMs} ${labels}`));
+    unflushed.push(...tick.samples.map(({ labels }) => `${tick.tsMs} ${labels}`));
   }
 
   function begin(): void {
     unflushed = [];
+    settled = [];
     out = [];
     spool = open();
+  }
+
+  function giveBack(parcel: Parcel, wish: End): void {
+    const end = collector.answer(parcel, wish);
+    spool[end](parcel);
+    if (end !== 'settle') return;
+    for (const one of namesOf(parcel)) flushed.add(one);
+    settled.push(...namesOf(parcel), ...unflushed); // the latter may be written with what the refused ones leave
   }
 
   function take(isNewest: boolean, end: End | 'keep'): void {
     if (isNewest) markFlushed(); // takeNewest() flushes
     const parcel = isNewest ? spool.takeNewest() : spool.takeOldest(3);
     if (parcel !== null && end === 'keep') out.push(parcel);
-    else if (parcel !== null && end !== 'keep') spool[collector.answer(parcel, end)](parcel);
+    else if (parcel !== null && end !== 'keep') giveBack(parcel, end);
   }
 
   return {
@@ -80,7 +104,10 @@ export function openLedger(directory: string): Ledger {
           markFlushed();
           return begin();
         case 'kill':
+          for (const one of settled) unsure.add(one);
           return begin();
+        case 'age':
+          return add(1, 5 * 3_600, HOUR_MS);
         case 'take':
           return take(step.newest, step.end);
       }
@@ -90,18 +117,18 @@ export function openLedger(directory: string): Ledger {
       for (const parcel of out) spool.release(parcel);
       markFlushed();
       for (let parcels = drain(spool, 50); parcels.length > 0; parcels = drain(spool, 50)) {
-        for (const parcel of parcels) spool[collector.answer(parcel, 'settle')](parcel);
+        for (const parcel of parcels) giveBack(parcel, 'settle');
       }
       spool.close();
-      return { ...collector.count(), flushed: flushed.size };
+      return { ...collector.count(), flushed: flushed.size, unsure: unsure.size };
     },
   };
 }
 
 /** A tick with series of its own, so that none of its samples is taken for another's. */
-function makeOwnTick(tsMs: number, count: number, number: number): Tick {
-  const tick = makeTick(tsMs, count);
-  const samples = tick.samples.map((sample) => Object.assign(sample, { labels: `${sample.labels},tick=${number}` }));
+function makeOwnTick(tsMs: number, count: number, everyMs: number): Tick {
+  const tick = makeTick(tsMs, count, everyMs);
+  const samples = tick.samples.map((sample) => Object.assign(sample, { labels: `${sample.labels},tick=${tsMs}` }));
   return { ...tick, samples };
 }
 
