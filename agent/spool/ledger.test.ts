@@ -11,9 +11,12 @@ const step: fc.Arbitrary<Step> = fc.oneof(
       kind: fc.constant('add' as const),
       count: fc.nat(5),
       stepMs: fc.integer({ min: -2, max: 4 }),
+      everyMs: fc.constant(1_000),
     }),
   },
-  { weight: 4, arbitrary: fc.record({ kind: fc.constantFrom('flush', 'kill', 'close', 'event', 'age') }) },
+  { weight: 4, arbitrary: fc.record({ kind: fc.constantFrom('flush', 'kill', 'close', 'event') }) },
+  // So long an outage that all before it is given up.
+  { weight: 1, arbitrary: fc.constant({ kind: 'add' as const, count: 1, stepMs: 5 * 3_600, everyMs: 3_600_000 }) },
   {
     weight: 5,
     arbitrary: fc.record({

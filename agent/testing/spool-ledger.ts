@@ -4,17 +4,20 @@ import type { Tick } from '../sampler.ts';
 import type { Parcel, Spool } from '../spool/spool.ts';
 import { drain, makeTick, openTestSpool } from './spool.ts';
 
-const HOUR_MS = 3_600_000;
-
 export type End = 'settle' | 'release' | 'postpone' | 'refuse';
 
+type Adding = {
+  readonly count: number;
+  readonly stepMs: number;
+  readonly everyMs: number;
+};
+
 /**
- * What an agent, its collector or fate may do. `keep`: it is on its way, and stays there. `age`: so long an outage that
- * all before it is given up.
+ * What an agent, its collector or fate may do. `keep`: it is on its way, and stays there.
  */
 export type Step =
-  | { readonly kind: 'add'; readonly count: number; readonly stepMs: number }
-  | { readonly kind: 'flush' | 'kill' | 'close' | 'event' | 'age' }
+  | ({ readonly kind: 'add' } & Adding)
+  | { readonly kind: 'flush' | 'kill' | 'close' | 'event' }
   | { readonly kind: 'take'; readonly newest: boolean; readonly end: End | 'keep' };
 
 /**
@@ -29,6 +32,9 @@ export type Balance = {
   readonly faults: readonly string[];
 };
 
+/** Of the bytes 4 MiB are room for what one write may add: over 2 KB the oldest file is given up. */
+const LIMITS = { bytesMax: 4 * 1024 * 1024 + 2_000, memoryBytesMax: 1_000, ageMsMax: 3_600_000 };
+
 /** Runs steps on a spool, and keeps count of every sample. */
 export type Ledger = {
   readonly run: (step: Step) => void;
@@ -38,38 +44,25 @@ export type Ledger = {
 
 export function openLedger(directory: string): Ledger {
   const collector = makeCollector();
+  const book = makeBook();
   let nowMs = 1_000_000;
-  // Of its bytes only what one write may add counts as room: over 2 KB the oldest file is given up.
-  const limits = { bytesMax: 4 * 1024 * 1024 + 2_000, memoryBytesMax: 1_000, ageMsMax: HOUR_MS };
-  const open = (): Spool => openTestSpool({ directory, ...limits, now: () => nowMs });
+  const open = (): Spool => openTestSpool({ directory, ...LIMITS, now: () => nowMs });
   let spool = open();
-  let unflushed: string[] = [];
-  const flushed = new Set<string>();
-  /** Settled since something was written last. */
-  let settled: string[] = [];
-  const unsure = new Set<string>();
   let tickMs = nowMs;
   let made = 0;
   let out: Parcel[] = [];
 
-  function markFlushed(): void {
-    if (unflushed.length > 0) settled = [];
-    for (const one of unflushed) flushed.add(one);
-    unflushed = [];
-  }
-
-  function add(count: number, stepMs: number, everyMs = 1_000): void {
+  function add({ count, stepMs, everyMs }: Adding): void {
     tickMs = Math.max(1_000, tickMs + stepMs * 1_000);
     nowMs = Math.max(nowMs, tickMs);
     made += 1;
     const tick = makeOwnTick(tickMs + made, count, everyMs); // no two gaps are equal
     spool.add(tick);
-    unflushed.push(...tick.samples.map(({ labels }) => `${tick.tsMs} ${labels}`));
+    book.add(tick.samples.map(({ labels }) => `${tick.tsMs} ${labels}`));
   }
 
   function begin(): void {
-    unflushed = [];
-    settled = [];
+    book.kill();
     out = [];
     spool = open();
   }
@@ -77,13 +70,11 @@ export function openLedger(directory: string): Ledger {
   function giveBack(parcel: Parcel, wish: End): void {
     const end = collector.answer(parcel, wish);
     spool[end](parcel);
-    if (end !== 'settle') return;
-    for (const one of namesOf(parcel)) flushed.add(one);
-    settled.push(...namesOf(parcel), ...unflushed); // the latter may be written with what the refused ones leave
+    if (end === 'settle') book.settle(namesOf(parcel));
   }
 
   function take(isNewest: boolean, end: End | 'keep'): void {
-    if (isNewest) markFlushed(); // takeNewest() flushes
+    if (isNewest) book.flush(); // takeNewest() flushes
     const parcel = isNewest ? spool.takeNewest() : spool.takeOldest(3);
     if (parcel !== null && end === 'keep') out.push(parcel);
     else if (parcel !== null && end !== 'keep') giveBack(parcel, end);
@@ -93,35 +84,59 @@ export function openLedger(directory: string): Ledger {
     run: (step) => {
       switch (step.kind) {
         case 'add':
-          return add(step.count, step.stepMs);
+          return add(step);
         case 'flush':
           spool.flush();
-          return markFlushed();
+          return book.flush();
         case 'event':
           return spool.note({ kind: 'oom-kill', atMs: nowMs });
         case 'close':
           spool.close();
-          markFlushed();
+          book.flush();
           return begin();
         case 'kill':
-          for (const one of settled) unsure.add(one);
           return begin();
-        case 'age':
-          return add(1, 5 * 3_600, HOUR_MS);
         case 'take':
           return take(step.newest, step.end);
       }
     },
     finish: () => {
-      add(1, 1_000);
+      add({ count: 1, stepMs: 1_000, everyMs: 1_000 });
       for (const parcel of out) spool.release(parcel);
-      markFlushed();
+      book.flush();
       for (let parcels = drain(spool, 50); parcels.length > 0; parcels = drain(spool, 50)) {
         for (const parcel of parcels) giveBack(parcel, 'settle');
       }
       spool.close();
-      return { ...collector.count(), flushed: flushed.size, unsure: unsure.size };
+      return { ...collector.count(), ...book.count() };
     },
+  };
+}
+
+/** Which samples are on the disk, by their names, and what a kill leaves unsure. */
+function makeBook() {
+  let unflushed: string[] = [];
+  const flushed = new Set<string>();
+  /** Since something was written last. */
+  let settled: string[] = [];
+  const unsure = new Set<string>();
+  return {
+    add: (names: readonly string[]): void => void unflushed.push(...names),
+    flush: (): void => {
+      if (unflushed.length > 0) settled = [];
+      for (const one of unflushed) flushed.add(one);
+      unflushed = [];
+    },
+    settle: (names: readonly string[]): void => {
+      for (const one of names) flushed.add(one);
+      settled.push(...names, ...unflushed); // the latter may be written with what refused ones leave
+    },
+    kill: (): void => {
+      for (const one of settled) unsure.add(one);
+      unflushed = [];
+      settled = [];
+    },
+    count: () => ({ flushed: flushed.size, unsure: unsure.size }),
   };
 }
 
