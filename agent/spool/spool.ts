@@ -208,16 +208,12 @@ function giveUp(spool: State, chosen: readonly Entry[], reason: string): void {
   if (entries.length === 0) return;
   const told = entries.reduce((news, entry) => {
     const batch = spool.shelf.read(entry);
-    return batch.ok ? joinNews(news, newsOf(batch.value)) : news;
+    return batch.ok ? joinNews(news, batch.value) : news;
   }, NO_NEWS);
   spool.shelf.remove(entries);
   const gap = makeGap(entries, reason);
   if (gap !== null) spool.options.log.error('spool.gap', gap);
   spool.news = joinNews(joinNews(told, spool.news), gap === null ? NO_NEWS : { events: [gap] });
-}
-
-function newsOf({ events, info }: WaitingBatch): News {
-  return joinNews(NO_NEWS, { ...(events === undefined ? {} : { events }), ...(info === undefined ? {} : { info }) });
 }
 
 function makeGap(entries: readonly Entry[], reason: string): Gap | null {
@@ -289,7 +285,7 @@ function refuse(spool: State, parcel: Parcel): boolean {
 
 /** What a refused record leaves to be told: all of it, then its gaps only, then nothing; something in it is the reason. */
 function leftOf({ batch }: Parcel, entry: Entry): News {
-  const news = newsOf(batch);
+  const news = joinNews(NO_NEWS, batch);
   const gap = makeGap([entry], 'refused');
   if (gap !== null) return joinNews(news, { events: [gap] });
   const gaps = (news.events ?? []).filter(({ kind }) => kind === 'gap');
