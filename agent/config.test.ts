@@ -37,6 +37,10 @@ test('a flag is stronger than the environment, and a secret may be in a file', (
   });
 });
 
+test('white space around a token is none of it', () => {
+  expect(parse([], { MUSTER_TOKEN: ' pasted\n' })).toMatchObject({ value: { token: { value: 'pasted' } } });
+});
+
 test('parseConfig() reports all faults at once', () => {
   for (const url of ['muster', 'http://muster.example']) {
     const config = parse(['--interval', '5', '--url', url, '--verbose', '--name', 'x'.repeat(256)]);

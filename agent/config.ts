@@ -35,7 +35,7 @@ export function makeOptions(hostname: string) {
       help: 'enrolment token, needed once; as a flag every user of this machine can see it',
       secret: true,
       default: '',
-      parse: (text) => ok(text),
+      parse: (text) => ok(text.trim()), // as it was pasted
     },
     name: {
       env: 'MUSTER_NAME',

@@ -1,7 +1,7 @@
 import { Pool } from 'undici';
 import { expect, test } from 'vitest';
 
-import { enroll } from './enroll.ts';
+import { enroll, judgeEnrollment } from './enroll.ts';
 import { scheduleTimer } from './schedule.ts';
 import { openStandIn, type Manner } from './testing/collector.ts';
 import { makeEvents } from './testing/events.ts';
@@ -50,6 +50,16 @@ test.for([400, 401, 403])('enroll() gives up when it is refused with %i', async 
   const { reply, requests } = await enrollWith([{ kind: 'answer', status }], NEVER);
   expect(reply).toEqual({ ok: false, error: `${status}: as the test wants it` });
   expect(requests).toHaveLength(1);
+});
+
+test.for([
+  [400, { error: { code: 'malformed', message: 'no name' } }, 'refused'],
+  [403, { error: { code: 'forbidden', message: 'used up' } }, 'refused'],
+  [403, undefined, 'unavailable'], // a page of a proxy
+  [400, { message: 'what another server says' }, 'unavailable'],
+  [200, { host: 'web-1' }, 'unavailable'],
+] as const)('an answer %i with %o to a request to enrol means: %s', ([status, body, kind]) => {
+  expect(judgeEnrollment({ kind: 'answered', status, retryAfter: '', body }, 0).kind).toBe(kind);
 });
 
 test('enroll() lets the request under way finish when the agent is closed, and begins no other', async () => {

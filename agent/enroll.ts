@@ -5,7 +5,7 @@ import type { Dispatcher } from 'undici';
 
 import { backoffMs, parseRetryAfter } from './backoff.ts';
 import { post, type Answer } from './post.ts';
-import { describeRefusal } from './reply.ts';
+import { describeRefusal, messageOf } from './reply.ts';
 import { pause, type Closing, type Schedule } from './schedule.ts';
 
 export type EnrollOptions = {
@@ -48,13 +48,16 @@ export type EnrollVerdict =
   | { readonly kind: 'refused'; readonly reason: string }
   | { readonly kind: 'unavailable'; readonly reason: string; readonly retryAfterMs: number };
 
-/** What an answer to a request to enrol means. Only what the token or the request itself causes is a refusal. */
+/**
+ * What an answer to a request to enrol means. Only what the token or the request itself causes is a refusal, and only a
+ * collector knows that: a proxy on the way, or another server at the address, may be mended.
+ */
 export function judgeEnrollment(answer: Answer, nowMs: number): EnrollVerdict {
   if (answer.kind === 'unreachable') return { kind: 'unavailable', reason: answer.reason, retryAfterMs: 0 };
   const { status, retryAfter, body } = answer;
   const reply = status === 200 || status === 201 ? readEnrollReply(body) : null;
   if (reply !== null) return { kind: 'enrolled', reply };
   const reason = describeRefusal(status, body);
-  if ([400, 401, 403, 409, 413, 422].includes(status)) return { kind: 'refused', reason };
+  if (messageOf(body) !== null && [400, 401, 403, 409, 413, 422].includes(status)) return { kind: 'refused', reason };
   return { kind: 'unavailable', reason, retryAfterMs: parseRetryAfter(retryAfter, nowMs) };
 }

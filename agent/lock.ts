@@ -1,8 +1,13 @@
-import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { linkSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { formatHolder, parseHolder, parseStarted, type Holder } from '@muster/proto/holder';
 import { isRecord } from '@muster/proto/record';
+
+import { readBytes } from './read-text.ts';
+
+/** So often a lock that a killed process has left is taken away: others that start at the same moment do so too. */
+const TRIES_MAX = 5;
 
 /**
  * Takes a state directory for this process, so that no two write into one spool. Throws, saying who holds it. A lock
@@ -11,14 +16,13 @@ import { isRecord } from '@muster/proto/record';
  */
 export function lockState(directory: string): { readonly release: () => void } {
   const file = join(directory, 'lock');
-  for (let attempt = 0; attempt < 2; attempt += 1) {
+  for (let attempt = 0; attempt < TRIES_MAX; attempt += 1) {
     const created = createLock(file);
     if (created === 'created') return { release: () => rmSync(file, { force: true }) };
     if (created === 'impossible') break;
     const holder = readHolder(file);
-    if (holder !== null && readStarted(holder.pid) === holder.started)
-      throw new Error(describeHolder(directory, holder));
-    rmSync(file, { force: true, recursive: true });
+    if (isRunning(holder)) throw new Error(describeHolder(directory, holder));
+    takeAway(file);
   }
   return { release: () => undefined };
 }
@@ -27,19 +31,40 @@ function describeHolder(directory: string, { pid }: Holder): string {
   return `Cannot use the state directory ${directory}: the agent with process id ${pid} uses it; stop that one (kill ${pid}) or name another directory by --state`;
 }
 
+/** It has its text before it has its name: nobody takes it for one that a kill has torn. */
 function createLock(file: string): 'created' | 'exists' | 'impossible' {
+  const own = `${file}.${process.pid}`;
   const holder = { pid: process.pid, started: readStarted(process.pid) ?? '' };
   try {
-    writeFileSync(file, formatHolder(holder), { flag: 'wx', mode: 0o600 });
+    writeFileSync(own, formatHolder(holder), { mode: 0o600 });
+    linkSync(own, file);
     return 'created';
   } catch (error) {
     return isRecord(error) && error['code'] === 'EEXIST' ? 'exists' : 'impossible';
+  } finally {
+    rmSync(own, { force: true, recursive: true });
   }
+}
+
+/** Another one may have taken it away already, and put its own there: that is given back. */
+function takeAway(file: string): void {
+  const aside = `${file}.${process.pid}.old`;
+  try {
+    renameSync(file, aside);
+    if (isRunning(readHolder(aside))) linkSync(aside, file);
+    rmSync(aside, { recursive: true });
+  } catch {
+    // The next try shows what is there now.
+  }
+}
+
+function isRunning(holder: Holder | null): holder is Holder {
+  return holder !== null && readStarted(holder.pid) === holder.started;
 }
 
 function readHolder(file: string): Holder | null {
   try {
-    return parseHolder(readFileSync(file, 'utf8'));
+    return parseHolder(readBytes(file).toString('utf8'));
   } catch {
     return null;
   }

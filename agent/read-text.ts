@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { closeSync, constants, openSync, readFileSync } from 'node:fs';
 
 /** `ENOTSUP`: the kernel was started with psi=0, and says so on reading. */
 const ABSENT_CODES: ReadonlySet<unknown> = new Set(['ENOENT', 'ENOTDIR', 'ENOTSUP', 'EOPNOTSUPP']);
@@ -10,8 +10,27 @@ const ABSENT_CODES: ReadonlySet<unknown> = new Set(['ENOENT', 'ENOTDIR', 'ENOTSU
  * files take 0.16 ms of CPU this way, against 0.77 ms through the thread pool.
  */
 export function readText(path: string): string | null {
+  return orNull(path, () => readFileSync(path, 'utf8'));
+}
+
+/** The same of a file of ours, whatever has been put in its place. */
+export function readOwnText(path: string): string | null {
+  return orNull(path, () => readBytes(path).toString('utf8'));
+}
+
+/** All that is in a file; throws when it cannot be read. A pipe in its place is not waited for. */
+export function readBytes(path: string): Buffer {
+  const descriptor = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
   try {
-    return readFileSync(path, 'utf8');
+    return readFileSync(descriptor);
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+function orNull(path: string, read: () => string): string | null {
+  try {
+    return read();
   } catch (cause) {
     if (cause instanceof Error && 'code' in cause && ABSENT_CODES.has(cause.code)) return null;
     throw new Error(`Cannot read ${path}`, { cause });

@@ -1,5 +1,7 @@
-import { mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+
+import { makeDirectory } from './make-directory.ts';
 
 /** What is kept of refused batches, to find out why: enough to see a pattern, too little to fill a disk. */
 const FILES_MAX = 32;
@@ -19,7 +21,7 @@ export type RefusedBatch = {
  * Gives the path of the batch, and throws when it cannot be written.
  */
 export function keepRefused(directory: string, { epoch, seq, atMs, reason, message }: RefusedBatch): string {
-  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  makeDirectory(directory);
   const name = `${atMs}-${epoch}-${seq}`;
   const path = join(directory, `${name}.msgpack`);
   writeFileSync(path, message, { mode: 0o600 });

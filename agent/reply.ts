@@ -64,7 +64,8 @@ export function describeRefusal(status: number, body: unknown): string {
   return message === null ? `${status}, not as a collector answers` : `${status}: ${message.slice(0, 500)}`;
 }
 
-function messageOf(body: unknown): string | null {
+/** What a collector says of its refusal; null for what is none of its answers. */
+export function messageOf(body: unknown): string | null {
   const error = isRecord(body) ? body['error'] : null;
   const message = isRecord(error) ? error['message'] : null;
   return typeof message === 'string' ? message : null;

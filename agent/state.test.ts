@@ -1,10 +1,20 @@
-import fs, { mkdirSync, mkdtempSync, readdirSync, statSync, writeFileSync } from 'node:fs';
-import { syncBuiltinESMExports } from 'node:module';
+import { execFileSync } from 'node:child_process';
+import {
+  fstatSync,
+  fsyncSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  renameSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 
 import fc from 'fast-check';
-import { expect, test, vi } from 'vitest';
+import { expect, test } from 'vitest';
 
 import {
   hashMachine,
@@ -41,16 +51,17 @@ test('parseIdentity() takes a file of an earlier version, which had the URL too'
 test('what is written is on the disk before it has its name, and its name before writing returns', () => {
   const directory = makeRoot();
   const calls: string[] = [];
-  const spies = [
-    vi.spyOn(fs, 'fsyncSync').mockImplementation((file) => {
-      calls.push(`fsync ${fs.fstatSync(file).isDirectory() ? 'directory' : 'file'}`);
-    }),
-    vi.spyOn(fs, 'renameSync').mockImplementation(() => void calls.push('rename')),
-  ];
-  syncBuiltinESMExports();
-  writeIdentity(directory, IDENTITY);
-  for (const spy of spies) spy.mockRestore();
-  syncBuiltinESMExports();
+  writeIdentity(directory, IDENTITY, {
+    fsync: (file) => {
+      calls.push(`fsync ${fstatSync(file).isDirectory() ? 'directory' : 'file'}`);
+      fsyncSync(file);
+    },
+    rename: (from, to) => {
+      calls.push('rename');
+      renameSync(from, to);
+    },
+  });
+  expect(readIdentity(directory)).toEqual(IDENTITY);
   expect(calls).toEqual(['fsync file', 'rename', 'fsync directory']);
 });
 
@@ -66,6 +77,27 @@ test('reserveIdentity() takes the room that the identity will have, and says wha
   expect(readIdentity(directory)).toEqual(IDENTITY);
   mkdirSync(join(directory, 'identity.json.tmp'));
   expect(() => reserveIdentity(directory)).toThrow(/make it writable/);
+});
+
+test.for([
+  ['a file', (path: string) => writeFileSync(path, '')],
+  ['a link to nowhere', (path: string) => symlinkSync('nowhere', path)],
+  ['in a file', (path: string) => writeFileSync(path, ''), 'state'],
+  ['in /proc, where the kernel knows no such name', () => undefined, '/proc/muster/state'],
+] as const)('makeStateDirectory() throws and says what to do: %s', ([, leave, below = '']) => {
+  const path = join(makeRoot(), 'state');
+  leave(path);
+  expect(() => makeStateDirectory(resolve(path, below))).toThrow(/^Cannot use the state directory .* by --state$/);
+});
+
+test('a pipe in the place of a file is not waited for', () => {
+  const directory = makeRoot();
+  for (const name of ['identity.json', 'identity.json.tmp', 'machine-id', 'boot-id'])
+    execFileSync('mkfifo', [join(directory, name)]);
+  expect(() => readIdentity(directory)).toThrow(/remove it to enrol again/);
+  expect(() => reserveIdentity(directory)).toThrow(/make it writable/);
+  expect(readMachine(directory, directory)).toMatch(/^[0-9a-f]{64}$/);
+  expect(readNewBoot('/', directory)).toMatchObject({ known: null });
 });
 
 test('readIdentity() throws for a damaged file, and says what to do', () => {

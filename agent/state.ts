@@ -5,7 +5,6 @@ import {
   fchmodSync,
   fsyncSync,
   ftruncateSync,
-  mkdirSync,
   openSync,
   renameSync,
   writeFileSync,
@@ -14,7 +13,8 @@ import { dirname, join } from 'node:path';
 
 import { isRecord } from '@muster/proto/record';
 
-import { readText } from './read-text.ts';
+import { makeDirectory } from './make-directory.ts';
+import { readOwnText, readText } from './read-text.ts';
 
 /** Who this host is to its collector. `token` is a secret. */
 export type Identity = { readonly host: string; readonly token: string };
@@ -24,7 +24,12 @@ const IDENTITY_BYTES = 1024;
 
 /** Makes the directory if need be, for nobody but this user: it holds the host's token. */
 export function makeStateDirectory(directory: string): void {
-  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  try {
+    makeDirectory(directory);
+  } catch (cause) {
+    const next = 'make it, for the user of the agent, or name another one by --state';
+    throw new Error(`Cannot use the state directory ${directory}: ${next}`, { cause });
+  }
 }
 
 /**
@@ -33,7 +38,7 @@ export function makeStateDirectory(directory: string): void {
  */
 export function reserveIdentity(directory: string): void {
   try {
-    writeFileSync(join(directory, 'identity.json.tmp'), ' '.repeat(IDENTITY_BYTES), { mode: 0o600, flush: true });
+    writeDurably(join(directory, 'identity.json.tmp'), ' '.repeat(IDENTITY_BYTES));
   } catch (cause) {
     throw cannotKeep(directory, cause);
   }
@@ -47,11 +52,21 @@ function cannotKeep(directory: string, cause: unknown): Error {
 /** The identity that an earlier enrolment left, or null. One that cannot be read throws: it is not overwritten. */
 export function readIdentity(directory: string): Identity | null {
   const path = join(directory, 'identity.json');
-  const text = readText(path);
+  const text = readIdentityText(path);
   if (text === null) return null;
   const identity = parseIdentity(text);
   if (identity === null) throw new Error(`Cannot use ${path}: it is damaged; remove it to enrol again`);
   return identity;
+}
+
+function readIdentityText(path: string): string | null {
+  try {
+    return readOwnText(path);
+  } catch (cause) {
+    throw new Error(`Cannot use ${path}: make it readable for the user of the agent, or remove it to enrol again`, {
+      cause,
+    });
+  }
 }
 
 export function parseIdentity(text: string): Identity | null {
@@ -66,9 +81,13 @@ export function parseIdentity(text: string): Identity | null {
   }
 }
 
-export function writeIdentity(directory: string, identity: Identity): void {
-  writeWhole(join(directory, 'identity.json'), `${JSON.stringify(identity)}\n`);
+export function writeIdentity(directory: string, identity: Identity, disk = DISK): void {
+  writeWhole(join(directory, 'identity.json'), `${JSON.stringify(identity)}\n`, disk);
 }
+
+/** The calls whose order decides what a power cut leaves. */
+type Disk = { readonly fsync: (file: number) => void; readonly rename: (from: string, to: string) => void };
+const DISK: Disk = { fsync: fsyncSync, rename: renameSync };
 
 /**
  * The machine's own id, hashed, because machine-id(5) asks not to show it on the network. A machine without one gets a
@@ -85,7 +104,7 @@ export function hashMachine(machineId: string): string {
 
 function readOwnMachineId(directory: string): string {
   const path = join(directory, 'machine-id');
-  const known = readText(path)?.trim() ?? '';
+  const known = readOwnText(path)?.trim() ?? '';
   if (known !== '') return known;
   const made = randomBytes(16).toString('hex');
   try {
@@ -102,7 +121,7 @@ export type Boot = { readonly bootId: string; readonly known: string | null };
 /** The machine's present boot, or null when it is the one that was kept, or the kernel does not tell it. */
 export function readNewBoot(root: string, directory: string): Boot | null {
   const bootId = readText(join(root, 'proc/sys/kernel/random/boot_id'))?.trim() ?? '';
-  const known = readText(join(directory, 'boot-id'))?.trim() ?? '';
+  const known = readOwnText(join(directory, 'boot-id'))?.trim() ?? '';
   return bootId === '' || bootId === known ? null : { bootId, known: known === '' ? null : known };
 }
 
@@ -114,24 +133,29 @@ export function writeBoot(directory: string, { bootId }: Boot): void {
  * A reader sees the old file or the new one, never a part. So does one after a power cut: the text is on the disk before
  * it gets its name, and the name before this returns.
  */
-function writeWhole(path: string, text: string): void {
-  const temporary = `${path}.tmp`;
-  // Written before it is cut to its length, so that the room that is reserved is not given back in between.
-  const file = openSync(temporary, constants.O_WRONLY | constants.O_CREAT, 0o600);
+function writeWhole(path: string, text: string, disk = DISK): void {
+  writeDurably(`${path}.tmp`, text, disk);
+  disk.rename(`${path}.tmp`, path);
+  const directory = openSync(dirname(path), 'r');
+  try {
+    disk.fsync(directory);
+  } finally {
+    closeSync(directory);
+  }
+}
+
+/** Makes a file of this text, for this user only. */
+function writeDurably(path: string, text: string, { fsync } = DISK): void {
+  // A pipe in its place is not waited for.
+  const file = openSync(path, constants.O_WRONLY | constants.O_CREAT | constants.O_NONBLOCK, 0o600);
   try {
     fchmodSync(file, 0o600); // one that is left over may be readable by others
     const bytes = Buffer.from(text);
     writeFileSync(file, bytes); // from where the file stands, all of it
+    // Only now cut to its length, so that the room that is reserved is not given back in between.
     ftruncateSync(file, bytes.byteLength);
-    fsyncSync(file);
+    fsync(file);
   } finally {
     closeSync(file);
-  }
-  renameSync(temporary, path);
-  const directory = openSync(dirname(path), 'r');
-  try {
-    fsyncSync(directory);
-  } finally {
-    closeSync(directory);
   }
 }

@@ -1,5 +1,7 @@
-import { closeSync, fstatSync, ftruncateSync, mkdirSync, openSync, writeSync } from 'node:fs';
+import { closeSync, fstatSync, ftruncateSync, openSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
+
+import { makeDirectory } from '../make-directory.ts';
 
 /** A file is removed when all in it is settled: small enough to give back what is done, large enough to be few. */
 export const FILE_BYTES = 1024 * 1024;
@@ -29,7 +31,7 @@ export function openAppender(pathOf: (file: number) => string, first: number): A
     const isThere = active !== null && fstatSync(active.descriptor).nlink > 0;
     if (active !== null && isThere && active.bytes < FILE_BYTES) return active;
     close();
-    mkdirSync(dirname(pathOf(next)), { recursive: true, mode: 0o700 });
+    makeDirectory(dirname(pathOf(next)));
     const file = next;
     next += 1; // also when it cannot be made: something of that name may be there
     active = { file, descriptor: openSync(pathOf(file), 'wx', 0o600), bytes: 0 };

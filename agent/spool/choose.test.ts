@@ -14,7 +14,6 @@ function makeEntry(seq: number, toMs: number, samples: number): Entry {
     state: 'waiting',
     turn: 0,
     isAlone: false,
-    isGone: false,
   };
 }
 

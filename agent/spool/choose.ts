@@ -4,12 +4,11 @@ import type { Entry } from './shelf.ts';
 /** Once the limit of age is passed, so much is given up at once: one gap, not one for every batch. */
 const AGE_STEP_MS = 15 * 60_000;
 
-/** What is older than `fromMs`, and some more, when there is any. */
+/** What is older than `fromMs`, and some more, when there is any; wherever it lies, for a clock may have been set. */
 export function chooseOld(entries: readonly Entry[], fromMs: number): readonly Entry[] {
-  const oldest = entries.find(({ header }) => header.toMs > 0);
-  if (oldest === undefined || oldest.header.toMs >= fromMs) return [];
-  const end = entries.findIndex(({ header }) => header.toMs >= fromMs + AGE_STEP_MS);
-  return end === -1 ? [...entries] : entries.slice(0, end);
+  const isOld = ({ header: { toMs } }: Entry, limitMs: number): boolean => toMs > 0 && toMs < limitMs;
+  if (!entries.some((entry) => isOld(entry, fromMs))) return [];
+  return entries.filter((entry) => isOld(entry, fromMs + AGE_STEP_MS));
 }
 
 /** All that is in the oldest file: only a whole file gives room back. */

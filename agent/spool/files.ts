@@ -1,9 +1,11 @@
-import { closeSync, constants, openSync, readdirSync, readFileSync, readSync, rmSync, statSync } from 'node:fs';
+import { closeSync, constants, lstatSync, openSync, readdirSync, readSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { describeError } from '@muster/proto/log';
 import { isRecord } from '@muster/proto/record';
 
+import { makeDirectory } from '../make-directory.ts';
+import { readBytes } from '../read-text.ts';
 import { openAppender, writeWhole } from './appender.ts';
 import { decodeHead, encodeHead, type Head } from './head.ts';
 import { findRecords, type Found } from './record.ts';
@@ -67,7 +69,9 @@ export function openSpoolFiles(directory: string, onFault: (reason: string) => v
     },
     writeHead: (head) => {
       // Made where it is missing, never cut: there is no moment at which neither copy is there.
-      const descriptor = openSync(join(directory, 'head'), constants.O_WRONLY | constants.O_CREAT, 0o600);
+      makeDirectory(directory);
+      const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_NONBLOCK; // a pipe is not waited for
+      const descriptor = openSync(join(directory, 'head'), flags, 0o600);
       try {
         writeWhole(descriptor, encodeHead(head), 0);
       } finally {
@@ -86,14 +90,14 @@ export function openSpoolFiles(directory: string, onFault: (reason: string) => v
   };
 }
 
-const FILE_PATTERN = /^(\d{8})\.records$/;
+const FILE_PATTERN = /^(\d{8,15})\.records$/;
 
 function readSizes(directory: string, onFault: (reason: string) => void): Map<number, number> {
   const sizes = new Map<number, number>();
   try {
     for (const name of readdirSync(directory)) {
       const number = FILE_PATTERN.exec(name)?.[1];
-      if (number !== undefined) sizes.set(Number(number), statSync(join(directory, name)).size);
+      if (number !== undefined) sizes.set(Number(number), lstatSync(join(directory, name)).size);
     }
   } catch (cause) {
     if (!isMissing(cause)) onFault(describeError(cause));
@@ -103,7 +107,7 @@ function readSizes(directory: string, onFault: (reason: string) => void): Map<nu
 
 function readOrNull(path: string, onFault: (reason: string) => void): Buffer | null {
   try {
-    return readFileSync(path);
+    return readBytes(path);
   } catch (cause) {
     if (!isMissing(cause)) onFault(describeError(cause));
     return null;

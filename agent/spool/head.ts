@@ -1,4 +1,4 @@
-import { crc32 } from 'node:zlib';
+import { countFieldBytes, decodeFields, encodeFields } from './fields.ts';
 
 /**
  * What was true at the last write: where the next record goes on, and how many samples all records held, so that it is
@@ -17,38 +17,17 @@ export type Head = {
   readonly isClosed: boolean;
 };
 
-const COPY_BYTES = 56;
+const LAYOUT = { isClosed: 4, epoch: 4, everyMs: 4, seq: 8, taken: 8, floor: 8, floorTaken: 8, lastMs: 8 } as const;
+const COPY_BYTES = countFieldBytes(LAYOUT);
 
 /** The head twice, so that a write that was torn, or a bit that was flipped, leaves one of the two. */
 export function encodeHead(head: Head): Buffer {
-  const bytes = Buffer.alloc(COPY_BYTES);
-  bytes.writeUInt32LE(head.isClosed ? 1 : 0, 4);
-  bytes.writeUInt32LE(head.epoch, 8);
-  bytes.writeUInt32LE(head.everyMs, 12);
-  bytes.writeDoubleLE(head.seq, 16);
-  bytes.writeDoubleLE(head.taken, 24);
-  bytes.writeDoubleLE(head.floor, 32);
-  bytes.writeDoubleLE(head.floorTaken, 40);
-  bytes.writeDoubleLE(head.lastMs, 48);
-  bytes.writeUInt32LE(crc32(bytes.subarray(4)), 0);
-  return Buffer.concat([bytes, bytes]);
+  const copy = encodeFields(LAYOUT, { ...head, isClosed: head.isClosed ? 1 : 0 });
+  return Buffer.concat([copy, copy]);
 }
 
 /** The first copy that is intact: it is written first. null when none is. */
 export function decodeHead(file: Buffer): Head | null {
-  for (let at = 0; at + COPY_BYTES <= file.byteLength; at += COPY_BYTES) {
-    const bytes = file.subarray(at, at + COPY_BYTES);
-    if (crc32(bytes.subarray(4)) !== bytes.readUInt32LE(0)) continue;
-    return {
-      isClosed: bytes.readUInt32LE(4) === 1,
-      epoch: bytes.readUInt32LE(8),
-      everyMs: bytes.readUInt32LE(12),
-      seq: bytes.readDoubleLE(16),
-      taken: bytes.readDoubleLE(24),
-      floor: bytes.readDoubleLE(32),
-      floorTaken: bytes.readDoubleLE(40),
-      lastMs: bytes.readDoubleLE(48),
-    };
-  }
-  return null;
+  const fields = decodeFields(LAYOUT, file, 0) ?? decodeFields(LAYOUT, file, COPY_BYTES);
+  return fields === null ? null : { ...fields, isClosed: fields.isClosed === 1 };
 }

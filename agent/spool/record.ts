@@ -1,5 +1,7 @@
 import { crc32 } from 'node:zlib';
 
+import { countFieldBytes, decodeFields, encodeFields } from './fields.ts';
+
 /**
  * What stands before every record, in 80 bytes of little-endian numbers.
  *
@@ -24,30 +26,31 @@ export type Header = {
 export type RecordKind = 'batch' | 'settled';
 const KINDS: readonly RecordKind[] = ['batch', 'settled'];
 
-export const HEADER_BYTES = 80;
+const LAYOUT = {
+  payloadCrc: 4,
+  payloadBytes: 4,
+  kind: 4,
+  epoch: 4,
+  seq: 8,
+  samples: 4,
+  everyMs: 4,
+  taken: 8,
+  fromMs: 8,
+  toMs: 8,
+  floor: 8,
+  floorTaken: 8,
+} as const;
 /** Larger than any batch: what claims more is no header. */
 const PAYLOAD_BYTES_MAX = 4 * 1024 * 1024;
 const MAGIC = Buffer.from('MSR1');
+export const HEADER_BYTES = MAGIC.byteLength + countFieldBytes(LAYOUT);
 
-/** One record: magic, CRC-32 of the header, CRC-32 and length of the payload, the header, the payload. */
+/** One record: magic, header, payload. */
 export function encodeRecord(header: Header, payload: Uint8Array): Buffer {
-  const record = Buffer.alloc(HEADER_BYTES + payload.byteLength);
-  record.set(MAGIC);
-  record.writeUInt32LE(crc32(payload), 8);
-  record.writeUInt32LE(payload.byteLength, 12);
-  record.writeUInt32LE(KINDS.indexOf(header.kind), 16);
-  record.writeUInt32LE(header.epoch, 20);
-  record.writeDoubleLE(header.seq, 24);
-  record.writeUInt32LE(header.samples, 32);
-  record.writeUInt32LE(header.everyMs, 36);
-  record.writeDoubleLE(header.taken, 40);
-  record.writeDoubleLE(header.fromMs, 48);
-  record.writeDoubleLE(header.toMs, 56);
-  record.writeDoubleLE(header.floor, 64);
-  record.writeDoubleLE(header.floorTaken, 72);
-  record.writeUInt32LE(crc32(record.subarray(8, HEADER_BYTES)), 4);
-  record.set(payload, HEADER_BYTES);
-  return record;
+  const kind = KINDS.indexOf(header.kind);
+  const { byteLength: payloadBytes } = payload;
+  const fields = encodeFields(LAYOUT, { ...header, kind, payloadBytes, payloadCrc: crc32(payload) });
+  return Buffer.concat([MAGIC, fields, payload]);
 }
 
 /** `payload` is null where its checksum does not hold; `bytes` is the whole length, the header's included. */
@@ -60,33 +63,16 @@ export type Found = {
 
 /** The record that begins at `at`, or null when none does. */
 export function decodeRecord(file: Buffer, at: number): Found | null {
-  if (at + HEADER_BYTES > file.byteLength || file.compare(MAGIC, 0, MAGIC.length, at, at + MAGIC.length) !== 0) {
-    return null;
-  }
-  const bytes = file.subarray(at, at + HEADER_BYTES);
-  if (crc32(bytes.subarray(8)) !== bytes.readUInt32LE(4)) return null;
-  const kind = KINDS[bytes.readUInt32LE(16)];
-  const payloadBytes = bytes.readUInt32LE(12);
+  if (!file.subarray(at, at + MAGIC.byteLength).equals(MAGIC)) return null;
+  const fields = decodeFields(LAYOUT, file, at + MAGIC.byteLength);
+  if (fields === null) return null;
+  const { payloadBytes, payloadCrc, ...numbers } = fields;
+  const kind = KINDS[numbers.kind];
   if (kind === undefined || payloadBytes > PAYLOAD_BYTES_MAX) return null;
-  const payload = file.subarray(at + HEADER_BYTES, at + HEADER_BYTES + payloadBytes);
-  const isWhole = payload.byteLength === payloadBytes && crc32(payload) === bytes.readUInt32LE(8);
-  return {
-    at,
-    bytes: HEADER_BYTES + payloadBytes,
-    header: {
-      kind,
-      epoch: bytes.readUInt32LE(20),
-      seq: bytes.readDoubleLE(24),
-      samples: bytes.readUInt32LE(32),
-      everyMs: bytes.readUInt32LE(36),
-      taken: bytes.readDoubleLE(40),
-      fromMs: bytes.readDoubleLE(48),
-      toMs: bytes.readDoubleLE(56),
-      floor: bytes.readDoubleLE(64),
-      floorTaken: bytes.readDoubleLE(72),
-    },
-    payload: isWhole ? payload : null,
-  };
+  const bytes = HEADER_BYTES + payloadBytes;
+  const payload = file.subarray(at + HEADER_BYTES, at + bytes);
+  const isWhole = payload.byteLength === payloadBytes && crc32(payload) === payloadCrc;
+  return { at, bytes, header: { ...numbers, kind }, payload: isWhole ? payload : null };
 }
 
 /**

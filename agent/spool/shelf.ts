@@ -28,8 +28,6 @@ export type Entry = {
   turn: number;
   /** It was refused together with others, and goes alone, so that they do not suffer for it. */
   isAlone: boolean;
-  /** It was given up while it was out. */
-  isGone: boolean;
 };
 
 /** It is not there any more as it was written, or it cannot be read now. */
@@ -185,7 +183,7 @@ function makeSettled(entries: readonly Entry[], end: End) {
 }
 
 function makeEntry(header: Header, encoded: Buffer | null, place: Place | null): Entry {
-  return { header, encoded, place, state: 'waiting', turn: 0, isAlone: false, isGone: false };
+  return { header, encoded, place, state: 'waiting', turn: 0, isAlone: false };
 }
 
 function makeHeader(batch: WaitingBatch, takenBefore: number, floor: Pick<Header, 'floor' | 'floorTaken'>): Header {

@@ -1,11 +1,14 @@
+import { execFileSync } from 'node:child_process';
 import {
   appendFileSync,
   mkdirSync,
   readdirSync,
+  readFileSync,
   renameSync,
   rmSync,
   rmdirSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
@@ -15,6 +18,7 @@ import { BODY_BYTES_MAX } from '@muster/proto/push';
 import { expect, test } from 'vitest';
 
 import { countSent, drain, fill, gapsOf, makeDirectory, makeTick, openTestSpool as open } from '../testing/spool.ts';
+import { HEADER_BYTES } from './record.ts';
 import type { Parcel } from './spool.ts';
 
 function secondsOf(parcels: readonly (Parcel | null)[]): number[][] {
@@ -162,30 +166,6 @@ test('over its limit of bytes it gives up the oldest samples, and says exactly h
   expect(new Set(spool.logged())).toEqual(new Set(['ERROR spool.gap']));
 });
 
-test('over its limit of age it gives up the oldest samples, and says exactly how many', () => {
-  let nowMs = 0;
-  const spool = open({ ageMsMax: 3_600_000, now: () => nowMs });
-  for (nowMs = 60_000; nowMs <= 2 * 3_600_000; nowMs += 60_000) fill(spool, [[makeTick(nowMs, 2, 60_000)]]);
-  const parcels = drain(spool);
-  const ticksMs = parcels.flatMap(({ batch }) => batch.ticksMs);
-  expect(Math.min(...ticksMs)).toBeGreaterThanOrEqual(3_600_000);
-  expect(gapsOf(parcels).reduce((sum, { dropped }) => sum + dropped, 0)).toBe(240 - 2 * ticksMs.length);
-  expect(gapsOf(parcels).map(({ fromMs, reason }) => [fromMs, reason])).toContainEqual([60_000, 'age']);
-});
-
-test('what is on its way when it is given up is no gap if it arrives, and one if it does not', () => {
-  let nowMs = 2_000;
-  const spool = open({ ageMsMax: 10_000, now: () => nowMs });
-  fill(spool, [[makeTick(1_000)], [makeTick(2_000)]]);
-  const [second, first] = drain(spool);
-  nowMs = 5_000_000;
-  fill(spool, [[makeTick(nowMs)]]);
-  if (first !== undefined) spool.settle(first);
-  if (second !== undefined) spool.release(second);
-  const gap = { kind: 'gap', fromMs: 2_000, toMs: 2_000, dropped: 2, reason: 'full' };
-  expect(gapsOf(drain(spool))).toEqual([gap]);
-});
-
 test('while the disk takes nothing, samples wait in memory; they are written when it does again', () => {
   const directory = makeDirectory();
   writeFileSync(directory, 'a file in the place of the directory');
@@ -296,6 +276,23 @@ test('what refused batches leave waits until another one is stored, then travels
   expect([...drain(again), again.countWaiting()]).toEqual([0]);
 });
 
+test('a kill right after a damaged record was given up leaves it counted', () => {
+  const directory = makeDirectory();
+  const first = open({ directory });
+  fill(first, [[makeTick(1_000)], [makeTick(2_000)], [makeTick(3_000)]]);
+  const newest = first.takeNewest();
+  if (newest !== null) first.refuse(newest);
+  const path = join(directory, '00000001.records');
+  const bytes = readFileSync(path);
+  bytes[bytes.indexOf('MSR1') + HEADER_BYTES] = 0; // of the payload of the first
+  writeFileSync(path, bytes);
+  const second = first.takeOldest(1);
+  expect(secondsOf([second])).toEqual([[2]]);
+  if (second !== null) first.settle(second); // writes what the refused one has left
+  const gaps = gapsOf(drain(open({ directory, now: () => 3_000 })));
+  expect(gaps.map(({ dropped, reason }) => `${dropped} ${reason}`).toSorted()).toEqual(['2 damaged', '2 refused']);
+});
+
 test('what is too large for one batch is split, by time and then by series', () => {
   const spool = open();
   for (let second = 1; second <= 3; second += 1) spool.add(makeTick(second * 1_000, SERIES_MAX + 1));
@@ -314,6 +311,10 @@ test.for([
     'garbage behind the records',
     (directory: string) => appendFileSync(join(directory, '00000001.records'), 'MSR1MSR1'),
   ],
+  ['a head that is a pipe', (directory: string) => makePipe(join(directory, 'head'))],
+  ['records that are a pipe', (directory: string) => makePipe(join(directory, '00000009.records'))],
+  ['a link to nowhere', (directory: string) => symlinkSync('nowhere', join(directory, '00000000.records'))],
+  ['the highest number of eight digits', (directory: string) => writeFileSync(join(directory, '99999999.records'), '')],
   ['an empty file', (directory: string) => writeFileSync(join(directory, '00000002.records'), '')],
 ] as const)('a spool starts with %s, and hands out what is intact', ([, change]) => {
   const directory = makeDirectory();
@@ -321,10 +322,15 @@ test.for([
   fill(first, [[makeTick(1_000)], [makeTick(2_000)]]);
   first.close();
   change(directory);
-  const spool = open({ directory, now: () => 2_000 });
-  spool.add(makeTick(3_000));
-  expect(secondsOf(drain(spool)).filter((seconds) => seconds.length > 0)).toEqual([[3], [1], [2]]);
+  fill(open({ directory, epoch: 8, now: () => 2_000 }), [[makeTick(3_000)]]);
+  const parcels = drain(open({ directory, now: () => 3_000 }));
+  expect(secondsOf(parcels).filter((seconds) => seconds.length > 0)).toEqual([[3], [1], [2]]);
 });
+
+function makePipe(path: string): void {
+  rmSync(path, { force: true });
+  execFileSync('mkfifo', [path]);
+}
 
 function makeDirectoryOf(path: string): void {
   rmSync(path);

@@ -12,8 +12,14 @@ import { openShelf, type Entry, type Shelf, type WaitingBatch } from './shelf.ts
 
 /** What waits on the disk at most. A host of 100 series fills it in five days at the default interval. */
 export const SPOOL_BYTES_MAX = 256 * 1024 * 1024;
-/** How long a sample waits at most. */
+/** How long a sample waits at most, and an hour more at most (AGE_PATIENCE_MS). */
 export const SPOOL_AGE_MS_MAX = 24 * 3_600_000;
+/**
+ * For so long the clock must say that samples are too old before they are given up: a clock that is wrong, after a start
+ * without a battery or by somebody's hand, is set right within that. The time synchronisation of systemd asks every 34
+ * minutes at least. Measured in ticks, each for its interval: they come whatever the clock says.
+ */
+const AGE_PATIENCE_MS = 3_600_000;
 /** What waits in memory at most while the disk takes nothing. Compressed: of 100 series some hours. */
 export const MEMORY_BYTES_MAX = 16 * 1024 * 1024;
 /** A minute at one tick a second. In a batch a sample takes its eight bytes, in a tick several times as many. */
@@ -79,6 +85,8 @@ type State = {
   /** What refused batches leave, until another one is settled. */
   refused: News;
   turns: number;
+  /** The intervals of all ticks since there was last nothing too old. */
+  overdueMs: number;
   /** The disk did not take the last write. */
   isFaulty: boolean;
 };
@@ -103,6 +111,7 @@ export function openSpool(options: SpoolOptions): Spool {
     news,
     refused: NO_NEWS,
     turns: 0,
+    overdueMs: 0,
     isFaulty: false,
   };
   flush(spool, false); // from here on an end that was not in order shows
@@ -117,15 +126,15 @@ export function openSpool(options: SpoolOptions): Spool {
     },
     takeOldest: (ticksMax) => handOut(spool, () => chooseFirst(findReady(spool), ticksMax)),
     settle: ({ entries }) => {
-      shelf.settle(entries.filter(({ isGone }) => !isGone));
+      shelf.settle(entries);
       tellRefused(spool);
     },
-    release: (parcel) => putBack(spool, parcel, 0),
+    release: (parcel) => putBack(parcel, 0),
     postpone: (parcel) => {
       const isJoined = parcel.entries.length > 1;
       if (isJoined) for (const entry of parcel.entries) entry.isAlone = true;
       else spool.turns += 1;
-      putBack(spool, parcel, isJoined ? 0 : spool.turns);
+      putBack(parcel, isJoined ? 0 : spool.turns);
     },
     refuse: (parcel) => refuse(spool, parcel),
     waitingSinceMs: () => shelf.entries.find(({ header }) => header.fromMs > 0)?.header.fromMs ?? null,
@@ -146,6 +155,7 @@ function add(spool: State, tick: Tick): void {
   const isNew = last !== undefined && (tick.tsMs <= last.tsMs || tick.everyMs !== last.everyMs);
   if (isNew || spool.open.length >= OPEN_TICKS_MAX) seal(spool);
   spool.open.push(tick);
+  spool.overdueMs += tick.everyMs;
 }
 
 /** Turns the open ticks, and what is to be told, into records. */
@@ -166,15 +176,19 @@ const NO_SAMPLES = { ticksMs: [], series: [], values: new Float64Array(0) };
 
 function flush(spool: State, isClosed: boolean): boolean {
   const { options, shelf, files } = spool;
-  giveUp(spool, chooseOld(shelf.entries, options.now() - options.ageMsMax), 'age');
+  const old = chooseOld(shelf.entries, options.now() - options.ageMsMax);
+  if (old.length === 0) spool.overdueMs = 0;
+  if (spool.overdueMs >= AGE_PATIENCE_MS) giveUp(spool, old, 'age');
   if (files.bytes() > options.bytesMax - HEADROOM_BYTES) giveUp(spool, chooseOldestFile(shelf.entries), 'full');
-  seal(spool);
-  giveUp(spool, chooseSurplus(shelf.unwritten(), options.memoryBytesMax), 'full');
-  return write(spool, isClosed);
+  const isWritten = write(spool, isClosed);
+  if (!isWritten) giveUp(spool, chooseSurplus(shelf.unwritten(), options.memoryBytesMax), 'full');
+  return isWritten;
 }
 
+/** What tells of records that were given up goes to the disk with the news that they do not wait, never after it. */
 function write(spool: State, isClosed: boolean): boolean {
   const { shelf, reportFault } = spool;
+  seal(spool);
   try {
     if (shelf.write(isClosed) === 'written') reportFault(null);
   } catch (cause) {
@@ -184,27 +198,22 @@ function write(spool: State, isClosed: boolean): boolean {
   return !spool.isFaulty;
 }
 
-/** Takes records off the shelf that will not arrive. What they told is told with the next one, their samples as a gap. */
-function giveUp(spool: State, entries: readonly Entry[], reason: string): void {
+/**
+ * Takes records off the shelf that will not arrive. What they told is told with the next one, their samples as a gap.
+ * One that is on its way may arrive: it is given up when it waits again.
+ */
+function giveUp(spool: State, chosen: readonly Entry[], reason: string): void {
+  if (chosen.some(({ state }) => state === 'refused')) tellRefused(spool);
+  const entries = chosen.filter(({ state }) => state === 'waiting');
   if (entries.length === 0) return;
-  const waiting = entries.filter(({ state }) => state === 'waiting');
-  const told = waiting.reduce((news, entry) => {
+  const told = entries.reduce((news, entry) => {
     const batch = spool.shelf.read(entry);
-    return batch.ok ? joinNews(news, newsOf(batch.value)) : news;
+    return batch.ok ? joinNews(news, batch.value) : news;
   }, NO_NEWS);
-  for (const entry of entries) entry.isGone = true;
   spool.shelf.remove(entries);
-  tellLost(spool, told, waiting, reason);
-}
-
-function tellLost(spool: State, told: News, entries: readonly Entry[], reason: string): void {
   const gap = makeGap(entries, reason);
   if (gap !== null) spool.options.log.error('spool.gap', gap);
   spool.news = joinNews(joinNews(told, spool.news), gap === null ? NO_NEWS : { events: [gap] });
-}
-
-function newsOf({ events, info }: WaitingBatch): News {
-  return joinNews(NO_NEWS, { ...(events === undefined ? {} : { events }), ...(info === undefined ? {} : { info }) });
 }
 
 function makeGap(entries: readonly Entry[], reason: string): Gap | null {
@@ -255,11 +264,8 @@ function findReady({ shelf, isFaulty }: State): readonly Entry[] {
   return isFaulty ? shelf.entries : shelf.entries.filter(({ place }) => place !== null);
 }
 
-function putBack(spool: State, { batch, entries }: Parcel, turn: number): void {
+function putBack({ entries }: Parcel, turn: number): void {
   for (const entry of entries) Object.assign(entry, { state: 'waiting', turn });
-  const gone = entries.filter(({ isGone }) => isGone);
-  // What the others tell is then told twice, and stored once.
-  if (gone.length > 0) tellLost(spool, newsOf(batch), gone, 'full');
 }
 
 function refuse(spool: State, parcel: Parcel): boolean {
@@ -267,26 +273,29 @@ function refuse(spool: State, parcel: Parcel): boolean {
   if (entry === undefined) return false;
   if (others.length > 0) {
     for (const one of parcel.entries) one.isAlone = true;
-    putBack(spool, parcel, 0);
+    putBack(parcel, 0);
     return true;
   }
   const left = leftOf(parcel, entry);
   spool.refused = joinNews(spool.refused, left);
   if (left !== NO_NEWS) entry.state = 'refused';
-  else if (!entry.isGone) spool.shelf.remove([entry]);
+  else spool.shelf.remove([entry]);
   return false;
 }
 
 /** What a refused record leaves to be told: all of it, then its gaps only, then nothing; something in it is the reason. */
 function leftOf({ batch }: Parcel, entry: Entry): News {
-  const news = newsOf(batch);
+  const news = joinNews(NO_NEWS, batch);
   const gap = makeGap([entry], 'refused');
   if (gap !== null) return joinNews(news, { events: [gap] });
   const gaps = (news.events ?? []).filter(({ kind }) => kind === 'gap');
   return gaps.length === news.events?.length && news.info === undefined ? NO_NEWS : joinNews(NO_NEWS, { events: gaps });
 }
 
-/** One batch has arrived, so that it is not the collector who refuses all: tells what the refused ones have left. */
+/**
+ * Tells what the refused ones have left: when another batch has arrived, so that it is not the collector who refuses
+ * all; or when they are to make room.
+ */
 function tellRefused(spool: State): void {
   if (spool.refused === NO_NEWS) return;
   spool.turns += 1;

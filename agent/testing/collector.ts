@@ -11,6 +11,7 @@ export type Manner =
   | { readonly kind: 'accept'; readonly everyMs?: number }
   | { readonly kind: 'answer'; readonly status: number; readonly headers?: Readonly<Record<string, string>> }
   | { readonly kind: 'late'; readonly delayMs: number }
+  | { readonly kind: 'held'; readonly until: Promise<void> }
   | { readonly kind: 'hang' | 'cut' | 'lose' };
 
 export type StandIn = {
@@ -56,6 +57,7 @@ export async function openStandIn(port = 0): Promise<StandIn> {
       return;
     }
     if (manner.kind === 'late') await setTimeout(manner.delayMs);
+    if (manner.kind === 'held') await manner.until;
     const reply = path === ENROLL_PATH ? { host: 'host-1', token: 'token-1' } : keep(body);
     const everyMs = manner.kind === 'accept' && manner.everyMs !== undefined ? { everyMs: manner.everyMs } : {};
     if (manner.kind === 'lose') request.socket.destroy();

@@ -6,19 +6,34 @@ import { drain, makeTick, openTestSpool } from './spool.ts';
 
 export type End = 'settle' | 'release' | 'postpone' | 'refuse';
 
-/** What an agent, its collector or fate may do. `keep`: it is on its way, and stays there. */
+type Adding = {
+  readonly count: number;
+  readonly stepMs: number;
+  readonly everyMs: number;
+};
+
+/**
+ * What an agent, its collector or fate may do. `keep`: it is on its way, and stays there.
+ */
 export type Step =
-  | { readonly kind: 'add'; readonly count: number; readonly stepMs: number }
+  | ({ readonly kind: 'add' } & Adding)
   | { readonly kind: 'flush' | 'kill' | 'close' | 'event' }
   | { readonly kind: 'take'; readonly newest: boolean; readonly end: End | 'keep' };
 
-/** `faults`: what was handed out and cannot be sent. */
+/**
+ * `unsure`: samples that were delivered right before a kill, which nothing on the disk may say, so that they may be
+ * counted as dropped after all; and those of which the kill left more than was promised. `faults`: what was handed out and cannot be sent.
+ */
 export type Balance = {
   readonly delivered: number;
   readonly dropped: number;
   readonly flushed: number;
+  readonly unsure: number;
   readonly faults: readonly string[];
 };
+
+/** Of the bytes 4 MiB are room for what one write may add: over 2 KB the oldest file is given up. */
+const LIMITS = { bytesMax: 4 * 1024 * 1024 + 2_000, memoryBytesMax: 1_000, ageMsMax: 3_600_000 };
 
 /** Runs steps on a spool, and keeps count of every sample. */
 export type Ledger = {
@@ -29,55 +44,55 @@ export type Ledger = {
 
 export function openLedger(directory: string): Ledger {
   const collector = makeCollector();
+  const book = makeBook();
   let nowMs = 1_000_000;
-  const open = (): Spool => openTestSpool({ directory, now: () => nowMs });
+  const open = (): Spool => openTestSpool({ directory, ...LIMITS, now: () => nowMs });
   let spool = open();
-  let unflushed: string[] = [];
-  const flushed = new Set<string>();
   let tickMs = nowMs;
   let made = 0;
   let out: Parcel[] = [];
 
-  function markFlushed(): void {
-    for (const one of unflushed) flushed.add(one);
-    unflushed = [];
-  }
-
-  function add(count: number, stepMs: number): void {
+  function add({ count, stepMs, everyMs }: Adding): void {
     tickMs = Math.max(1_000, tickMs + stepMs * 1_000);
     nowMs = Math.max(nowMs, tickMs);
     made += 1;
-    const tick = makeOwnTick(tickMs, count, made);
+    const tick = makeOwnTick(tickMs + made, count, everyMs); // no two gaps are equal
     spool.add(tick);
-    unflushed.push(...tick.samples.map(({ labels }) => `${tickMs} ${labels}`));
+    book.add(tick.samples.map(({ labels }) => `${tick.tsMs} ${labels}`));
   }
 
   function begin(): void {
-    unflushed = [];
+    book.kill();
     out = [];
     spool = open();
   }
 
+  function giveBack(parcel: Parcel, wish: End): void {
+    const end = collector.answer(parcel, wish);
+    spool[end](parcel);
+    if (end === 'settle') book.settle(namesOf(parcel));
+  }
+
   function take(isNewest: boolean, end: End | 'keep'): void {
-    if (isNewest) markFlushed(); // takeNewest() flushes
+    if (isNewest) book.flush(); // takeNewest() flushes
     const parcel = isNewest ? spool.takeNewest() : spool.takeOldest(3);
     if (parcel !== null && end === 'keep') out.push(parcel);
-    else if (parcel !== null && end !== 'keep') spool[collector.answer(parcel, end)](parcel);
+    else if (parcel !== null && end !== 'keep') giveBack(parcel, end);
   }
 
   return {
     run: (step) => {
       switch (step.kind) {
         case 'add':
-          return add(step.count, step.stepMs);
+          return add(step);
         case 'flush':
           spool.flush();
-          return markFlushed();
+          return book.flush();
         case 'event':
           return spool.note({ kind: 'oom-kill', atMs: nowMs });
         case 'close':
           spool.close();
-          markFlushed();
+          book.flush();
           return begin();
         case 'kill':
           return begin();
@@ -86,22 +101,49 @@ export function openLedger(directory: string): Ledger {
       }
     },
     finish: () => {
-      add(1, 1_000);
+      add({ count: 1, stepMs: 1_000, everyMs: 1_000 });
       for (const parcel of out) spool.release(parcel);
-      markFlushed();
+      book.flush();
       for (let parcels = drain(spool, 50); parcels.length > 0; parcels = drain(spool, 50)) {
-        for (const parcel of parcels) spool[collector.answer(parcel, 'settle')](parcel);
+        for (const parcel of parcels) giveBack(parcel, 'settle');
       }
       spool.close();
-      return { ...collector.count(), flushed: flushed.size };
+      return { ...collector.count(), ...book.count() };
     },
   };
 }
 
+/** Which samples are on the disk, by their names, and what a kill leaves unsure. */
+function makeBook() {
+  let unflushed: string[] = [];
+  const flushed = new Set<string>();
+  /** Since something was written last. */
+  let settled: string[] = [];
+  const unsure = new Set<string>();
+  return {
+    add: (names: readonly string[]): void => void unflushed.push(...names),
+    flush: (): void => {
+      if (unflushed.length > 0) settled = [];
+      for (const one of unflushed) flushed.add(one);
+      unflushed = [];
+    },
+    settle: (names: readonly string[]): void => {
+      for (const one of names) flushed.add(one);
+      settled.push(...names, ...unflushed); // the latter may be written with what refused ones leave
+    },
+    kill: (): void => {
+      for (const one of settled) unsure.add(one);
+      unflushed = [];
+      settled = [];
+    },
+    count: () => ({ flushed: flushed.size, unsure: unsure.size }),
+  };
+}
+
 /** A tick with series of its own, so that none of its samples is taken for another's. */
-function makeOwnTick(tsMs: number, count: number, number: number): Tick {
-  const tick = makeTick(tsMs, count);
-  const samples = tick.samples.map((sample) => Object.assign(sample, { labels: `${sample.labels},tick=${number}` }));
+function makeOwnTick(tsMs: number, count: number, everyMs: number): Tick {
+  const tick = makeTick(tsMs, count, everyMs);
+  const samples = tick.samples.map((sample) => Object.assign(sample, { labels: `${sample.labels},tick=${tsMs}` }));
   return { ...tick, samples };
 }
 
