@@ -5,17 +5,16 @@ import { join } from 'node:path';
 
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
-import { readEnrollReply } from '@muster/proto/push';
-
-import { auditLedger, makeLedgerHost, type LedgerHost } from '../scripts/ledger.ts';
-import { startProgram, type Program } from '../scripts/program.ts';
+import { auditBooks, makeBookkeepingHost, type BookkeepingHost } from '../scripts/bookkeeping-host.ts';
+import { enrolHost } from '../scripts/enrol.ts';
+import { startCollector, type RunningCollector } from '../scripts/start-collector.ts';
 import { until } from '../scripts/until.ts';
 import { openEmbedded } from './store/embedded.ts';
 
 // The collector as a process of its own, and the signals that end it.
 
 let directory: string;
-const running: Program[] = [];
+const running: RunningCollector[] = [];
 
 beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), 'muster-main-'));
@@ -27,36 +26,22 @@ afterAll(async () => {
   await rm(directory, { recursive: true });
 });
 
-async function start(data: string): Promise<{ program: Program; url: URL; lines: string[] }> {
+async function start(data: string): Promise<{ program: RunningCollector; lines: string[] }> {
   const lines: string[] = [];
-  const program = startProgram({
-    name: 'collector',
-    main: join(import.meta.dirname, 'main.ts'),
-    args: ['--port', '0', '--live-port', '0', '--data', data],
-    env: {},
-    verbose: false,
-    onLine: (line) => void lines.push(line),
-  });
+  const program = await startCollector({ data, onLine: (line) => void lines.push(line) });
   running.push(program);
-  const url = await program.ready;
-  if (url === null) throw new Error(lines.join(' '));
-  return { program, url: new URL(url), lines };
+  return { program, lines };
 }
 
-async function enroll({ origin, hash }: URL, name: string): Promise<LedgerHost> {
-  const headers = { Authorization: `Bearer ${hash.slice('#key='.length)}` };
-  const token: unknown = await (await fetch(`${origin}/api/v1/enrolment-tokens`, { method: 'POST', headers })).json();
-  const machine = Buffer.from(name).toString('hex').padEnd(64, '0');
-  const body = JSON.stringify({ ...Object(token), name, machine });
-  const reply = readEnrollReply(await (await fetch(`${origin}/api/v1/enroll`, { method: 'POST', body })).json());
-  if (reply === null) throw new Error(`Cannot enrol ${name}`);
-  return makeLedgerHost(origin, reply.host, reply.token);
+async function enroll(collector: RunningCollector, name: string): Promise<BookkeepingHost> {
+  const { host, token } = await enrolHost(collector, name);
+  return makeBookkeepingHost(collector.origin, host, token);
 }
 
 test('SIGTERM under load ends with 0, and whatever was acknowledged is there', async () => {
   const data = join(directory, 'load');
-  const { program, url, lines } = await start(data);
-  const hosts = await Promise.all(['a', 'b', 'c', 'd', 'e', 'f'].map((name) => enroll(url, name)));
+  const { program, lines } = await start(data);
+  const hosts = await Promise.all(['a', 'b', 'c', 'd', 'e', 'f'].map((name) => enroll(program, name)));
   const startMs = Math.floor(Date.now() / 1000) * 1000 - 12 * 3_600_000;
   const loops = hosts.map(async (host) => {
     // Until there is nobody any more to push to.
@@ -68,19 +53,19 @@ test('SIGTERM under load ends with 0, and whatever was acknowledged is there', a
   await Promise.all(loops);
   expect(lines.some((line) => line.includes('"level":"ERROR"'))).toBe(false);
   const engine = await openEmbedded(data);
-  const audit = await auditLedger(engine, hosts, startMs);
+  const audit = await auditBooks(engine, hosts, startMs);
   await engine.close();
   expect(audit.acknowledged).toBeGreaterThan(6 * 100);
   expect(audit).toMatchObject({ lost: 0, duplicated: 0, altered: 0 });
 }, 60_000);
 
 test('a second SIGTERM ends at once what still waits for a request', async () => {
-  const { program, url, lines } = await start(join(directory, 'second'));
-  const slow = connect(Number(url.port), url.hostname);
+  const { program, lines } = await start(join(directory, 'second'));
+  const slow = connect(program.port, '127.0.0.1');
   slow.on('error', () => undefined);
   slow.write('POST /api/v1/session HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n{');
   await until('the collector to have taken it', () => (slow.bytesWritten > 0 ? true : null));
-  expect((await fetch(`${url.origin}/healthz`)).status).toBe(200);
+  expect((await fetch(`${program.origin}/healthz`)).status).toBe(200);
   program.terminate();
   await until('the first signal', () => (lines.some((line) => line.includes('collector.stopping')) ? true : null));
   program.terminate();

@@ -1,9 +1,6 @@
 import { once } from 'node:events';
 import { createServer, type AddressInfo, type Socket } from 'node:net';
 
-import { formatOptions, parseOptions, parsePort, parseSwitch, type Option } from '@muster/proto/options';
-import { err, ok } from '@muster/proto/result';
-
 import { openFaultConnection, resetSocket, type FaultConnection, type FaultEvent } from './fault-connection.ts';
 import { NO_FAULTS, type Faults } from './fault-plan.ts';
 
@@ -132,68 +129,3 @@ function holdConnection(client: Socket, onClose: () => void): FaultConnection {
   client.once('close', onClose);
   return { silence: () => undefined, reset: () => resetSocket(client) };
 }
-
-const USAGE = `fault-proxy: a TCP proxy that does harm, the same harm for the same seed
-
-  node scripts/fault-proxy.ts --listen 7440 --to 7430 --seed 7 --drop-replies 0.2`;
-
-const parseRatio = (text: string) =>
-  /^(0|1|0?\.\d+|1\.0+)$/.test(text) ? ok(Number(text)) : err('a ratio from 0 to 1, such as 0.2');
-const parseAmount = (text: string) => (/^\d{1,10}$/.test(text) ? ok(Number(text)) : err('a whole number'));
-
-const ratio = (help: string) =>
-  ({ placeholder: 'RATIO', help, default: 0, parse: parseRatio }) satisfies Option<number>;
-const amount = (name: keyof Faults, placeholder: string, help: string) =>
-  ({
-    placeholder,
-    help: `${help} (default ${NO_FAULTS[name]})`,
-    default: NO_FAULTS[name],
-    parse: parseAmount,
-  }) satisfies Option<number>;
-
-const OPTIONS = {
-  listen: { placeholder: 'PORT', help: 'port of 127.0.0.1 (default any free one)', default: 0, parse: parsePort },
-  to: { placeholder: 'PORT', help: 'port of the server on 127.0.0.1 (default 7430)', default: 7430, parse: parsePort },
-  seed: { placeholder: 'NUMBER', help: 'what chance follows from (default 1)', default: 1, parse: parseAmount },
-  quiet: { help: 'print no line for each fault', default: false, parse: parseSwitch },
-  latencyMs: amount('latencyMs', 'MS', 'every byte arrives this much later, each way'),
-  jitterMs: amount('jitterMs', 'MS', 'and up to this much more, by connection'),
-  throttleBytesPerSecond: amount('throttleBytesPerSecond', 'BYTES', 'what each way carries; 0 is no limit'),
-  cut: ratio('of connections that are closed'),
-  cutBytesMax: amount('cutBytesMax', 'BYTES', 'after up to so many bytes of a way'),
-  cutMsMax: amount('cutMsMax', 'MS', 'or after up to this time; 0 is never'),
-  reset: ratio('of connections that are reset'),
-  resetBytesMax: amount('resetBytesMax', 'BYTES', 'after up to so many bytes of a way'),
-  halfOpen: ratio('of connections of which one way goes silent'),
-  halfOpenBytesMax: amount('halfOpenBytesMax', 'BYTES', 'after up to so many bytes of it'),
-  halfOpenMs: amount('halfOpenMs', 'MS', 'for so long; then it is reset'),
-  dropReplies: ratio('of replies that are swallowed, their requests having gone through'),
-} as const;
-
-async function main(argv: readonly string[]): Promise<void> {
-  if (argv.includes('--help')) {
-    process.stdout.write(formatOptions(USAGE, OPTIONS));
-    return;
-  }
-  const parsed = parseOptions(OPTIONS, { argv, env: {}, readFile: String });
-  if (!parsed.ok) {
-    for (const fault of parsed.error) console.error(fault);
-    process.exitCode = 2;
-    return;
-  }
-  const { listen, to, seed, quiet, ...faults } = parsed.value;
-  const onFault = (event: FaultEvent): void => console.log(JSON.stringify(event));
-  const proxy = await openFaultProxy({
-    port: listen,
-    upstream: { port: to },
-    seed,
-    faults,
-    ...(quiet ? {} : { onFault }),
-  });
-  console.log(`127.0.0.1:${proxy.port} leads to 127.0.0.1:${to}, seed ${seed}`);
-  await Promise.race([once(process, 'SIGINT'), once(process, 'SIGTERM')]);
-  await proxy.close();
-  console.log(JSON.stringify(proxy.stats));
-}
-
-if (process.argv[1] === import.meta.filename) await main(process.argv.slice(2));
