@@ -2,8 +2,7 @@ import type { Option, Values } from '@muster/proto/options';
 
 import { parseInterval } from '../agent/config.ts';
 import { numberOption, runCommand, say, SEED } from './command.ts';
-import type { Return } from './herd/count.ts';
-import { rateOf } from './herd/count.ts';
+import { rateOf, type Return } from './herd/count.ts';
 import { countDrained, runHerd, type Herd, type HerdOptions } from './herd/run.ts';
 import { quantile } from './quantile.ts';
 import { countIn, describeCounts } from './tally.ts';
@@ -29,7 +28,7 @@ const OPTIONS = {
     unit: 'SECONDS',
     help: 'that are counted before the collector is killed',
     default: 40,
-    min: 1,
+    min: 10,
   }),
   generators: numberOption({ help: 'processes that the agents run in', default: 3, min: 1 }),
 };
@@ -62,6 +61,7 @@ function isReached({ balance, steadyMs, recoveryMs, counts }: Herd, { agents }: 
 function describe(herd: Herd, { agents, metrics, everyMs, awayMs }: HerdOptions): string {
   const { counts, balance, recoveryMs } = herd;
   const { returns } = counts;
+  const slowest = returns.toSorted((a, b) => b.liveMs - a.liveMs).slice(0, SLOWEST);
   const since = (instants: readonly number[]) => instants.map((atMs) => atMs - recoveryMs[0]);
   return [
     `${agents} agents, ${metrics} series each, every ${everyMs / 1_000} s; collector away ${awayMs / 1_000} s`,
@@ -70,7 +70,8 @@ function describe(herd: Herd, { agents, metrics, everyMs, awayMs }: HerdOptions)
     line('others are answered', `in the steady phase after ${describeAsked(herd.askedMs[0])}`),
     line('', `in the recovery after ${describeAsked(herd.askedMs[1])}`),
     line('live again after', describeTimes(since(returns.map(({ liveMs }) => liveMs)), agents)),
-    ...describeSlowest(returns, recoveryMs[0]),
+    line('  all of them', describeReturns(returns, recoveryMs[0])),
+    line(`  the slowest ${slowest.length}`, describeReturns(slowest, recoveryMs[0])),
     line('drained after', describeTimes(since(returns.flatMap(({ drainedMs }) => drainedMs ?? [])), agents)),
     line('answers', describeCounts(counts.statuses)),
     line('errors logged', describeCounts(counts.errors)),
@@ -113,29 +114,25 @@ function describeTimes(timesMs: readonly number[], agents: number): string {
   return `p50 ${at(0.5)}, p99 ${at(0.99)}, all ${at(1)} (${timesMs.length} of ${agents})`;
 }
 
-/** Where the time of those went that were live again last, from the collector's return on, and what their tries met. */
-function describeSlowest(returns: readonly Return[], readyMs: number): string[] {
-  const slowest = returns.toSorted((a, b) => b.liveMs - a.liveMs).slice(0, SLOWEST);
+/** Where their time went on average, from the collector's return until they were live again, and what their tries met. */
+function describeReturns(returns: readonly Return[], readyMs: number): string {
   const [sum, met] = [{ waiting: 0, connecting: 0, asking: 0 }, new Map<string, number>()];
-  for (const { liveMs, tries } of slowest) {
+  for (const { tries } of returns) {
     let freeMs = readyMs;
     for (const { madeMs, sentMs, endedMs, end } of tries.filter((one) => one.endedMs >= readyMs)) {
       const connectedMs = sentMs ?? endedMs;
       sum.waiting += Math.max(0, madeMs - freeMs);
       sum.connecting += Math.max(0, connectedMs - Math.max(readyMs, madeMs));
-      sum.asking += Math.max(0, endedMs - Math.max(readyMs, connectedMs));
-      freeMs = Math.min(liveMs, endedMs);
+      sum.asking += endedMs - Math.max(readyMs, connectedMs);
+      freeMs = endedMs;
       countIn(met, end);
     }
   }
-  const each = (totalMs: number) => `${(totalMs / Math.max(1, slowest.length) / 1_000).toFixed(1)} s`;
-  return [
-    line(
-      `  the slowest ${slowest.length}`,
-      `on average ${each(sum.waiting)} between tries, ${each(sum.connecting)} for a connection, ${each(sum.asking)} for answers; ` +
-        `met ${describeCounts(met)}`,
-    ),
-  ];
+  const each = (totalMs: number) => `${(totalMs / Math.max(1, returns.length) / 1_000).toFixed(1)} s`;
+  return (
+    `${each(sum.waiting)} between tries, ${each(sum.connecting)} for a connection, ${each(sum.asking)} for answers; ` +
+    `met ${describeCounts(met)}`
+  );
 }
 
 function describeUsage({ counts, usage, steadyMs, recoveryMs, generatorsCpuMs, generatorsRssBytes }: Herd): string[] {

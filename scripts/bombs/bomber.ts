@@ -6,7 +6,7 @@ import { STRANGERS_MAX } from '../../collector/http/strangers.ts';
 import { countIn } from '../tally.ts';
 import { openWire, type Wire } from '../wire.ts';
 import { makeBombs, writeHead, type Bomb } from './kinds.ts';
-import { openSlowSockets, type SlowSockets } from './slow-sockets.ts';
+import { openSlowSockets, type Refusals, type SlowSockets } from './slow-sockets.ts';
 
 /** `tokens`: of the hosts that send, in turn. */
 export type BomberTask = { readonly name: string; readonly port: number; readonly tokens: readonly string[] };
@@ -14,14 +14,8 @@ export type BomberTask = { readonly name: string; readonly port: number; readonl
 /** `one`: one after the other. `all`: as many at once as there are connections, or slow sockets. */
 export type BomberOrder = 'one' | 'all';
 
-/** What became of the bombs of one kind: `outcomes` by status, or `cut`, or `held`: open still at the end. */
-export type Blast = {
-  readonly outcomes: ReadonlyMap<string, number>;
-  /** From the end of a request to its answer; of slow sockets, from one too many to the end of the oldest. */
-  readonly refusedMs: readonly number[];
-  /** The share of the time in which this process was busy: near 1, the times say as much of it as of the collector. */
-  readonly busyRatio: number;
-};
+/** `busyRatio`: the share of the time, pauses included, in which this process was busy, and not the collector. */
+export type Blast = Refusals & { readonly busyRatio: number };
 
 const SINGLES = 50;
 /** So many at once, each on a connection of its own, again and again. */
@@ -40,8 +34,6 @@ const OPENING_MS = 10;
 const HELD_MS = 3_000;
 const HELD_ONE_MS = 200;
 
-/** `refusedMs`: see `Blast`. */
-export type Refusals = { readonly outcomes: Map<string, number>; readonly refusedMs: number[] };
 type Blaster = (order: BomberOrder) => Promise<Refusals>;
 
 /** Makes everything ready; the result sends it. */
@@ -77,9 +69,10 @@ async function sendBursts(port: number, requests: readonly Request[]): Promise<R
   return refusals;
 }
 
+/** What is taken, or cut off without a word, is not refused. */
 async function send(wire: Wire, request: Request, { outcomes, refusedMs }: Refusals): Promise<void> {
   const answer = await wire.ask(request);
-  refusedMs.push(answer?.waitedMs ?? Infinity);
+  refusedMs.push(answer === null || answer.status < 400 ? Infinity : answer.waitedMs);
   countIn(outcomes, String(answer?.status ?? 'cut'));
 }
 

@@ -3,7 +3,13 @@ import { connect, type Socket } from 'node:net';
 
 import { STRANGERS_MAX } from '../../collector/http/strangers.ts';
 import { countIn } from '../tally.ts';
-import type { Refusals } from './bomber.ts';
+
+/** What became of the bombs of one kind: `outcomes` by status, or `cut`, or `held`: open still at the end. */
+export type Refusals = {
+  readonly outcomes: Map<string, number>;
+  /** From the end of a request to its answer; of slow sockets, from one too many to the end of the oldest. */
+  readonly refusedMs: number[];
+};
 
 /** Connections that say a little, and then nothing more. */
 export type SlowSockets = {
