@@ -21,17 +21,19 @@ export type CollectorOptions = {
 /** Starts a collector, and throws with what it says when it cannot run. */
 export async function startCollector(options: CollectorOptions): Promise<RunningCollector> {
   const { data, port = 0, onLine = makePrinter('collector') } = options;
-  let said = '';
+  const said: string[] = [];
+  let isReady = false;
   const program = startProgram({
     main: join(import.meta.dirname, '../collector/main.ts'),
     args: ['--port', String(port), '--live-port', '0', '--data', data],
     log: (line) => {
-      said = line;
+      if (!isReady) said.push(line);
       onLine(line);
     },
   });
   const url = await program.ready;
-  if (program.pid === null || url === null) throw new Error(`Cannot start the collector: ${said}`);
+  if (program.pid === null || url === null) throw new Error(`Cannot start the collector: ${said.join(' ')}`);
+  isReady = true;
   const { origin, port: itsPort, hash } = new URL(url);
   return { ...program, pid: program.pid, origin, port: Number(itsPort), key: hash.slice('#key='.length) };
 }
