@@ -1,6 +1,11 @@
+import { spawnSync } from 'node:child_process';
+import { mkdtemp, readdir, rm, stat } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
 import { expect, test } from 'vitest';
 
-import { makeAuthorise } from './access.ts';
+import { makeAuthorise, readAccessKey } from './access.ts';
 import { hashSecret } from './secret.ts';
 import { makeSessions } from './sessions.ts';
 import type { HostToken } from './store/state.ts';
@@ -72,6 +77,20 @@ test.for([
   }
   clock.nowMs += stepDays * 86_400_000 + 1;
   expect(access.authorise({ bearer: null, sessionId }).kind).toBe(isOpen ? 'admin' : 'anyone');
+});
+
+test('readAccessKey() makes a key although an earlier start could not write one, and gives the same again', async () => {
+  const directory = await mkdtemp(join(tmpdir(), 'muster-access-'));
+  const start = `import { readAccessKey } from ${JSON.stringify(join(import.meta.dirname, 'access.ts'))};
+    await readAccessKey(${JSON.stringify(directory)});`;
+  // No byte may be written to any file, as on a full disk.
+  const limited = ['-c', 'ulimit -f 0; exec "$0" "$@"', process.execPath, '--input-type=module', '-e', start];
+  expect(spawnSync('sh', limited).stderr.toString()).toContain('EFBIG');
+  const key = await readAccessKey(directory);
+  expect([key.length, await readAccessKey(directory)]).toEqual([43, key]);
+  expect((await stat(join(directory, 'access-key'))).mode & 0o777).toBe(0o600);
+  expect(await readdir(directory)).toEqual(['access-key']);
+  await rm(directory, { recursive: true });
 });
 
 test('close() ends a session', async () => {

@@ -1,4 +1,4 @@
-import { readFile, writeFile } from 'node:fs/promises';
+import { readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { isRecord } from '@muster/proto/record';
@@ -37,17 +37,23 @@ export function makeAuthorise({ accessKey, hostTokens, sessions, onReplacedUsed 
   };
 }
 
-/** Reads the access key of a data directory, and makes one, readable by its owner only, where there is none. */
+/**
+ * Reads the access key of a data directory, which must be locked (lock.ts), and makes one, readable by its owner only,
+ * where there is none. A key that a kill or a full disk has cut off is never in its place.
+ */
 export async function readAccessKey(directory: string): Promise<string> {
   const file = join(directory, 'access-key');
-  const key = makeSecret();
-  try {
-    await writeFile(file, `${key}\n`, { flag: 'wx', mode: 0o600 });
+  const kept = await readFile(file, 'utf8').catch((error: unknown) => {
+    if (isRecord(error) && error['code'] === 'ENOENT') return null;
+    throw error;
+  });
+  if (kept === null) {
+    const key = makeSecret();
+    await rm(`${file}.new`, { force: true }); // what is there may be readable by others
+    await writeFile(`${file}.new`, `${key}\n`, { flag: 'wx', mode: 0o600 });
+    await rename(`${file}.new`, file);
     return key;
-  } catch (error) {
-    if (!isRecord(error) || error['code'] !== 'EEXIST') throw error;
   }
-  const kept = (await readFile(file, 'utf8')).trim();
-  if (kept.length < 32) throw new Error(`Cannot use ${file}: it holds no key; delete it and a new one is made`);
-  return kept;
+  if (kept.trim().length < 32) throw new Error(`Cannot use ${file}: it holds no key; delete it and a new one is made`);
+  return kept.trim();
 }

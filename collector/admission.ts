@@ -39,7 +39,8 @@ export function makeAdmission({
   now,
 }: AdmissionOptions): Admission {
   const { hostTokens } = state;
-  for (const token of hostTokens.all()) if (token.state === 'quarantined') latest.quarantine(token.host);
+  for (const token of hostTokens.all())
+    if (token.state === 'quarantined' || token.state === 'revoked') latest.setEnded(token.host, token.state);
   return {
     authorise: makeAuthorise({
       accessKey,
@@ -51,7 +52,7 @@ export function makeAdmission({
       state,
       onHost(host, name) {
         latest.addHost(host, name, null);
-        latest.release(host);
+        latest.setEnded(host, null);
         onChanged(host);
         log.info('host.enrolled', { host, name });
       },
@@ -61,7 +62,7 @@ export function makeAdmission({
       state,
       onRevoked(token, host) {
         if (host !== null) {
-          latest.release(host);
+          latest.setEnded(host, 'revoked');
           onChanged(host);
         }
         log.info('token.revoked', { token, host });
@@ -71,7 +72,7 @@ export function makeAdmission({
     admitRun: makeRunWatch({
       hostTokens,
       onQuarantined(host, runs) {
-        latest.quarantine(host);
+        latest.setEnded(host, 'quarantined');
         onChanged(host);
         log.error('host.quarantined', {
           host,

@@ -20,10 +20,10 @@ import { makeSessionRoutes } from './http/routes/session.ts';
 import { makeTokenRoutes } from './http/routes/tokens.ts';
 import { openServer } from './http/server.ts';
 import { makeStrangers } from './http/strangers.ts';
+import { makeTurnedAway, type NoteTurnedAway } from './http/turned-away.ts';
 import { acceptBatch, type IngestOptions } from './ingest/ingest.ts';
 import { makeLatest, type Latest } from './ingest/latest.ts';
 import { makeQuarantineShare } from './ingest/quarantine-share.ts';
-import { makeInventoryStore } from './inventory-store.ts';
 import { openLiveHub, type LiveHub } from './live.ts';
 import { openStore, type Part, type Store } from './open-store.ts';
 import { openSampleBuffer } from './sample-buffer.ts';
@@ -60,10 +60,6 @@ export async function openCollector(config: Config, log: Log, now: () => number)
     const buffer = openSampleBuffer({ engine, rollup, onFault: store.noteFault, log });
     opened.push({ name: 'ingest buffer', close: () => buffer.close() });
 
-    const inventories = makeInventoryStore(state, latest, log);
-    opened.push({ name: 'inventory store', close: () => inventories.close() });
-    store.onRecovered(inventories.retry);
-
     const accessKey = await readAccessKey(config.data);
     const sessions = makeSessions(state.sessions, now);
     const onChanged = (host: string): void => hub.hostChanged(host, []);
@@ -76,21 +72,25 @@ export async function openCollector(config: Config, log: Log, now: () => number)
       quarantine: makeQuarantineShare(),
       fault: store.fault,
       onValues: hub.hostChanged,
-      onInventory: inventories.store,
+      async storeInventory(host, inventory) {
+        if (JSON.stringify(state.hosts.get(host)?.inventory) === JSON.stringify(inventory)) return;
+        await state.hosts.change(host, (row) => ({ ...row, inventory }));
+      },
       everyMs: (host) => (hub.isWatched(host) ? WATCHED_MS : undefined),
       onQuarantined: makeQuarantineLog(log),
       now,
     };
-    const routes = makeRoutes({ accessKey, sessions, admission, hub, ingest, latest, store, log, now });
+    const onTurnedAway = makeTurnedAway(log, now);
+    const routes = makeRoutes({ accessKey, sessions, admission, hub, ingest, latest, store, onTurnedAway, log, now });
     const page = await loadPage(join(import.meta.dirname, '../web/dist'));
-    const strangers = makeStrangers();
+    const strangers = makeStrangers(onTurnedAway);
     const app = makeApp({ routes, page, authorise, onAdmitted: strangers.trust, log });
 
     // Whatever accepts work opens last and closes first.
     const live = await openLiveServer({ port: config.livePort, authorise, handlers: hub });
     opened.push({ name: 'live server', close: () => live.close() });
     const address = { hostname: config.bind, port: config.port, livePort: live.port };
-    const server = await openServer({ app, ...address, strangers, log });
+    const server = await openServer({ app, ...address, strangers, onTurnedAway, log });
     opened.push({ name: 'HTTP server', close: () => server.close() });
 
     const origin = `http://${config.bind.includes(':') ? `[${config.bind}]` : config.bind}:${server.port}`;
@@ -126,6 +126,7 @@ type RouteParts = {
   readonly ingest: IngestOptions;
   readonly latest: Latest;
   readonly store: Store;
+  readonly onTurnedAway: NoteTurnedAway;
   readonly log: Log;
   readonly now: () => number;
 };
@@ -145,7 +146,7 @@ function makeRoutes(parts: RouteParts): readonly Route[] {
     }),
     ...makeEnrollRoutes(admission.enrolment),
     ...makeTokenRoutes(admission.tokens),
-    makeIngestRoute((sender, body) => acceptBatch(ingest, sender, body), now),
+    makeIngestRoute((sender, body) => acceptBatch(ingest, sender, body), parts.onTurnedAway, now),
     ...makeHostRoutes(latest, now),
     makeSeriesRoute({
       isHost: latest.has,

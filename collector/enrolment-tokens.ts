@@ -42,7 +42,7 @@ export function makeEnrolmentTokens(tokens: StateTable<EnrolmentToken>, now: () 
       const hash = hashSecret(token);
       const createdMs = now();
       const expiresMs = createdMs + validMs;
-      await tokens.put({ hash, createdMs, expiresMs, hosts, machines: [], isRevoked: false });
+      await tokens.put({ hash, createdMs, expiresMs, hosts, machines: [], revoked: false });
       return ok({ id: nameSecret(hash), token, hosts, expiresMs });
     },
     async use(secret, machine, isRevoked) {
@@ -64,7 +64,7 @@ function nameMachine(machine: string): string {
 }
 
 export function judgeEnrolmentToken(token: EnrolmentToken, nowMs: number): EnrolmentTokenRow['state'] {
-  if (token.isRevoked) return 'revoked';
+  if (token.revoked) return 'revoked';
   if (token.expiresMs < nowMs) return 'expired';
   return token.machines.length < token.hosts ? 'open' : 'used-up';
 }

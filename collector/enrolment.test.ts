@@ -49,6 +49,16 @@ test.for([
   expect(chooseHost(name, new Set(taken))).toBe(host);
 });
 
+test('enroll() of a host that comes back keeps what its agent says of it meanwhile', async () => {
+  const { create, join, joined, state } = openTestEnrolment();
+  await joined((await create()).token, 'web-1', 'a');
+  const { token } = await create();
+  const again = join(token, 'web-2', 'a');
+  await state.hosts.change('web-1', (row) => ({ ...row, inventory: { os: 'Debian' } }));
+  await again;
+  expect(state.hosts.get('web-1')).toMatchObject({ name: 'web-2', inventory: { os: 'Debian' } });
+});
+
 test('enroll() lets in as many machines as the token says, each of them once', async () => {
   const { create, join, joined, stateOf, tokens } = openTestEnrolment();
   const { token } = await create({ hosts: 2 });

@@ -6,6 +6,7 @@ import { makeEnrolmentTokens } from './enrolment-tokens.ts';
 import type { EnrollFault } from './http/routes/enroll.ts';
 import { hashSecret, makeSecret } from './secret.ts';
 import type { State } from './store/state.ts';
+import { makeTurns } from './store/turns.ts';
 
 /** Of one host. Whoever sends with an older one is told no more than that it is unknown. */
 const REPLACED_TOKENS_MAX = 8;
@@ -29,7 +30,7 @@ export type Enrolment = {
 export function makeEnrolment({ state, onHost, now }: EnrolmentOptions): Enrolment {
   const { hosts, hostTokens } = state;
   const enrolmentTokens = makeEnrolmentTokens(state.enrolmentTokens, now);
-  let enrolling: Promise<unknown> = Promise.resolve();
+  const inTurn = makeTurns();
 
   async function enroll({ token, name, machine }: EnrollRequest): Promise<Result<EnrollReply, EnrollFault>> {
     const records = [...hosts.all()];
@@ -38,7 +39,10 @@ export function makeEnrolment({ state, onHost, now }: EnrolmentOptions): Enrolme
     const used = await enrolmentTokens.use(token, machine, before !== undefined && isRevoked(before.host));
     if (!used.ok) return used;
     const host = before?.host ?? chooseHost(name, new Set(records.map((record) => record.host)));
-    await hosts.put({ host, name, machine, enrolledMs: now(), inventory: before?.inventory ?? null });
+    const enrolledMs = now();
+    // Of the row as it is then: its agent may be saying what it is at this moment, with the token that ends now.
+    if (before === undefined) await hosts.put({ host, name, machine, enrolledMs, inventory: null });
+    else await hosts.change(host, (row) => ({ ...row, name, enrolledMs }));
     await replaceTokens(host);
     const hostToken = makeSecret();
     await hostTokens.put({ hash: hashSecret(hostToken), host, createdMs: now(), state: 'live', sinceMs: now() });
@@ -63,12 +67,8 @@ export function makeEnrolment({ state, onHost, now }: EnrolmentOptions): Enrolme
 
   return {
     createToken: enrolmentTokens.create,
-    enroll(request) {
-      // One after the other: two hosts of one name that come at once must not get one id.
-      const reply = enrolling.then(() => enroll(request));
-      enrolling = reply.catch(() => undefined);
-      return reply;
-    },
+    // One after the other: two hosts of one name that come at once must not get one id.
+    enroll: (request) => inTurn(() => enroll(request)),
   };
 }
 

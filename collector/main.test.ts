@@ -1,5 +1,6 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { connect } from 'node:net';
+import { execFileSync, spawn } from 'node:child_process';
+import { closeSync, constants, openSync, readdirSync, readFileSync, readSync } from 'node:fs';
+import { mkdtemp, open, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -7,6 +8,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 
 import { auditBooks, makeBookkeepingHost, type BookkeepingHost } from '../scripts/bookkeeping-host.ts';
 import { enrolHost } from '../scripts/enrol.ts';
+import { findMountFault, mountSmallDisk } from '../scripts/small-disk.ts';
 import { startCollector, type RunningCollector } from '../scripts/start-collector.ts';
 import { until } from '../scripts/until.ts';
 import { openEmbedded } from './store/embedded.ts';
@@ -59,16 +61,99 @@ test('SIGTERM under load ends with 0, and whatever was acknowledged is there', a
   expect(audit).toMatchObject({ lost: 0, duplicated: 0, altered: 0 });
 }, 60_000);
 
-test('a second SIGTERM ends at once what still waits for a request', async () => {
-  const { program, lines } = await start(join(directory, 'second'));
-  const slow = connect(program.port, '127.0.0.1');
-  slow.on('error', () => undefined);
-  slow.write('POST /api/v1/session HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n{');
-  await until('the collector to have taken it', () => (slow.bytesWritten > 0 ? true : null));
-  expect((await fetch(`${program.origin}/healthz`)).status).toBe(200);
-  program.terminate();
-  await until('the first signal', () => (lines.some((line) => line.includes('collector.stopping')) ? true : null));
-  program.terminate();
-  expect(await program.exited).toBe(1); // 0 if it had waited
-  slow.destroy();
+/** A collector that has acknowledged one batch, whose engine hangs in a second, and that was asked to stop. */
+async function startHanging(data: string) {
+  const started = await start(data);
+  const host = await enroll(started.program, 'a');
+  const tickMs = Math.floor(Date.now() / 1000) * 1000 - 60_000;
+  expect(await host.push(tickMs, 1)).not.toBe(null);
+  // Blocks on their way into the store are files with rising numbers. What is written to a pipe we take out of it, and the
+  // engine, which opens it next, waits for somebody to write.
+  const paths = Array.from({ length: 40 }, (_, i) => join(data, 'incoming', `${i}.native`));
+  execFileSync('mkfifo', paths);
+  const pipes = paths.map((path) => openSync(path, constants.O_RDONLY | constants.O_NONBLOCK));
+  const hanging = host.push(tickMs + 1000, 1);
+  await until('a block', () => (pipes.some((pipe) => hasBytes(pipe)) ? true : null));
+  for (const pipe of pipes) closeSync(pipe);
+  started.program.terminate();
+  await until('a stop', () => (started.lines.some((line) => line.includes('collector.stopping')) ? true : null));
+  return { ...started, hanging };
+}
+
+function hasBytes(pipe: number): boolean {
+  try {
+    return readSync(pipe, Buffer.alloc(65_536)) > 0;
+  } catch {
+    return false; // EAGAIN: somebody is about to write
+  }
+}
+
+test('SIGTERM ends within 10 s a collector that hangs in its store, and says so', async () => {
+  const data = join(directory, 'hanging');
+  const { program, lines, hanging } = await startHanging(data);
+  expect(await program.exited).toBe(null); // a signal that nothing holds up; 0 if it had waited
+  expect(lines.some((line) => /"level":"ERROR","event":"collector.stop-failed".*within 9 s/.test(line))).toBe(true);
+  expect(await hanging).toBe(null);
+  const engine = await openEmbedded(data);
+  expect(await engine.query('SELECT count() AS batches FROM muster.batches')).toEqual([{ batches: 1 }]);
+  await engine.close();
 }, 60_000);
+
+test('a second SIGTERM ends at once a collector that hangs in its store', async () => {
+  const { program, lines, hanging } = await startHanging(join(directory, 'second'));
+  program.terminate();
+  expect(await program.exited).toBe(null);
+  expect(lines.some((line) => line.includes('collector.stop-failed'))).toBe(false); // not for having waited too long
+  expect(await hanging).toBe(null);
+}, 60_000);
+
+test('a collector on a directory whose lock another does not see is refused, and takes nothing from it', async () => {
+  const data = join(directory, 'twice');
+  const { program } = await start(data);
+  await rm(join(data, 'lock')); // two containers do not see each other's processes
+  await writeFile(join(data, 'incoming', 'block'), 'of the first');
+  await expect(start(data)).rejects.toThrow('already running');
+  expect(await readdir(join(data, 'incoming'))).toEqual(['block']);
+  program.terminate();
+  expect(await program.exited).toBe(0);
+}, 60_000);
+
+test('a log that cannot be written does not end the collector, whose pool has the threads that it needs', async () => {
+  const full = await open('/dev/full', 'w');
+  const main = join(import.meta.dirname, 'main.ts');
+  const args = [main, '--port', '0', '--live-port', '0', '--data', join(directory, 'unlogged')];
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'ignore', full.fd, 'ipc'] });
+  const exited = new Promise((resolve) => {
+    child.once('exit', resolve);
+  });
+  const ready = await new Promise<unknown>((resolve) => {
+    child.once('message', resolve);
+  });
+  const { origin } = new URL(String(Object(ready)['url']));
+  expect((await fetch(`${origin}/healthz`)).status).toBe(200);
+  const tasks = `/proc/${child.pid}/task`;
+  const names = readdirSync(tasks).map((task) => readFileSync(join(tasks, task, 'comm'), 'utf8').trim());
+  expect(names.filter((name) => name === 'libuv-worker')).toHaveLength(16);
+  child.kill('SIGTERM');
+  expect(await exited).toBe(0);
+  await full.close();
+}, 60_000);
+
+const options = { skip: findMountFault() !== null, timeout: 60_000 };
+test('a collector to which nobody writes is ready again when its disk is no longer full', options, async () => {
+  const disk = mountSmallDisk(64 * 1024 * 1024);
+  try {
+    const { program } = await start(join(disk.directory, 'data'));
+    const ask = async (): Promise<number> => (await fetch(`${program.origin}/readyz`)).status;
+    expect(await ask()).toBe(200);
+    disk.fill();
+    await expect(enroll(program, 'a')).rejects.toThrow('503');
+    expect(await ask()).toBe(503);
+    disk.free();
+    await until('the collector to be ready', async () => ((await ask()) === 200 ? true : null));
+    program.terminate();
+    expect(await program.exited).toBe(0);
+  } finally {
+    disk.unmount();
+  }
+});

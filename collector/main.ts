@@ -4,23 +4,36 @@ import { readFileSync } from 'node:fs';
 import { describeError, makeLog, type Log } from '@muster/proto/log';
 import { formatOptions, parseOptions } from '@muster/proto/options';
 
-import { openCollector, type Collector } from './collector.ts';
+import { runCommand } from './commands/command.ts';
+import { SAMPLES_COMMAND } from './commands/samples.ts';
+import { TOKEN_COMMAND } from './commands/token.ts';
+import type { Collector } from './collector.ts';
 import { findConfigFault, OPTIONS } from './config.ts';
-import { runTokenCommand } from './token-command.ts';
 
 const USAGE = `muster-collector: takes the metrics of a fleet, keeps them and shows them
 
   muster-collector [options]
   muster-collector token create|list|revoke   the tokens with which hosts join and send; token --help tells more
+  muster-collector samples drop               drops old samples; samples --help tells more
 
 muster-collector is node_modules/.bin/node collector/main.ts in a checkout.`;
 
+const COMMANDS = new Map([
+  ['token', TOKEN_COMMAND],
+  ['samples', SAMPLES_COMMAND],
+]);
+
+const SIGNALS = ['SIGTERM', 'SIGINT'] as const;
+/** A stop takes a second or two, and 5 s more for requests that hang. Whoever asked for it kills us after 10 s or later. */
+const STOP_MS_MAX = 9_000;
+
 async function main(): Promise<void> {
-  const [command, ...argv] = process.argv.slice(2);
-  if (command === 'token') {
+  const [name = '', ...argv] = process.argv.slice(2);
+  const command = COMMANDS.get(name);
+  if (command !== undefined) {
     const write = (text: string): void => void process.stdout.write(text);
     const fail = (text: string): void => void process.stderr.write(text);
-    process.exitCode = await runTokenCommand({ argv, env: process.env, readFile, write, fail });
+    process.exitCode = await runCommand(command, { argv, env: process.env, readFile, write, fail });
     return;
   }
   if (process.argv.includes('--help')) {
@@ -38,6 +51,12 @@ async function main(): Promise<void> {
     process.exitCode = 2;
     return;
   }
+  // A log on a disk that is full, or whose reader is gone, must not end the collector: its lines are lost then.
+  process.stderr.on('error', () => undefined);
+  // Queries and files share the threads of the pool: of the usual four, four heavy queries leave none. The pool starts
+  // with the first file that is read in it, which may be one of the collector's own modules.
+  process.env['UV_THREADPOOL_SIZE'] ??= '16';
+  const { openCollector } = await import('./collector.ts');
   const log = makeLog((line) => process.stderr.write(line), Date.now);
   const opening = openCollector(config.value, log, Date.now);
   const isStopping = stopWhenAsked(opening, log);
@@ -51,12 +70,22 @@ function readFile(path: string): string {
   return readFileSync(path, 'utf8');
 }
 
-/** Closes the collector at the first signal, also while it opens; ends at once at the second. */
+/**
+ * Closes the collector at the first signal, also while it opens. At the second, or when that takes too long, the system
+ * ends the process: an exit would wait for the threads of the engine, of which one may hang. As after any kill, nothing
+ * that was acknowledged is lost.
+ */
 function stopWhenAsked(opening: Promise<Collector>, log: Log): () => boolean {
   let stopping = false;
+  const kill = (): void => {
+    log.error('collector.stop-failed', { error: `Not closed within ${STOP_MS_MAX / 1000} s; the next start mends it` });
+    process.kill(process.pid, 'SIGKILL');
+  };
   const stop = (reason: string): void => {
-    if (stopping) process.exit(1);
+    if (stopping) return;
     stopping = true;
+    for (const signal of SIGNALS) process.off(signal, stop);
+    setTimeout(kill, STOP_MS_MAX);
     log.info('collector.stopping', { reason });
     opening
       .then((collector) => collector.close())
@@ -71,8 +100,7 @@ function stopWhenAsked(opening: Promise<Collector>, log: Log): () => boolean {
         },
       );
   };
-  process.on('SIGTERM', stop);
-  process.on('SIGINT', stop);
+  for (const signal of SIGNALS) process.on(signal, stop);
   process.on('disconnect', () => stop('parent ended'));
   return () => stopping;
 }

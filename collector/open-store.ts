@@ -6,7 +6,7 @@ import { ensureDiskRoom, makeBallast, type Ballast } from './store/ballast.ts';
 import { openEmbedded } from './store/embedded.ts';
 import { lockDirectory } from './store/lock.ts';
 import { makeMender, withMender, type Mender } from './store/mend.ts';
-import { migrate } from './store/migrations.ts';
+import { migrate, probe } from './store/migrations.ts';
 import { openRollup, type Rollup } from './store/rollup.ts';
 import { loadState, type State } from './store/state.ts';
 import { watchEngine, type WatchedEngine } from './store/watch.ts';
@@ -16,6 +16,8 @@ const ROLLUP_RUN_MS = 60_000;
 const MEND_MS = 1_000;
 /** How soon the ballast is made again once there is room. */
 const BALLAST_MS = 5_000;
+/** While the store takes nothing it is asked this often: perhaps nobody else writes, or is sent here before it is ready. */
+const PROBE_MS = 2_000;
 
 export type Part = { readonly name: string; readonly close: () => unknown };
 
@@ -57,6 +59,13 @@ export async function openStore(directory: string, opened: Part[], log: Log, now
     if (fault() === null) log.error('rollup.failed', { error }); // a store that takes nothing has been told of
   });
   opened.push({ name: 'rollup', close: () => rolling.close() });
+
+  const probing = repeat(
+    PROBE_MS,
+    async () => void (fault() === null || (await probe(engine))),
+    () => undefined, // it still takes nothing, which has been told of
+  );
+  opened.push({ name: 'probe', close: () => probing.close() });
 
   const onBallastFault = (error: unknown): void => log.warn('ballast.failed', { error });
   await ballast.restore().catch(onBallastFault);

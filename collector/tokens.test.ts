@@ -146,12 +146,14 @@ test('revoking holds from the next request on and over a restart; with a new tok
   const revoked = await read(await collector.asAdmin(`/api/v1/tokens/${String(row?.['id'])}`, 'DELETE'));
   expect(revoked).toMatchObject({ status: 200, body: { id: row?.['id'], host: 'web-1' } });
   expect(await push(token)).toEqual([401, 'revoked']);
-  expect(await statusOf('web-1')).toBe('up');
+  expect(await statusOf('web-1')).toBe('revoked');
   await restart();
   expect(await push(token)).toEqual([401, 'revoked']);
   expect(await hostTokens()).toMatchObject([{ host: 'web-1', state: 'revoked' }]);
+  expect(await statusOf('web-1')).toBe('revoked');
   const fresh = await enrolNew('web-1', 'a');
   expect(await push(fresh)).toEqual([200, null]);
+  expect(await statusOf('web-1')).toBe('up');
   expect([await countSamples('web-1'), await countSamples('web-1-2')]).toEqual([2, 0]);
 });
 

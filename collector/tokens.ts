@@ -54,7 +54,7 @@ export function makeTokens({ state, onRevoked, now }: TokensOptions): Tokens {
         await hostTokens.change(found.hash, (row) =>
           row.state === 'replaced' ? row : { ...row, state: 'revoked', sinceMs: now() },
         );
-      } else await enrolmentTokens.change(found.hash, (row) => ({ ...row, isRevoked: true }));
+      } else await enrolmentTokens.change(found.hash, (row) => ({ ...row, revoked: true }));
       const reply = { id: nameSecret(found.hash), host: 'host' in found ? found.host : null };
       onRevoked(reply.id, reply.host);
       return ok(reply);

@@ -9,9 +9,9 @@ export const SILENT_MS_MIN = 15_000;
 
 /**
  * `up`: a batch of it arrived lately. `silent`: it did once. `new`: enrolled, nothing arrived yet. `quarantined`: two
- * machines send with its token, so nothing of it is taken until it enrols anew.
+ * machines send with its token. `revoked`: an administrator ended it. Nothing of these two is taken until they enrol anew.
  */
-export type HostStatus = 'up' | 'silent' | 'new' | 'quarantined';
+export type HostStatus = 'up' | 'silent' | 'new' | 'quarantined' | 'revoked';
 
 /** One host in the fleet, as the table shows it. null: not known, never 0 in its place. Rates are per second. */
 export type HostRow = {
@@ -160,7 +160,7 @@ export type TokensReply = {
   readonly enrolment: readonly EnrolmentTokenRow[];
   readonly hosts: readonly HostTokenRow[];
 };
-/** `used` of `hosts` have joined. Tokens that are over are cleared away a day after they expired. */
+/** `used` of `hosts` have joined. Tokens that are over are cleared away when another is made, a day after they expired at the earliest. */
 export type EnrolmentTokenRow = {
   readonly id: string;
   readonly state: 'open' | 'used-up' | 'expired' | 'revoked';

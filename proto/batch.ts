@@ -6,8 +6,10 @@ import { isRecord } from './record.ts';
 import { err, ok, type Result } from './result.ts';
 
 export const WIRE_VERSION = 1;
-/** Ten minutes at one tick a second, the most that one batch of a backlog carries. */
+/** Ten minutes at one tick a second; a backlog comes in batches of fewer. */
 export const TICKS_MAX = 600;
+/** How many records of a spool may be joined to one batch. */
+export const RECORDS_MAX = 600;
 /** What a host with 256 cores, 1,000 mounts or 1,000 containers needs, and some. */
 export const SERIES_MAX = 20_000;
 export const EVENTS_MAX = 100;
@@ -153,8 +155,8 @@ type Origin = Pick<Batch, 'since' | 'run' | 'everyMs'>;
 
 /** What says more closely where the batch comes from. All of it may be missing. */
 function readOrigin({ since, run, everyMs }: Record<string, unknown>, seq: number): Result<Origin, string> {
-  if (since !== undefined && (!isCount(since) || since > seq || seq - since >= TICKS_MAX)) {
-    return err(`since must be at most seq and less than ${TICKS_MAX} before it, was ${show(since)}`);
+  if (since !== undefined && (!isCount(since) || since > seq || seq - since >= RECORDS_MAX)) {
+    return err(`since must be at most seq and less than ${RECORDS_MAX} before it, was ${show(since)}`);
   }
   if (run !== undefined && !isCount(run)) return err(`run must be a whole number, was ${show(run)}`);
   if (everyMs !== undefined && (!isCount(everyMs) || everyMs === 0 || everyMs > EVERY_MS_MAX)) {

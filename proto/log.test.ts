@@ -8,10 +8,10 @@ test('makeLog() writes one line of JSON per event, whatever the text', () => {
     (line) => void lines.push(line),
     () => 0,
   );
-  log.info('host.enrolled', { name: 'a\n"b"\u001B[31m\u202E' });
+  log.info('host.enrolled', { name: 'a\n"b"\u001B[31m\u202E\u009B\u{E0001}' });
   log.error('ingest.failed', { error: new Error('no\nspace', { cause: new Error('disk full') }) });
   expect(lines).toEqual([
-    '{"at":"1970-01-01T00:00:00.000Z","level":"INFO","event":"host.enrolled","name":"a\\n\\"b\\"\\u001b[31m\u202E"}\n',
+    '{"at":"1970-01-01T00:00:00.000Z","level":"INFO","event":"host.enrolled","name":"a\\n\\"b\\"\\u001b[31m\\u202e\\u009b\\udb40\\udc01"}\n',
     '{"at":"1970-01-01T00:00:00.000Z","level":"ERROR","event":"ingest.failed","error":"no space: disk full"}\n',
   ]);
 });

@@ -7,15 +7,25 @@ export type LogFields = Readonly<Record<string, unknown>>;
  */
 export type Log = Readonly<Record<'info' | 'warn' | 'error', (event: string, fields?: LogFields) => void>>;
 
+/** What moves the cursor of a terminal or turns its text round, and JSON leaves as it is. */
+const UNSEEN = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
+
 /** A log that writes one JSON line per event, `{"at":…,"level":…,"event":…,…fields}`; an Error becomes its messages. */
 export function makeLog(write: (line: string) => void, now: () => number): Log {
   const writeEvent = (level: LogLevel) => (event: string, fields?: LogFields) => {
     const line = { at: new Date(now()).toISOString(), level, event, ...fields };
-    write(
-      `${JSON.stringify(line, (_key, value: unknown) => (value instanceof Error ? describeError(value) : value))}\n`,
+    const text = JSON.stringify(line, (_key, value: unknown) =>
+      value instanceof Error ? describeError(value) : value,
     );
+    write(`${text.replaceAll(UNSEEN, escapeText)}\n`);
   };
   return { info: writeEvent('INFO'), warn: writeEvent('WARN'), error: writeEvent('ERROR') };
+}
+
+function escapeText(text: string): string {
+  return Array.from({ length: text.length }, (_, i) => `\\u${text.charCodeAt(i).toString(16).padStart(4, '0')}`).join(
+    '',
+  );
 }
 
 /** The messages of an error and of what caused it, outermost first, on one line. */

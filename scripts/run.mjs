@@ -19,7 +19,7 @@ const INSTALL_ENV = {
 };
 const root = fileURLToPath(new URL('..', import.meta.url));
 const bin = join(root, 'node_modules', '.bin');
-const env = { ...process.env, PATH: `${bin}${delimiter}${process.env.PATH ?? ''}`, UV_THREADPOOL_SIZE: '16' };
+const env = { ...process.env, PATH: `${bin}${delimiter}${process.env.PATH ?? ''}` };
 
 async function main() {
   const [program = '', ...args] = process.argv.slice(2);

@@ -186,17 +186,20 @@ test('every page names its tab', async () => {
   await expect.poll(title, SOON).toBe('Sign in · Muster');
 });
 
-test('a host that two machines claim to be says so in the fleet, and on its own page what to do', async () => {
+test.for([
+  ['quarantined', 'Two machines send with the token of this host'],
+  ['revoked', 'Its token was revoked'],
+] as const)('a host that is %s says so in the fleet, and on its own page what to do', async ([status, said]) => {
   await page.goto(ORIGIN);
   await page.getByTestId('host-row').waitFor();
-  say({ kind: 'fleet-patch', topic: 'fleet', seq: 1, nowMs: Date.now(), rows: [{ ...row, status: 'quarantined' }] });
-  const fleet = page.locator('[data-testid="host-row"][data-status="quarantined"]');
-  await fleet.locator('.status', { hasText: 'quarantined' }).waitFor();
-  await page.getByText(', 1 quarantined').waitFor();
+  say({ kind: 'fleet-patch', topic: 'fleet', seq: 1, nowMs: Date.now(), rows: [{ ...row, status }] });
+  const fleet = page.locator(`[data-testid="host-row"][data-status="${status}"]`);
+  await fleet.locator('.status', { hasText: status }).waitFor();
+  await page.getByText(`, 1 ${status}`).waitFor();
   await openHost();
-  const advice = page.getByText('Two machines send with the token of this host');
+  const advice = page.getByText(said);
   expect(await advice.count()).toBe(0);
-  say(hostMessage('host-patch', { ...row, status: 'quarantined' }));
+  say(hostMessage('host-patch', { ...row, status }));
   await advice.waitFor();
   say(hostMessage('host-patch'));
   await advice.waitFor({ state: 'detached' });

@@ -1,6 +1,9 @@
 import { SILENT_INTERVALS, SILENT_MS_MIN, type HostRow, type HostStatus, type LatestValue } from '@muster/proto/api';
 import { parseLabels } from '@muster/proto/labels';
 
+/** The token of a host is not taken any more. */
+export type Ended = Extract<HostStatus, 'quarantined' | 'revoked'>;
+
 export type HostFacts = {
   readonly host: string;
   readonly name: string;
@@ -9,18 +12,18 @@ export type HostFacts = {
   readonly arrivedMs: number | null;
   /** Its interval: the least distance of its newest ticks. */
   readonly everyMs: number | null;
-  /** Two machines send with its token. */
-  readonly isQuarantined: boolean;
+  /** Why nothing of it is taken; null when it is. */
+  readonly ended: Ended | null;
   /** How far its clock was ahead of ours when its newest batch came. */
   readonly clockOffsetMs: number | null;
   readonly values: Iterable<LatestValue>;
 };
 
-type JudgedFacts = Pick<HostFacts, 'arrivedMs' | 'everyMs' | 'isQuarantined'>;
+type JudgedFacts = Pick<HostFacts, 'arrivedMs' | 'everyMs' | 'ended'>;
 
 /** Says whether a host is heard. By the time of arrival, so that a wrong clock on the host does not make it silent. */
 export function judgeStatus(facts: JudgedFacts, nowMs: number): HostStatus {
-  if (facts.isQuarantined) return 'quarantined';
+  if (facts.ended !== null) return facts.ended;
   if (facts.arrivedMs === null) return 'new';
   const silentMs = Math.max(SILENT_MS_MIN, SILENT_INTERVALS * (facts.everyMs ?? 0));
   return nowMs - facts.arrivedMs > silentMs ? 'silent' : 'up';

@@ -42,7 +42,13 @@ test.for([
   ['busy', 503, '2'],
 ] as const)('a batch that is %s is answered by %i, Retry-After %s', async ([kind, status, retryAfter]) => {
   const fault: IngestFault = { kind, message: 'why' };
-  const { app } = makeTestApp(makeIngestRoute(() => Promise.resolve(err(fault)), Date.now));
+  const { app } = makeTestApp(
+    makeIngestRoute(
+      () => Promise.resolve(err(fault)),
+      () => undefined,
+      Date.now,
+    ),
+  );
   const headers = { 'Content-Type': BATCH_CONTENT_TYPE };
   const response = await app.request(INGEST_PATH, { method: 'POST', headers, body: 'batch' });
   expect([response.status, response.headers.get('retry-after')]).toEqual([status, retryAfter]);

@@ -73,6 +73,11 @@ const WHY_ENDED: Readonly<Record<Ended, string>> = {
   replaced: `This machine has enrolled again since, or its machine id is in use twice. If there are two machines, one is a copy: ${OWN_IDENTITY}; then enrol it with a new enrolment token`,
 };
 
+/** The answer to whoever asks for a host that there is not. */
+export function refuseUnknownHost(context: Context, host: string): Response {
+  return refuse(context, 404, 'unknown-host', `There is no host ${host}; GET /api/v1/hosts lists them`);
+}
+
 /** Browsers keep one set of cookies for all ports of a host: the name holds ours, so that two Musters get along. */
 export function nameSessionCookie(host: string | undefined): string {
   return `muster_session_${/:(\d+)$/.exec(host ?? '')?.[1] ?? 'default'}`;

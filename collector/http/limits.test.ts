@@ -150,11 +150,12 @@ test('connections that do not say who they are: the oldest is cut when there are
   expect((await collector.push(good, encodeCpu(3, nowMs, 0.5))).status).toBe(200);
   expect((await ask())?.status).toBe(400);
   for (const socket of [...silent, ...late]) socket.destroy();
+  expect(collector.lines.filter((line) => line.includes('"reason":"too-many-unknown"')).length).toBe(1);
   known.close();
 });
 
 test('makeStrangers() forgets those that leave', async () => {
-  const strangers = makeStrangers();
+  const strangers = makeStrangers(() => undefined);
   const { socket } = openSlow('');
   strangers.arrive(socket);
   strangers.trust(undefined);

@@ -10,6 +10,7 @@ import { LIVE_PATH } from '@muster/proto/live';
 import type { App } from './app.ts';
 import { nameSessionCookie, readSessionId } from './auth.ts';
 import type { Strangers } from './strangers.ts';
+import { addressOf, type NoteTurnedAway } from './turned-away.ts';
 
 /** How long a client may take to send its headers, and its whole request. */
 const HEADERS_MS_MAX = 10_000;
@@ -31,6 +32,7 @@ export type ServerOptions = {
   readonly port: number;
   readonly livePort: number;
   readonly strangers: Strangers;
+  readonly onTurnedAway: NoteTurnedAway;
   readonly log: Log;
 };
 
@@ -42,12 +44,20 @@ export async function openServer(options: ServerOptions): Promise<HttpServer> {
   const server = await listen(options);
   server.maxConnections = CONNECTIONS_MAX;
   server.on('connection', options.strangers.arrive);
-  server.on('clientError', answerClientError);
+  server.on('clientError', (error: Error & { code?: string }, socket) => {
+    const refusal = judgeClientError(error.code);
+    if (refusal === null) {
+      socket.destroy();
+      return;
+    }
+    options.onTurnedAway(refusal.code, addressOf(socket));
+    answer(socket, refusal);
+  });
   server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => {
     // Node has handed the socket over: an error on it that nobody hears would end the process.
     socket.on('error', () => socket.destroy());
     if (request.url?.split('?')[0] !== LIVE_PATH) {
-      answer(socket, 404, 'not-found', `Only ${LIVE_PATH} can be upgraded`);
+      answer(socket, { status: 404, code: 'not-found', message: `Only ${LIVE_PATH} can be upgraded` });
       return;
     }
     tunnels.add(socket);
@@ -108,33 +118,28 @@ function listen({ app, hostname, port, log }: ServerOptions): Promise<Server> {
   });
 }
 
-/** What Node refuses before the application sees it: slow, malformed or oversized requests. */
-function answerClientError(error: Error & { code?: string }, socket: Duplex): void {
-  switch (error.code) {
-    case 'ERR_HTTP_REQUEST_TIMEOUT':
-      answer(
-        socket,
-        408,
-        'too-slow',
-        `A request must be sent within ${REQUEST_MS_MAX / 1000} s, its headers within ${HEADERS_MS_MAX / 1000} s`,
-      );
-      break;
+type EarlyRefusal = { readonly status: number; readonly code: string; readonly message: string };
+
+/** What is answered to whom Node refuses before the application sees it; null to one who is gone. */
+function judgeClientError(code: string | undefined): EarlyRefusal | null {
+  switch (code) {
+    case 'ERR_HTTP_REQUEST_TIMEOUT': {
+      const message = `A request must be sent within ${REQUEST_MS_MAX / 1000} s, its headers within ${HEADERS_MS_MAX / 1000} s`;
+      return { status: 408, code: 'too-slow', message };
+    }
     case 'HPE_INVALID_EOF_STATE':
       // Not 400: the rest was lost on the way, and an agent would give up a batch that is as it should be.
-      answer(socket, 408, 'cut', 'The request ended before its length; send it again');
-      break;
+      return { status: 408, code: 'cut', message: 'The request ended before its length; send it again' };
     case 'HPE_HEADER_OVERFLOW':
-      answer(socket, 431, 'headers-too-large', 'The headers may be 16 KiB');
-      break;
+      return { status: 431, code: 'headers-too-large', message: 'The headers may be 16 KiB' };
     case 'ECONNRESET':
-      socket.destroy();
-      break;
+      return null;
     default:
-      answer(socket, 400, 'malformed', 'This is not an HTTP request');
+      return { status: 400, code: 'malformed', message: 'This is not an HTTP request' };
   }
 }
 
-function answer(socket: Duplex, status: number, code: string, message: string): void {
+function answer(socket: Duplex, { status, code, message }: EarlyRefusal): void {
   if (!socket.writable) {
     socket.destroy();
     return;

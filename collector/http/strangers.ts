@@ -1,5 +1,7 @@
 import type { Socket } from 'node:net';
 
+import { addressOf, type NoteTurnedAway } from './turned-away.ts';
+
 /**
  * How many connections may be open on which nobody has yet shown a token, a session or the key. An honest caller does
  * so with its first request, at once; each of these may hold 10 KB until a timeout ends it.
@@ -18,7 +20,7 @@ export type Strangers = {
  * Keeps slow and silent connections from filling the collector. The oldest goes because it has had most time to say
  * who it is; a limit by address would hit all agents behind one proxy.
  */
-export function makeStrangers(): Strangers {
+export function makeStrangers(onCut: NoteTurnedAway): Strangers {
   const strangers = new Set<Socket>(); // in the order of arrival
   return {
     arrive(socket) {
@@ -27,6 +29,7 @@ export function makeStrangers(): Strangers {
       const [oldest] = strangers;
       if (strangers.size <= STRANGERS_MAX || oldest === undefined) return;
       strangers.delete(oldest);
+      onCut('too-many-unknown', addressOf(oldest));
       oldest.destroy();
     },
     trust: (socket) => void (socket !== undefined && strangers.delete(socket)),

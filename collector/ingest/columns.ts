@@ -1,6 +1,7 @@
 import type { Batch } from '@muster/proto/batch';
 
 import type { BatchRow, Dictionary, EventRow, QuarantineRow, SampleBlock } from '../domain/samples.ts';
+import { clampTime } from './legal.ts';
 
 /** A batch and the host whose token it came with. */
 export type HostBatch = { readonly host: string; readonly batch: Batch };
@@ -51,13 +52,18 @@ export function makeSampleBlock(items: readonly HostBatch[]): SampleBlock {
   };
 }
 
-/** The events of batches as rows. A gap stands at the time at which it began. */
-export function makeEventRows(items: readonly HostBatch[]): readonly EventRow[] {
-  return items.flatMap(({ host, batch }) =>
+/**
+ * The events of batches as rows, at the nearest legal time; a gap stands where it began. Its body is as the host said it:
+ * what comes again later is the same gap, and two that only overlap are not.
+ */
+export function makeEventRows(items: readonly Arrival[]): readonly EventRow[] {
+  return items.flatMap(({ host, batch, receivedMs }) =>
     (batch.events ?? []).map((event) => {
-      if (event.kind !== 'gap') return { host, tsMs: event.atMs, kind: event.kind, body: '{}' };
-      const { kind, fromMs, toMs, dropped, reason } = event;
-      return { host, tsMs: fromMs, kind, body: JSON.stringify({ toMs, dropped, reason }) };
+      const { kind } = event;
+      if (event.kind !== 'gap') return { host, tsMs: clampTime(event.atMs, receivedMs), kind, body: '{}' };
+      const { fromMs, toMs, dropped, reason } = event;
+      const body = JSON.stringify({ fromMs, toMs, dropped, reason });
+      return { host, tsMs: clampTime(fromMs, receivedMs), kind, body };
     }),
   );
 }

@@ -1,5 +1,5 @@
 import type { LatestValue } from '@muster/proto/api';
-import { decodeBatch } from '@muster/proto/batch';
+import { decodeBatch, type Inventory } from '@muster/proto/batch';
 import type { Ack } from '@muster/proto/push';
 import { err, ok, type Result } from '@muster/proto/result';
 
@@ -25,8 +25,8 @@ export type IngestOptions = {
   readonly quarantine: QuarantineShare;
   /** Newer values of a host are known; called before they are stored. */
   readonly onValues: (host: string, values: readonly LatestValue[]) => void;
-  /** A host has said what it is; `latest` has it. */
-  readonly onInventory: (host: string) => void;
+  /** Stores what a host says that it is; rejects with the fault of the store. */
+  readonly storeInventory: (host: string, inventory: Inventory) => Promise<void>;
   /** The interval to ask of a host, undefined for its own. */
   readonly everyMs: (host: string) => number | undefined;
   /** How many samples of a batch were set aside, and how far the host's clock is ahead. */
@@ -40,7 +40,8 @@ export type IngestOptions = {
  * Takes the batch of one host: checks it, shows it, stores it. `body` is inflated and of any origin.
  *
  * Resolves when the batch is in the store, or with the reason why it is not; a malformed batch will never be, a busy
- * store will take it later, and a quarantined host sends in vain until it has enrolled anew.
+ * store will take it later, and a quarantined host sends in vain until it has enrolled anew. Rejects with the fault of the
+ * store when it does not take what the host says that it is.
  */
 export async function acceptBatch(
   options: IngestOptions,
@@ -55,9 +56,11 @@ export async function acceptBatch(
   options.quarantine.take(host, rows.length);
   options.onQuarantined(host, quarantined, batch.sentMs - nowMs);
   const values = options.latest.apply(host, batch, nowMs);
-  if (batch.info !== undefined) options.onInventory(host);
   if (values.length > 0) options.onValues(host, values);
-  const stored = await options.buffer.add({ host, batch, quarantined, rows, receivedMs: nowMs });
+  const [stored] = await Promise.all([
+    options.buffer.add({ host, batch, quarantined, rows, receivedMs: nowMs }),
+    batch.info === undefined ? null : options.storeInventory(host, batch.info),
+  ]);
   if (!stored.ok) return err(describeFault(stored.error, options.fault()));
   const everyMs = options.everyMs(host);
   return ok(everyMs === undefined ? { ack: batch.seq } : { ack: batch.seq, everyMs });

@@ -94,16 +94,19 @@ test.for([
   expect(latest.status('web-1', nowMs)).toBe(status);
 });
 
-test('a quarantined host is that whether it is heard or not, until it is released', () => {
-  const latest = makeKnown();
-  latest.quarantine('web-1');
-  latest.quarantine('nobody');
-  expect(latest.status('web-1', 1000)).toBe('quarantined');
-  latest.apply('web-1', makeBatch([5000], { 'system.uptime|': [1] }), 5000);
-  expect(latest.row('web-1', 5000)).toMatchObject({ status: 'quarantined', uptimeSeconds: 1 });
-  latest.release('web-1');
-  expect(latest.status('web-1', 5000)).toBe('up');
-});
+test.for(['quarantined', 'revoked'] as const)(
+  'a %s host is that whether it is heard or not, until it may send again',
+  (ended) => {
+    const latest = makeKnown();
+    latest.setEnded('web-1', ended);
+    latest.setEnded('nobody', ended);
+    expect(latest.status('web-1', 1000)).toBe(ended);
+    latest.apply('web-1', makeBatch([5000], { 'system.uptime|': [1] }), 5000);
+    expect(latest.row('web-1', 5000)).toMatchObject({ status: ended, uptimeSeconds: 1 });
+    latest.setEnded('web-1', null);
+    expect(latest.status('web-1', 5000)).toBe('up');
+  },
+);
 
 test('status() does not depend on the clock of the host, nor on its being set back', () => {
   const latest = makeKnown();
@@ -113,6 +116,13 @@ test('status() does not depend on the clock of the host, nor on its being set ba
   }
   latest.apply('web-1', makeBatch([], {}), 1_040_000); // all its ticks were refused
   expect(latest.status('web-1', 1_050_000)).toBe('up');
+});
+
+test('row() tells the interval of ticks that are new, not of those that come late with them', () => {
+  const latest = makeKnown();
+  for (const ticksMs of [[0], [5000], [4000, 6000]])
+    latest.apply('web-1', makeBatch(ticksMs, { 'system.uptime|': ticksMs.map(() => 1) }), 6000);
+  expect(latest.row('web-1', 6000)?.everyMs).toBe(1000);
 });
 
 test.for([

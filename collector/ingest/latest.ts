@@ -3,7 +3,7 @@ import { SERIES_MAX, type Batch, type Inventory } from '@muster/proto/batch';
 import { counterRise, findMetric } from '@muster/proto/metric';
 
 import type { StoredValue } from '../domain/samples.ts';
-import { judgeStatus, makeHostRow } from '../domain/fleet.ts';
+import { judgeStatus, makeHostRow, type Ended } from '../domain/fleet.ts';
 
 /** A value that nobody has renewed for this long no longer belongs to its host: the disk or the device is gone. */
 const FORGET_MS = 10 * 60_000;
@@ -28,7 +28,7 @@ type HostState = {
   lastMs: number | null;
   arrivedMs: number | null;
   everyMs: number | null;
-  isQuarantined: boolean;
+  ended: Ended | null;
   clockOffsetMs: number | null;
   readonly series: Map<string, SeriesState>;
 };
@@ -45,9 +45,11 @@ export function makeLatest() {
       if (known === undefined) hosts.set(host, makeHostState(host, name, inventory));
       else Object.assign(known, { name, inventory: inventory ?? known.inventory });
     },
-    /** Two machines send with the host's token; `release` says that this is over. */
-    quarantine: (host: string): void => setQuarantined(hosts.get(host), true),
-    release: (host: string): void => setQuarantined(hosts.get(host), false),
+    /** Says why nothing of a host is taken, or that it is again. */
+    setEnded(host: string, ended: Ended | null): void {
+      const state = hosts.get(host);
+      if (state !== undefined) state.ended = ended;
+    },
     /** Brings back what was known before a restart. A counter has a rate again at its next sample. */
     restore({ host, metric, labels, tsMs, value }: StoredValue, nowMs: number): void {
       const state = hosts.get(host);
@@ -90,11 +92,7 @@ export function makeLatest() {
 
 function makeHostState(host: string, name: string, inventory: Inventory | null): HostState {
   const heard = { recentMs: [], lastMs: null, arrivedMs: null, everyMs: null, clockOffsetMs: null };
-  return { host, name, inventory, ...heard, isQuarantined: false, series: new Map() };
-}
-
-function setQuarantined(state: HostState | undefined, isQuarantined: boolean): void {
-  if (state !== undefined) state.isQuarantined = isQuarantined;
+  return { host, name, inventory, ...heard, ended: null, series: new Map() };
 }
 
 function makeRow(state: HostState, nowMs: number): HostRow {
@@ -108,7 +106,8 @@ function applyBatch(state: HostState, batch: Batch, nowMs: number): LatestValue[
   if (batch.info !== undefined) state.inventory = batch.info;
   const tickMs = batch.ticksMs.at(-1);
   if (tickMs === undefined || (state.lastMs !== null && tickMs <= state.lastMs)) return [];
-  state.recentMs = [...state.recentMs, ...batch.ticksMs].slice(-3);
+  const newerMs = batch.ticksMs.filter((tick) => tick > (state.lastMs ?? -1));
+  state.recentMs = [...state.recentMs, ...newerMs].slice(-3);
   state.everyMs = readInterval(state.recentMs);
   state.lastMs = tickMs;
   const changed: LatestValue[] = [];

@@ -57,19 +57,6 @@ test('judgeBatch() sets a value aside that its metric cannot have, and keeps wha
   ]);
 });
 
-test('judgeBatch() moves events to the nearest legal time', () => {
-  const events = [
-    { kind: 'boot', atMs: NOW_MS - YEAR_MS },
-    { kind: 'oom-kill', atMs: NOW_MS },
-    { kind: 'gap', fromMs: NOW_MS + YEAR_MS - 1, toMs: NOW_MS + YEAR_MS, dropped: 3, reason: 'full' },
-  ] as const;
-  expect(judgeBatch('web-1', makeBatch([], { events }), NOW_MS, 10).batch.events).toEqual([
-    { kind: 'boot', atMs: NOW_MS - PAST_MS_MAX },
-    { kind: 'oom-kill', atMs: NOW_MS },
-    { kind: 'gap', fromMs: NOW_MS + FUTURE_MS_MAX, toMs: NOW_MS + YEAR_MS, dropped: 3, reason: 'full' },
-  ]);
-});
-
 test('judgeBatch() loses no sample: each is in the batch or counted, whatever the clock', () => {
   const tick = fc.oneof(
     fc.integer({ min: NOW_MS - 2 * PAST_MS_MAX, max: NOW_MS + 2 * FUTURE_MS_MAX }),

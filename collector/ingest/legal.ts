@@ -1,10 +1,10 @@
-import { FUTURE_MS_MAX, PAST_MS_MAX, type Batch, type HostEvent } from '@muster/proto/batch';
+import { FUTURE_MS_MAX, PAST_MS_MAX, type Batch } from '@muster/proto/batch';
 import { findMetric } from '@muster/proto/metric';
 
 import type { QuarantineReason, QuarantineRow } from '../domain/samples.ts';
 
 export type Judged = {
-  /** What can stand among the others: ticks in time, values that their metrics can have, events with legal times. */
+  /** What can stand among the others: ticks in time, values that their metrics can have. Events as they came. */
   readonly batch: Batch;
   /** How many samples are not part of it … */
   readonly quarantined: number;
@@ -14,8 +14,7 @@ export type Judged = {
 
 /**
  * Parts what can be stored from what cannot. A tick far ahead would open a partition of its own, one that is older than
- * what is kept would be deleted at once; a value that its metric cannot have would spoil every mean. Events are few
- * and say what happened, so they stay, at the nearest legal time.
+ * what is kept would be deleted at once; a value that its metric cannot have would spoil every mean.
  */
 export function judgeBatch(host: string, batch: Batch, nowMs: number, rowsMax: number): Judged {
   const rows: QuarantineRow[] = [];
@@ -41,9 +40,8 @@ export function judgeBatch(host: string, batch: Batch, nowMs: number, rowsMax: n
       place += 1;
     }
   }
-  const events = batch.events?.map((event) => clampEvent(event, nowMs)) ?? [];
   const ticksMs = columns.map((column) => batch.ticksMs[column] ?? 0);
-  return { batch: { ...batch, ticksMs, values, events }, quarantined, rows };
+  return { batch: { ...batch, ticksMs, values }, quarantined, rows };
 }
 
 function judgeTime(atMs: number, nowMs: number): 'future' | 'past' | null {
@@ -51,9 +49,7 @@ function judgeTime(atMs: number, nowMs: number): 'future' | 'past' | null {
   return atMs < nowMs - PAST_MS_MAX ? 'past' : null;
 }
 
-function clampEvent(event: HostEvent, nowMs: number): HostEvent {
-  const clamp = (atMs: number): number => Math.min(Math.max(atMs, nowMs - PAST_MS_MAX), nowMs + FUTURE_MS_MAX);
-  if (event.kind !== 'gap') return { ...event, atMs: clamp(event.atMs) };
-  // Where it is stored. Its end is only told: as the host said it, so that a gap that comes again is the same one.
-  return { ...event, fromMs: clamp(event.fromMs) };
+/** The nearest legal time: that of an event, since events are few and say what happened. */
+export function clampTime(atMs: number, nowMs: number): number {
+  return Math.min(Math.max(atMs, nowMs - PAST_MS_MAX), nowMs + FUTURE_MS_MAX);
 }

@@ -98,6 +98,32 @@ test('readCompleteness() counts a missing tick in its own hour, and names the si
   expect([silences, silencesCount]).toEqual([[silence], 1]);
 });
 
+test('readCompleteness() of numbers that come again with other ticks, of a machine that was set back, survives a merge', async () => {
+  const twice = { ...makeSent(3, 3, [], 5000), quarantined: 2 };
+  const batches = [
+    makeSent(1, 1, [0, 5], 5000),
+    makeSent(1, 1, [10, 15], 5000),
+    twice,
+    { ...twice, atMs: START_MS + HOUR_MS }, // its ticks are out of time, and it arrived again
+  ];
+  const host = await put(batches, [], 1);
+  await engine.command('OPTIMIZE TABLE muster.batches FINAL');
+  const { total } = await readCompleteness(engine, { host, ...WIDE });
+  const records = { batchesReceived: 2, batchesExpected: 3, dropped: {}, quarantined: 2 };
+  expect(total).toEqual({ ticksReceived: 4, ticksExpected: 4, ...records });
+});
+
+test('readCompleteness() of numbers as far apart as they can be, over and over, is not less than nothing', async () => {
+  const last = Number.MAX_SAFE_INTEGER;
+  const ends = Array.from({ length: 1100 }, (_, epoch) => [
+    { ...makeSent(0, 0, [0], 5000), epoch },
+    { ...makeSent(last, last, [0], 5000), epoch },
+  ]);
+  const host = await put(ends.flat(), [], 5000);
+  const { total } = await readCompleteness(engine, { host, ...WIDE });
+  expect([total.batchesReceived, total.batchesExpected / (1100 * 2 ** 53)]).toEqual([2200, 1]);
+});
+
 test('readCompleteness() equals a count by hand, whatever came, how often, and in what order', async () => {
   await fc.assert(
     fc.asyncProperty(arbitraryHistory(), async ({ batches, events, perInsert, fromMs, toMs, isMerged }) => {
@@ -127,7 +153,8 @@ function arbitraryHistory() {
     tsMs: fc.integer({ min: START_MS - HOUR_MS, max: START_MS + 3 * HOUR_MS }),
     body: fc.constantFrom(
       '{"toMs":1,"dropped":7,"reason":"full"}',
-      '{"toMs":2,"dropped":3,"reason":"full"}',
+      '{"fromMs":1,"toMs":2,"dropped":3,"reason":"full"}',
+      '{"fromMs":2,"toMs":2,"dropped":3,"reason":"full"}',
       '{"toMs":3,"dropped":11,"reason":"age"}',
       '{"toMs":4,"dropped":5}',
     ),

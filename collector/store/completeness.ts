@@ -41,8 +41,9 @@ const RECORDS = `SELECT epoch, record, min(hour) AS hour
     FROM ${DATABASE}.batches WHERE ${HOST} AND at >= ${FROM} AND at < ${TO})
   GROUP BY epoch, record`;
 
+/** As floats: numbers are exact up to 2^53, and their distances in many spools must not add up to more than a type holds. */
 const RECORDS_CHAINED = `SELECT hour,
-    if(row_number() OVER w = 1, 0, toInt64(record) - toInt64(lagInFrame(record) OVER w) - 1) AS skipped
+    if(row_number() OVER w = 1, 0, toFloat64(record) - toFloat64(lagInFrame(record) OVER w) - 1) AS skipped
   FROM (${RECORDS}) WINDOW w AS (PARTITION BY epoch ORDER BY record)`;
 
 /** A gap that was told twice is one, also where its time had to be clamped, which depends on when it came. */
@@ -50,8 +51,9 @@ const GAPS = `SELECT min(${hourOf('ts')}) AS hour, JSONExtractString(body, 'reas
     if(named = '', 'unknown', named) AS reason, JSONExtractUInt(body, 'dropped') AS count
   FROM ${DATABASE}.events WHERE ${HOST} AND kind = 'gap' AND ts >= ${FROM} AND ts < ${TO} GROUP BY body`;
 
-const SET_ASIDE = `SELECT ${hourOf('at')} AS hour, quarantined
-  FROM ${DATABASE}.batches FINAL WHERE ${HOST} AND at >= ${FROM} AND at < ${TO} AND quarantined > 0`;
+/** A batch that came twice is one: without a tick in time it stands where it arrived, which differs. */
+const SET_ASIDE = `SELECT min(${hourOf('at')}) AS hour, max(quarantined) AS aside
+  FROM ${DATABASE}.batches WHERE ${HOST} AND at >= ${FROM} AND at < ${TO} AND quarantined > 0 GROUP BY epoch, seq, since`;
 
 function hourOf(column: string): string {
   return `intDiv(toUnixTimestamp64Milli(${column}), ${HOUR_MS}) * ${HOUR_MS}`;
@@ -73,7 +75,7 @@ export const COMPLETENESS_VIEW = `CREATE VIEW IF NOT EXISTS ${DATABASE}.complete
     UNION ALL SELECT hour, 0, missing, 0, 0, CAST(map(), 'Map(String, UInt64)'), 0 FROM (${MISSING})
     UNION ALL SELECT hour, 0, 0, 1, skipped, CAST(map(), 'Map(String, UInt64)'), 0 FROM (${RECORDS_CHAINED})
     UNION ALL SELECT hour, 0, 0, 0, 0, map(reason, count), 0 FROM (${GAPS})
-    UNION ALL SELECT hour, 0, 0, 0, 0, CAST(map(), 'Map(String, UInt64)'), quarantined FROM (${SET_ASIDE})
+    UNION ALL SELECT hour, 0, 0, 0, 0, CAST(map(), 'Map(String, UInt64)'), aside FROM (${SET_ASIDE})
   ) GROUP BY hour HAVING ticksExpected + batchesExpected + quarantined + length(dropped) > 0 ORDER BY hour`;
 
 export type CompletenessQuery = { readonly host: string; readonly fromMs: number; readonly toMs: number };

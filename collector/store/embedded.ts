@@ -1,7 +1,7 @@
 import { chmod, mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 
-import { createClient, type ClickHouseClient, type ClickHouseClientConfigOptions } from '@clickhouse/client';
+import { createClient, type ClickHouseClientConfigOptions } from '@clickhouse/client';
 import { Session } from 'chdb';
 import { createChdbConnection } from 'chdb/connection';
 
@@ -9,7 +9,8 @@ import { isRecord } from '@muster/proto/record';
 
 import { StoreError } from '../domain/store-error.ts';
 import { encodeBlock, formatStructure, type Column } from './native.ts';
-import { DATABASE, type Engine, type QueryParameters } from './store.ts';
+import { DATABASE, type Engine } from './store.ts';
+import { makeTurns } from './turns.ts';
 
 /** The engine's own defaults are meant for a machine that does nothing else: a mark cache of 5 GB, for one. */
 const ENGINE_ARGUMENTS = ['--mark_cache_size=268435456'];
@@ -33,14 +34,15 @@ export async function openEmbedded(directory: string): Promise<Engine> {
     await mkdir(folder, { recursive: true });
     await chmod(folder, 0o700);
   }
-  // A block that was being inserted when the process died was never acknowledged: its sender has it still.
-  for (const name of await readdir(incoming)) await rm(join(incoming, name));
   // The first session starts the engine, with its arguments; the clients' sessions join it.
   const engine = new Session(path, { connectionArgs: ENGINE_ARGUMENTS });
+  // A block that was being inserted when the process died was never acknowledged: its sender has it still. Only now: where
+  // another process has the directory all the same (two containers, say), the engine has just refused, and these are its.
+  for (const name of await readdir(incoming)) await rm(join(incoming, name));
   const writer = connect(path);
   const reader = connect(path);
   const worker = connect(path);
-  await worker.command({ query: `CREATE DATABASE IF NOT EXISTS ${DATABASE}` });
+  await worker.command(`CREATE DATABASE IF NOT EXISTS ${DATABASE}`);
   let blocks = 0;
   return {
     async insert(table, rows, columns) {
@@ -54,28 +56,54 @@ export async function openEmbedded(directory: string): Promise<Engine> {
         await rm(file, { force: true });
       }
     },
-    async query(sql, parameters) {
-      const result = await reader.query({ query: sql, query_params: { ...parameters }, format: 'JSONEachRow' });
-      return result.json<Record<string, unknown>>();
-    },
+    query: reader.query,
     async command(sql, parameters) {
       try {
-        await runCommand(worker, sql, parameters);
+        await worker.command(sql, parameters);
       } catch (cause) {
         throw makeStoreError(cause);
       }
     },
     async close() {
-      for (const client of [worker, reader, writer]) await client.close();
+      const read = reader.close();
+      // Whoever asked has gone, and the process would not end before its threads have read to the end.
+      await worker.command("KILL QUERY WHERE query_kind = 'Select' ASYNC").catch(() => undefined);
+      await read;
+      await worker.close();
+      await writer.close();
       engine.close();
     },
   };
 }
 
-function connect(path: string): ClickHouseClient {
+type Client = Pick<Engine, 'query' | 'command' | 'close'>;
+
+/**
+ * Opens a session. It does one thing at a time, and whatever waits for it in the engine holds a thread of the few that
+ * also read and write files: a handful of heavy reads would stop everything else. So it waits here.
+ */
+function connect(path: string): Client {
   const connection: unknown = createChdbConnection({ path });
   // The two packages describe one contract, each in its own copy of the types.
-  return createClient({ connection: connection as NonNullable<ClickHouseClientConfigOptions['connection']> });
+  const client = createClient({ connection: connection as NonNullable<ClickHouseClientConfigOptions['connection']> });
+  const inTurn = makeTurns();
+  let closed = false;
+  const run = <T>(task: () => Promise<T>): Promise<T> =>
+    inTurn(() => (closed ? Promise.reject(new Error('The store is closing')) : task()));
+  return {
+    query: (query, parameters) =>
+      run(async () => {
+        const result = await client.query({ query, query_params: { ...parameters }, format: 'JSONEachRow' });
+        return result.json<Record<string, unknown>>();
+      }),
+    command: (query, parameters) =>
+      run(async () => void (await client.command({ query, query_params: { ...parameters } }))),
+    /** What waits fails; resolves when what is under way has ended. */
+    close() {
+      closed = true;
+      return inTurn(() => client.close());
+    },
+  };
 }
 
 /** The engine says 243 when it cannot reserve space, and names the system's error when space ran out on the way. */
@@ -103,20 +131,10 @@ const INSERT_SETTINGS = "deduplicate_insert_select = 'disable'";
  * The engine reads the block from a file: its own insert takes rows or text, and ends a text at an empty line, after
  * which it would run whatever follows as SQL.
  */
-async function insertFile(
-  client: ClickHouseClient,
-  table: string,
-  file: string,
-  columns: readonly Column[],
-): Promise<void> {
+async function insertFile(client: Client, table: string, file: string, columns: readonly Column[]): Promise<void> {
   const names = columns.map(({ name }) => name).join(', ');
-  await runCommand(
-    client,
+  await client.command(
     `INSERT INTO ${DATABASE}.${table} (${names}) SETTINGS ${INSERT_SETTINGS} SELECT ${names} FROM file({file:String}, 'Native', {structure:String})`,
     { file, structure: formatStructure(columns) },
   );
-}
-
-async function runCommand(client: ClickHouseClient, sql: string, parameters: QueryParameters = {}): Promise<void> {
-  await client.command({ query: sql, query_params: { ...parameters } });
 }

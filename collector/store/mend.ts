@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { Log } from '@muster/proto/log';
 
 import { DATABASE, type Engine } from './store.ts';
+import { makeTurns } from './turns.ts';
 
 /**
  * How long the engine keeps the parts from which it has merged another, in seconds; the embedded engine's own default is
@@ -40,13 +41,7 @@ export function makeMender(engine: Engine, log: Log, now: () => number): Mender 
   const dropped = new Map<string, { readonly act: (engine: Engine) => Promise<void>; readonly untilMs: number }>();
   const returned = new Set<string>();
   let mending: Promise<boolean> | null = null;
-  let turn: Promise<unknown> = Promise.resolve();
-
-  function inTurn<T>(task: () => Promise<T>): Promise<T> {
-    const done = turn.then(task);
-    turn = done.catch(() => undefined);
-    return done;
-  }
+  const inTurn = makeTurns();
 
   async function attach(table: string): Promise<void> {
     await engine.command(`ATTACH TABLE IF NOT EXISTS ${DATABASE}.${table}`);

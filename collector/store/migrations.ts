@@ -71,7 +71,8 @@ export const MIGRATIONS: readonly Migration[] = [
     name: 'batches, quarantine, completeness',
     statements: [
       // One row a batch. The same records may come again joined in another way: then they are other rows, and whoever
-      // counts, counts distinct records and ticks. `since` is part of the key, or the longer of two would be forgotten.
+      // counts, counts distinct records and ticks. `since` is part of the key, or the longer of two would be forgotten; and
+      // `at`, or those whose numbers come a second time, from a machine that was set back to an earlier state of its disk.
       `CREATE TABLE IF NOT EXISTS ${DATABASE}.batches (
         host LowCardinality(String), epoch UInt64 COMMENT 'the spool' CODEC(ZSTD(1)),
         seq UInt64 COMMENT 'its last record here' CODEC(DoubleDelta, ZSTD(1)),
@@ -81,7 +82,7 @@ export const MIGRATIONS: readonly Migration[] = [
         everyMs UInt32 COMMENT 'the interval of the ticks; 0: not said', samples UInt32,
         quarantined UInt32 COMMENT 'samples of it that were set aside',
         received DateTime64(3, 'UTC') COMMENT 'by the clock of the collector' CODEC(DoubleDelta, ZSTD(1))
-      ) ENGINE = ReplacingMergeTree ORDER BY (host, epoch, seq, since) PARTITION BY toYYYYMMDD(at)
+      ) ENGINE = ReplacingMergeTree ORDER BY (host, epoch, seq, since, at) PARTITION BY toYYYYMMDD(at)
       TTL toDateTime(at) + INTERVAL 30 DAY SETTINGS ttl_only_drop_parts = 1`,
       // By the collector's clock, so that no clock of a host opens a partition. Text as it is: nobody reads it often.
       `CREATE TABLE IF NOT EXISTS ${DATABASE}.quarantine (
@@ -123,4 +124,9 @@ export async function migrate(engine: Engine, ensureRoom: () => Promise<void> = 
       { name: 'name', type: 'String', values: [name] },
     ]);
   }
+}
+
+/** Writes what says nothing, to find out whether the store takes anything; throws when it does not. */
+export function probe(engine: Engine): Promise<void> {
+  return engine.insert('migrations', 1, [{ name: 'number', type: 'UInt32', values: [0] }]);
 }

@@ -15,8 +15,11 @@ const WINDOWS_AT_ONCE = 12;
 export type Rollup = {
   /** Call before a block is stored: its windows wait from now on, and are not rolled up until `release` is called. */
   hold(block: SampleBlock): Promise<{ release: () => void }>;
-  /** Rolls up what is due. Call about once a minute; never twice at once. */
-  readonly run: () => Promise<void>;
+  /**
+   * Rolls up what is due, or as much of it as until `closing`: after an outage there may be a day of it, and it waits in
+   * the store as well. Call about once a minute; never twice at once.
+   */
+  readonly run: (closing?: AbortSignal) => Promise<void>;
   /** Unix ms up to which there are rows; later windows must be read from the samples. */
   rolledUntilMs(): number;
 };
@@ -34,7 +37,7 @@ export async function openRollup(engine: Engine, now: () => number): Promise<Rol
     const doneVersion = nextVersion();
     for (const window of windows) waiting.delete(window);
     try {
-      await rollUp(engine, fromMs, toMs);
+      await rollUp(engine, { fromMs, toMs, computedMs: doneVersion });
       await writeWindows(engine, windows, doneVersion, 1);
     } catch (cause) {
       for (const window of windows) waiting.add(window);
@@ -64,8 +67,8 @@ export async function openRollup(engine: Engine, now: () => number): Promise<Rol
       for (const window of fresh) waiting.add(window);
       return { release };
     },
-    async run() {
-      for (;;) {
+    async run(closing) {
+      while (closing?.aborted !== true) {
         // Looked for anew each time: while one range was rolled up, windows of another may have come to be held.
         const isDue = (window: number): boolean => window + ROLLUP_MS + GRACE_MS <= now() && !held.has(window);
         const [range] = joinWindows([...waiting].filter(isDue).toSorted((a, b) => a - b));
@@ -129,15 +132,19 @@ export function joinWindows(windows: readonly number[]): (readonly [fromMs: numb
   return ranges;
 }
 
-async function rollUp(engine: Engine, fromMs: number, toMs: number): Promise<void> {
+type RollUp = { readonly fromMs: number; readonly toMs: number; readonly computedMs: number };
+
+/** `computedMs` says which of two rows counts: it rises even where the clock is set back. */
+async function rollUp(engine: Engine, parameters: RollUp): Promise<void> {
   await engine.command(
-    `INSERT INTO ${DATABASE}.rollup_5m (metric, host, labels, ts, samples, min, max, avg, median, stddev, last, lastTs)
+    `INSERT INTO ${DATABASE}.rollup_5m (metric, host, labels, ts, samples, min, max, avg, median, stddev, last, lastTs,
+       computed)
      SELECT metric, host, labels, toStartOfInterval(ts, INTERVAL 5 MINUTE) AS start,
        count(), min(value), max(value), avg(value), median(value), stddevPop(value), argMax(value, samples.ts),
-       max(samples.ts)
+       max(samples.ts), fromUnixTimestamp64Milli({computedMs:Int64})
      FROM ${DATABASE}.samples FINAL
      WHERE ts >= fromUnixTimestamp64Milli({fromMs:Int64}) AND ts < fromUnixTimestamp64Milli({toMs:Int64})
      GROUP BY metric, host, labels, start`,
-    { fromMs, toMs },
+    parameters,
   );
 }

@@ -58,7 +58,7 @@ test('loadState() finds again what was put, changed and removed', async () => {
     expiresMs: 2,
     hosts: 3,
     machines: ['0123', '4567'],
-    isRevoked: true,
+    revoked: true,
   };
   await state.enrolmentTokens.put(enrolment);
   const again = await loadState(engine, () => 1000);
@@ -88,4 +88,19 @@ test('loadState() makes a change of the row as the change before has left it', a
   await state.hosts.change('db-1', (row) => ({ ...row, inventory: { cores: 4 } }));
   await renamed;
   expect(state.hosts.get('db-1')).toEqual({ ...record, name: 'new', inventory: { cores: 4 } });
+});
+
+test('remove() that could not be stored leaves the row, as a start would find it', async () => {
+  let isFull = false;
+  const insert: Engine['insert'] = (...block) =>
+    isFull ? Promise.reject(new Error('the disk is full')) : engine.insert(...block);
+  const state = await loadState({ ...engine, insert }, () => 4000);
+  const session = { hash: 'dd', createdMs: 1, usedMs: 1 };
+  await state.sessions.put(session);
+  isFull = true;
+  await expect(state.sessions.remove('dd')).rejects.toThrow('the disk is full');
+  expect(state.sessions.get('dd')).toEqual(session);
+  isFull = false;
+  await state.sessions.remove('dd');
+  expect((await loadState(engine, () => 4000)).sessions.get('dd')).toBeUndefined();
 });

@@ -1,8 +1,8 @@
 import type { Inventory } from '@muster/proto/batch';
-import { isRecord } from '@muster/proto/record';
 
 import type { Column } from './native.ts';
 import { DATABASE, type Engine } from './store.ts';
+import { makeTurns } from './turns.ts';
 
 export type HostRecord = {
   readonly host: string;
@@ -21,7 +21,7 @@ export type EnrolmentToken = {
   readonly expiresMs: number;
   readonly hosts: number;
   readonly machines: readonly string[];
-  readonly isRevoked: boolean;
+  readonly revoked: boolean;
 };
 /**
  * `hash`: SHA-256 of the token, hex. A host has one token that is not `replaced`: `live`, or `quarantined` (two
@@ -48,7 +48,7 @@ export type StateTable<T> = {
   put(row: T): Promise<void>;
   /** Puts what `step` makes of the row as it is when its turn comes; nothing when it is gone by then. */
   change(key: string, step: (row: T) => T): Promise<void>;
-  /** `get` no longer gives the row from now on; resolves when that is stored. */
+  /** `get` no longer gives the row from now on, unless storing that fails; resolves when it is stored. */
   remove(key: string): Promise<void>;
 };
 
@@ -62,109 +62,82 @@ export type State = {
 /** Reads all state. `now` gives the versions, which rise even when the clock does not. */
 export async function loadState(engine: Engine, now: () => number): Promise<State> {
   return {
-    hosts: await loadTable<HostRecord>(engine, now, {
-      table: 'hosts',
-      key: 'host',
-      encode: (row) => [
-        text('host', row.host),
-        text('name', row.name),
-        text('machine', row.machine),
-        count('enrolledMs', row.enrolledMs),
-        text('inventory', JSON.stringify(row.inventory)),
-      ],
-      decode: (row) => ({
-        host: String(row['host']),
-        name: String(row['name']),
-        machine: String(row['machine']),
-        enrolledMs: Number(row['enrolledMs']),
-        inventory: readInventory(row['inventory']),
-      }),
-    }),
+    hosts: await loadTable(engine, now, HOSTS),
     enrolmentTokens: await loadTable(engine, now, ENROLMENT_TOKENS),
     hostTokens: await loadTable(engine, now, HOST_TOKENS),
-    sessions: await loadTable<SessionRecord>(engine, now, {
-      table: 'sessions',
-      key: 'hash',
-      encode: (row) => [text('hash', row.hash), count('createdMs', row.createdMs), count('usedMs', row.usedMs)],
-      decode: (row) => ({
-        hash: String(row['hash']),
-        createdMs: Number(row['createdMs']),
-        usedMs: Number(row['usedMs']),
-      }),
-    }),
+    sessions: await loadTable(engine, now, SESSIONS),
   };
 }
 
-type Row = Readonly<Record<string, unknown>>;
-type TableShape<T> = {
-  readonly table: string;
-  readonly key: keyof T & string;
-  readonly encode: (row: T) => Column[];
-  readonly decode: (row: Row) => T;
+/** How a field of a row is kept, in the column of its name. What is read was written by this file. */
+type Field<T> = { readonly encode: (name: string, value: T) => Column; readonly decode: (value: unknown) => T };
+type Fields<T> = { readonly [K in keyof T]: Field<T[K]> };
+type TableShape<T> = { readonly table: string; readonly key: keyof T & string; readonly fields: Fields<T> };
+
+const TEXT: Field<string> = { encode: text, decode: String };
+const COUNT: Field<number> = { encode: count, decode: Number };
+const FLAG: Field<boolean> = {
+  encode: (name, value) => ({ name, type: 'UInt32', values: [Number(value)] }),
+  decode: (value) => Number(value) === 1,
+};
+
+const HOSTS: TableShape<HostRecord> = {
+  table: 'hosts',
+  key: 'host',
+  fields: { host: TEXT, name: TEXT, machine: TEXT, enrolledMs: COUNT, inventory: json<Inventory | null>() },
 };
 
 const ENROLMENT_TOKENS: TableShape<EnrolmentToken> = {
   table: 'enrolment_tokens',
   key: 'hash',
-  encode: (row) => [
-    text('hash', row.hash),
-    count('createdMs', row.createdMs),
-    count('expiresMs', row.expiresMs),
-    count('hosts', row.hosts),
-    text('machines', JSON.stringify(row.machines)),
-    { name: 'revoked', type: 'UInt32', values: [row.isRevoked ? 1 : 0] },
-  ],
-  decode: (row) => ({
-    hash: String(row['hash']),
-    createdMs: Number(row['createdMs']),
-    expiresMs: Number(row['expiresMs']),
-    hosts: Number(row['hosts']),
-    machines: readTexts(row['machines']),
-    isRevoked: Number(row['revoked']) === 1,
-  }),
+  fields: {
+    hash: TEXT,
+    createdMs: COUNT,
+    expiresMs: COUNT,
+    hosts: COUNT,
+    machines: json<readonly string[]>(),
+    revoked: FLAG,
+  },
 };
 
 const HOST_TOKENS: TableShape<HostToken> = {
   table: 'host_tokens',
   key: 'hash',
-  encode: (row) => [
-    text('hash', row.hash),
-    text('host', row.host),
-    count('createdMs', row.createdMs),
-    text('state', row.state),
-    count('sinceMs', row.sinceMs),
-  ],
-  decode: (row) => ({
-    hash: String(row['hash']),
-    host: String(row['host']),
-    createdMs: Number(row['createdMs']),
-    state: String(row['state']) as HostToken['state'], // written from one, by this file
-    sinceMs: Number(row['sinceMs']),
-  }),
+  fields: {
+    hash: TEXT,
+    host: TEXT,
+    createdMs: COUNT,
+    state: { encode: text, decode: (value) => value as HostToken['state'] },
+    sinceMs: COUNT,
+  },
+};
+
+const SESSIONS: TableShape<SessionRecord> = {
+  table: 'sessions',
+  key: 'hash',
+  fields: { hash: TEXT, createdMs: COUNT, usedMs: COUNT },
 };
 
 async function loadTable<T>(engine: Engine, now: () => number, shape: TableShape<T>): Promise<StateTable<T>> {
   const rows = new Map<string, T>();
+  const names = Object.keys(shape.fields) as (keyof T & string)[]; // the type says that it has no others
+  const decode = (row: Record<string, unknown>): T =>
+    Object.fromEntries(names.map((name) => [name, shape.fields[name].decode(row[name])])) as T;
   let version = 0;
   for (const row of await engine.query(`SELECT * FROM ${DATABASE}.${shape.table} FINAL`)) {
     version = Math.max(version, Number(row['version']));
-    if (Number(row['removed']) === 0) rows.set(String(row[shape.key]), shape.decode(row));
+    if (Number(row['removed']) === 0) rows.set(String(row[shape.key]), decode(row));
   }
   const write = (row: T, removed: 0 | 1): Promise<void> => {
     version = Math.max(version + 1, now());
     return engine.insert(shape.table, 1, [
-      ...shape.encode(row),
+      ...names.map((name) => shape.fields[name].encode(name, row[name])),
       count('version', version),
       { name: 'removed', type: 'UInt32', values: [removed] },
     ]);
   };
-  let writing: Promise<unknown> = Promise.resolve();
   /** One change after the other, so that none is made of a row that another is about to replace. */
-  function inTurn(task: () => Promise<void>): Promise<void> {
-    const done = writing.then(task);
-    writing = done.catch(() => undefined);
-    return done;
-  }
+  const inTurn = makeTurns();
   return {
     get: (key) => rows.get(key),
     all: () => rows.values(),
@@ -183,8 +156,12 @@ async function loadTable<T>(engine: Engine, now: () => number, shape: TableShape
       }),
     remove(key) {
       const row = rows.get(key);
+      if (row === undefined) return Promise.resolve();
       rows.delete(key);
-      return row === undefined ? Promise.resolve() : inTurn(() => write(row, 1));
+      return inTurn(() => write(row, 1)).catch((cause: unknown) => {
+        if (!rows.has(key)) rows.set(key, row); // it is stored still, and a start would find it
+        throw cause;
+      });
     },
   };
 }
@@ -197,12 +174,9 @@ function count(name: string, value: number): Column {
   return { name, type: 'UInt64', values: [value] };
 }
 
-function readInventory(value: unknown): Inventory | null {
-  const parsed: unknown = JSON.parse(String(value));
-  return isRecord(parsed) ? parsed : null; // written from an Inventory, by this file
-}
-
-function readTexts(value: unknown): readonly string[] {
-  const parsed: unknown = JSON.parse(String(value));
-  return Array.isArray(parsed) ? parsed.map(String) : [];
+function json<T>(): Field<T> {
+  return {
+    encode: (name, value) => text(name, JSON.stringify(value)),
+    decode: (value) => JSON.parse(String(value)) as T,
+  };
 }

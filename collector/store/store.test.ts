@@ -269,6 +269,38 @@ test('openRollup() computes a window again when late samples come', async () => 
   expect(rows).toEqual([expected]);
 });
 
+test('openRollup() counts the later of two results, also when the clock was set back between them', async () => {
+  const aheadMs = Date.now() + DAY_MS; // the clock of the engine is right
+  for (const [value, nowMs] of [
+    [1, aheadMs],
+    [2, START_MS + DAY_MS / 2],
+  ] as const) {
+    const rollup = await openRollup(engine, () => nowMs);
+    await put(['m.gauge', ''], START_MS, 5000, [value]);
+    (await rollup.hold(makeTickBlock([START_MS]))).release();
+    await rollup.run();
+  }
+  expect(
+    await engine.query(
+      'SELECT last, computed > fromUnixTimestamp64Milli({aheadMs:Int64}) AS isLater FROM muster.rollup_5m FINAL',
+      { aheadMs },
+    ),
+  ).toEqual([{ last: 2, isLater: 1 }]);
+});
+
+test('openRollup() leaves the rest for later when it is to close', async () => {
+  const rollup = await openRollup(engine, () => START_MS + DAY_MS);
+  await put(['m.gauge', ''], START_MS, 3_600_000, [1, 2, 3]);
+  (await rollup.hold(makeTickBlock([START_MS, START_MS + 3_600_000, START_MS + 7_200_000]))).release();
+  const closing = new AbortController();
+  const running = rollup.run(closing.signal);
+  closing.abort();
+  await running;
+  expect(await engine.query('SELECT last FROM muster.rollup_5m FINAL')).toEqual([{ last: 1 }]);
+  await rollup.run();
+  expect(await engine.query('SELECT count() AS rows FROM muster.rollup_5m FINAL')).toEqual([{ rows: 3 }]);
+});
+
 test('openRollup() leaves a window alone that comes to be held while another is rolled up', async () => {
   const farMs = START_MS + 20 * 300_000;
   await put(['m.gauge', ''], START_MS, 5000, [1]);

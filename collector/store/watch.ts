@@ -10,14 +10,11 @@ export type WatchedEngine = {
   readonly fault: () => string | null;
   /** Notes a fault that is known to be the store's and not that of what was written. */
   readonly noteFault: (error: unknown) => void;
-  /** Is called when the store takes something again. */
-  onRecovered: (act: () => void) => void;
 };
 
 /** Says once in the log that the store takes nothing, and once that it does again. */
 export function watchEngine(engine: Engine, log: Log): WatchedEngine {
   let fault: string | null = null;
-  const acts: (() => void)[] = [];
 
   function noteFault(error: unknown): void {
     if (fault === null) log.error('store.failed', { error });
@@ -28,7 +25,6 @@ export function watchEngine(engine: Engine, log: Log): WatchedEngine {
     if (fault === null) return;
     fault = null;
     log.info('store.recovered');
-    for (const act of acts) act();
   }
 
   async function watch(write: Promise<void>): Promise<void> {
@@ -52,6 +48,5 @@ export function watchEngine(engine: Engine, log: Log): WatchedEngine {
     },
     fault: () => fault,
     noteFault,
-    onRecovered: (act) => void acts.push(act),
   };
 }

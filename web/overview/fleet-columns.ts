@@ -2,7 +2,7 @@ import type { HostRow, HostStatus } from '@muster/proto/api';
 
 import { compareNames } from '../compare-names.ts';
 
-const STATUS_ORDER: Readonly<Record<HostStatus, number>> = { quarantined: 0, silent: 1, new: 2, up: 3 };
+const STATUS_ORDER: Readonly<Record<HostStatus, number>> = { quarantined: 0, silent: 1, new: 2, revoked: 3, up: 4 };
 
 /** The columns of the fleet: what each sorts by, and which end of it one wants to see first. */
 export const FLEET_COLUMNS = [

@@ -4,7 +4,7 @@ import { createMemo, For, type JSX } from 'solid-js';
 import { useApp } from '../app-context.ts';
 import { formatCount } from '../format.ts';
 
-const STATUSES: readonly HostStatus[] = ['up', 'quarantined', 'silent', 'new'];
+const STATUSES: readonly HostStatus[] = ['up', 'quarantined', 'silent', 'revoked', 'new'];
 
 /** `3 hosts: 2 up, 1 silent` */
 export function FleetCounts(): JSX.Element {

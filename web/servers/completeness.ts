@@ -37,9 +37,10 @@ export function summarise({ total, silencesCount }: CompletenessReply): string {
 
 /** Why samples are missing, a sentence each. */
 export function explain({ total }: CompletenessReply): readonly string[] {
-  const reasons = Object.entries(total.dropped).map(
-    ([reason, count]) => `${countOf(count, 'sample')} lost by the agent: ${REASONS[reason] ?? reason}.`,
-  );
+  const reasons = Object.entries(total.dropped).map(([reason, count]) => {
+    const lost = count > 0 ? countOf(count, 'sample') : 'An unknown number of samples';
+    return `${lost} lost by the agent: ${REASONS[reason] ?? reason}.`;
+  });
   if (total.quarantined === 0) return reasons;
   const aside = `${countOf(total.quarantined, 'sample')} set aside: the clock of the host was wrong, or the value cannot be.`;
   return [...reasons, aside];
@@ -61,7 +62,7 @@ export function listHours({ hours }: CompletenessReply) {
     .toReversed();
 }
 
-/** The gaps by their times: `12 Nov 14:02:10 – 14:10:00, 95 times not heard`. */
+/** The gaps by their times: `12 Nov 14:02:10 – 14:10:00, 95 ticks missing`. */
 export function listGaps({ silences, silencesCount }: CompletenessReply): readonly string[] {
   const gaps = silences.map(
     ({ fromMs, toMs, ticksMissing }) =>

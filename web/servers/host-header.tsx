@@ -46,6 +46,12 @@ export function HostHeader(props: {
           the other remove identity.json only. Then enrol both with new enrolment tokens; this history is kept.
         </p>
       </Show>
+      <Show when={props.row.status === 'revoked'}>
+        <p class="hint">
+          Its token was revoked, so nothing of it is taken; what came before is kept. To let it join again, remove
+          identity.json from the state directory of its agent and start it with a new enrolment token.
+        </p>
+      </Show>
       <dl class="facts" data-testid="inventory">
         {/* By place: the elements stay while values in them change, and with them what somebody selected. */}
         <Index each={listFacts(props.row, props.inventory)}>

@@ -3,7 +3,7 @@ import * as v from 'valibot';
 import type { CompletenessReply } from '@muster/proto/api';
 
 import type { Route } from '../app.ts';
-import { refuse } from '../auth.ts';
+import { refuse, refuseUnknownHost } from '../auth.ts';
 import { MILLISECONDS } from './milliseconds.ts';
 
 const DAY_MS = 86_400_000;
@@ -38,8 +38,7 @@ export function makeCompletenessRoute({ isHost, readCompleteness, now }: Complet
         return refuse(context, 400, 'bad-range', `toMs must be after fromMs, was ${toMs} and ${fromMs}`);
       if (toMs - fromMs > RANGE_MS_MAX) return refuse(context, 400, 'bad-range', 'A range may be 31 days at most');
       const host = context.req.param('host') ?? '';
-      if (!isHost(host))
-        return refuse(context, 404, 'unknown-host', `There is no host ${host}; GET /api/v1/hosts lists them`);
+      if (!isHost(host)) return refuseUnknownHost(context, host);
       const answer = await readCompleteness({ host, fromMs, toMs });
       return context.json({ host, fromMs, toMs, ...answer } satisfies CompletenessReply);
     },

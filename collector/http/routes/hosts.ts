@@ -2,7 +2,7 @@ import type { HostReply, HostsReply } from '@muster/proto/api';
 
 import type { Latest } from '../../ingest/latest.ts';
 import type { Route } from '../app.ts';
-import { refuse } from '../auth.ts';
+import { refuseUnknownHost } from '../auth.ts';
 
 /** The fleet and one host of it, as they are now, from memory. */
 export function makeHostRoutes(latest: Latest, now: () => number): readonly Route[] {
@@ -24,8 +24,7 @@ export function makeHostRoutes(latest: Latest, now: () => number): readonly Rout
         const nowMs = now();
         const host = context.req.param('host') ?? '';
         const row = latest.row(host, nowMs);
-        if (row === null)
-          return refuse(context, 404, 'unknown-host', `There is no host ${host}; GET /api/v1/hosts lists them`);
+        if (row === null) return refuseUnknownHost(context, host);
         const reply: HostReply = { nowMs, row, inventory: latest.inventory(host), latest: latest.values(host) };
         return context.json(reply);
       },

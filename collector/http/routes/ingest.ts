@@ -9,6 +9,7 @@ import type { Route } from '../app.ts';
 import { refuse, refuseEnded } from '../auth.ts';
 import { readBody } from '../body.ts';
 import { makePatience } from '../patience.ts';
+import type { NoteTurnedAway } from '../turned-away.ts';
 
 const RETRY_AFTER_SECONDS = 2;
 
@@ -22,7 +23,7 @@ const VAIN_BYTES: Readonly<Record<InflateFault, number>> = {
 type Accept = (sender: Sender, body: Uint8Array) => Promise<Result<Ack, IngestFault>>;
 
 /** Where agents push. `accept` resolves when the batch is stored: the answer is the acknowledgement. */
-export function makeIngestRoute(accept: Accept, now: () => number): Route {
+export function makeIngestRoute(accept: Accept, onTurnedAway: NoteTurnedAway, now: () => number): Route {
   const patience = makePatience(now);
   return {
     method: 'POST',
@@ -35,7 +36,10 @@ export function makeIngestRoute(accept: Accept, now: () => number): Route {
       }
       const { host } = caller;
       const impatience = patience.begin(host);
-      if (impatience !== null) return refuseForNow(context, 429, 'too-many', impatience);
+      if (impatience !== null) {
+        onTurnedAway('too-many', host);
+        return refuseForNow(context, 429, 'too-many', impatience);
+      }
       let vainBytes = 0;
       try {
         const body = await readBody(context, BODY_BYTES_MAX);

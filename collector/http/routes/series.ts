@@ -6,7 +6,7 @@ import { findMetric } from '@muster/proto/metric';
 
 import type { SeriesAnswer, SeriesQuery } from '../../store/queries.ts';
 import type { Route } from '../app.ts';
-import { refuse } from '../auth.ts';
+import { refuse, refuseUnknownHost } from '../auth.ts';
 import { MILLISECONDS } from './milliseconds.ts';
 
 /** The longest range that one request may ask for. */
@@ -44,8 +44,7 @@ export function makeSeriesRoute({ isHost, readSeries }: SeriesRouteOptions): Rou
       if (toMs <= fromMs)
         return refuse(context, 400, 'bad-range', `toMs must be after fromMs, was ${toMs} and ${fromMs}`);
       if (toMs - fromMs > RANGE_MS_MAX) return refuse(context, 400, 'bad-range', 'A range may be 400 days at most');
-      if (!isHost(host))
-        return refuse(context, 404, 'unknown-host', `There is no host ${host}; GET /api/v1/hosts lists them`);
+      if (!isHost(host)) return refuseUnknownHost(context, host);
       const { kind, unit } = findMetric(metric) ?? { kind: 'gauge', unit: '' };
       const answer = await readSeries({ host, metric, kind, fromMs, toMs });
       const reply: SeriesReply = {

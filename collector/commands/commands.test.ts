@@ -8,7 +8,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 
 import { isRecord } from '@muster/proto/record';
 
-import { encodeCpu, openTestCollector, type TestCollector } from './test-collector.ts';
+import { encodeCpu, openTestCollector, type TestCollector } from '../test-collector.ts';
 
 let collector: TestCollector;
 /** Where nobody listens. */
@@ -33,9 +33,9 @@ async function listen(answer: RequestListener): Promise<{ server: Server; url: s
 
 type Ended = { readonly code: number | null; readonly out: string; readonly err: string };
 
-/** `muster-collector token …`, as a process of its own. */
+/** `muster-collector …`, as a process of its own. */
 function run(argv: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Ended> {
-  const child = spawn(process.execPath, [join(import.meta.dirname, 'main.ts'), 'token', ...argv], { env });
+  const child = spawn(process.execPath, [join(import.meta.dirname, '../main.ts'), ...argv], { env });
   let [out, err] = ['', ''];
   child.stdout.on('data', (chunk: Buffer) => (out += chunk.toString()));
   child.stderr.on('data', (chunk: Buffer) => (err += chunk.toString()));
@@ -45,17 +45,17 @@ function run(argv: readonly string[], env: Readonly<Record<string, string>> = {}
 }
 
 /** Against the collector of this test. */
-const ask = (...argv: readonly string[]): Promise<Ended> =>
-  run([...argv, '--url', collector.origin, '--data', collector.data]);
+const askTokens = (...argv: readonly string[]): Promise<Ended> =>
+  run(['token', ...argv, '--url', collector.origin, '--data', collector.data]);
 
 async function readRows(list: 'enrolment' | 'hosts'): Promise<readonly Record<string, unknown>[]> {
-  const { out } = await ask('list', '--json');
+  const { out } = await askTokens('list', '--json');
   const reply: unknown = JSON.parse(out);
   return isRecord(reply) && Array.isArray(reply[list]) ? reply[list] : [];
 }
 
 test('token create, list and revoke: a host joins with what was printed, and is shown the door', async () => {
-  const created = await ask('create', '--hosts', '2', '--valid', '2h');
+  const created = await askTokens('create', '--hosts', '2', '--valid', '2h');
   expect([created.code, created.err]).toEqual([0, '']);
   const [, token = ''] = /^ {2}([\w-]{43})$/m.exec(created.out) ?? [];
   expect(created.out).toMatch(/^Enrolment token [0-9a-f]{12}: lets in 2 hosts, until \d{4}-\d\d-\d\d \d\d:\d\d UTC\./);
@@ -71,7 +71,7 @@ test('token create, list and revoke: a host joins with what was printed, and is 
   const hostToken = isRecord(reply) ? String(reply['token']) : '';
   expect((await collector.push(hostToken, encodeCpu(1, Date.now(), 0.5))).status).toBe(200);
 
-  const listed = await ask('list');
+  const listed = await askTokens('list');
   const [[enrolment], [host]] = [await readRows('enrolment'), await readRows('hosts')];
   expect(listed.code).toBe(0);
   expect(listed.out.replaceAll(/\d{4}-\d\d-\d\d \d\d:\d\d UTC/g, '<time>').split('\n')).toEqual([
@@ -84,10 +84,10 @@ test('token create, list and revoke: a host joins with what was printed, and is 
   ]);
   for (const secret of [token, hostToken, collector.key]) expect(listed.out).not.toContain(secret);
 
-  const revoked = await ask('revoke', String(host?.['id']));
+  const revoked = await askTokens('revoke', String(host?.['id']));
   expect([revoked.code, revoked.out]).toEqual([0, expect.stringContaining('of web-2j-1 is revoked')]);
   expect((await collector.push(hostToken, encodeCpu(2, Date.now(), 0.5))).status).toBe(401);
-  expect(await ask('revoke', String(enrolment?.['id']).slice(0, 6), '--json')).toEqual({
+  expect(await askTokens('revoke', String(enrolment?.['id']).slice(0, 6), '--json')).toEqual({
     code: 0,
     out: `${JSON.stringify({ id: enrolment?.['id'], host: null }, null, 2)}\n`,
     err: '',
@@ -104,7 +104,7 @@ test('token list of a collector without tokens says so, and takes the key from t
   const keyFile = join(collector.data, 'key-elsewhere');
   await writeFile(keyFile, 'the-key\n');
   for (const env of [{ MUSTER_KEY: 'the-key' }, { MUSTER_KEY_FILE: keyFile }]) {
-    const { code, out } = await run(['list'], { MUSTER_URL, ...env });
+    const { code, out } = await run(['token', 'list'], { MUSTER_URL, ...env });
     expect([code, out.split('\n').filter((line) => line === 'none').length]).toEqual([0, 2]);
   }
   server.close();
@@ -112,22 +112,26 @@ test('token list of a collector without tokens says so, and takes the key from t
 
 test.for([
   // arguments, exit code, what is said
-  [['create', '--url', '<closed>', '--key', 'k'], 1, [/does not answer: .*ECONNREFUSED.*--url/]],
-  [['list', '--key', 'wrong'], 1, [/does not take this access key.*access-key/]],
-  [['revoke', '0000', '--data', '<data>'], 1, [/There is no token 0000/]],
-  [['create', '--data', '/nowhere'], 2, [/Cannot read the access key: ENOENT.*--data.*MUSTER_KEY_FILE/]],
-  [['revoke', '--data', '<data>'], 2, [/Say which one: token revoke ID/]],
-  [['revoke', 'web-1', '--hosts=2'], 2, [/Say which one/, /--hosts=2 is not an option/]],
-  [[], 2, [/token needs a command: create, list or revoke/]],
-  [['make'], 2, [/token knows no make/]],
+  [['token', 'create', '--url', '<closed>', '--key', 'k'], 1, [/does not answer: .*ECONNREFUSED.*--url/]],
+  [['token', 'list', '--key', 'wrong'], 1, [/does not take this access key.*access-key/]],
+  [['token', 'revoke', '0000', '--data', '<data>'], 1, [/There is no token 0000/]],
+  [['token', 'create', '--data', '/nowhere'], 2, [/Cannot read the access key: ENOENT.*--data.*MUSTER_KEY_FILE/]],
+  [['token', 'revoke', '--data', '<data>'], 2, [/Say which one: token revoke ID/]],
+  [['token', 'revoke', 'web-1', '--hosts=2'], 2, [/Say which one/, /--hosts=2 is not an option/]],
+  [['token'], 2, [/token needs a command: create, list or revoke/]],
+  [['token', 'make'], 2, [/token knows no make/]],
   [
-    ['create', '--hosts', '0', '--valid', '31d', '--url', 'muster', '--key', 'my secret'],
+    ['token', 'create', '--hosts', '0', '--valid', '31d', '--url', 'muster', '--key', 'my secret'],
     2,
     [/--hosts must be .* 1 to 10000/, /--valid must be a time from 1m to 30d/, /--url must be/, /--key must be/],
   ],
-  [['list', '--url', 'http://127.0.0.1.example', '--key', 'k'], 2, [/in clear to another machine; use https/]],
-  [['list', '--url', 'http://muster.example', '--key', 'k'], 2, [/in clear to another machine; use https/]],
-] as const)('token %o ends with %i and says what to do', async ([argv, code, said]) => {
+  [['token', 'list', '--url', 'http://127.0.0.1.example', '--key', 'k'], 2, [/in clear to another machine; use https/]],
+  [['token', 'list', '--url', 'http://muster.example', '--key', 'k'], 2, [/in clear to another machine; use https/]],
+  [['samples'], 2, [/samples needs a command: drop/]],
+  [['samples', 'drop', '--key', 'k'], 2, [/first to stay: samples drop --before 2026-10-01/]],
+  [['samples', 'drop', '--before', '2026-02-30'], 2, [/--before must be a day such as/]],
+  [['samples', 'drop', '--before', '2999-01-01', '--data', '<data>'], 1, [/Today and yesterday stay/]],
+] as const)('%o ends with %i and says what to do', async ([argv, code, said]) => {
   const places: Readonly<Record<string, string>> = { '<data>': collector.data, '<closed>': closedUrl };
   const whole = argv.map((text) => places[text] ?? text);
   const ended = await run(whole, { MUSTER_URL: collector.origin });
@@ -137,17 +141,29 @@ test.for([
   expect(ended.err).not.toMatch(/my secret|\bwrong\b/);
 });
 
-test('--help of the collector names the command, and its own the options', async () => {
-  const own = await run(['--help']);
-  expect([own.code, own.out]).toEqual([
+test('samples drop drops old days, and says which', async () => {
+  const { token } = await collector.enroll('old-1', 'b'.repeat(64));
+  const dayMs = 86_400_000;
+  const oldMs = Math.floor(Date.now() / dayMs) * dayMs - 3 * dayMs;
+  const nameDay = (atMs: number): string => new Date(atMs).toISOString().slice(0, 10);
+  expect((await collector.push(token, encodeCpu(1, oldMs, 0.5))).status).toBe(200);
+  const drop = (before: number, ...more: readonly string[]): Promise<Ended> =>
+    run(['samples', 'drop', '--before', nameDay(before), '--url', collector.origin, '--data', collector.data, ...more]);
+  const none = 'Nothing was dropped: there are no samples of days before it.\n';
+  expect(await drop(oldMs)).toEqual({ code: 0, out: none, err: '' });
+  expect(await drop(oldMs + dayMs)).toEqual({ code: 0, out: `Dropped 1 sample of ${nameDay(oldMs)}.\n`, err: '' });
+  const again = await drop(oldMs + dayMs, '--json');
+  expect(JSON.parse(again.out)).toEqual({ days: [], rows: 0 });
+});
+
+test('--help of the collector names the commands, and their own the options', async () => {
+  const token = await run(['token', '--help']);
+  expect([token.code, token.out]).toEqual([
     0,
     expect.stringMatching(/token create.*--hosts N.*--valid TIME.*MUSTER_KEY_FILE/s),
   ]);
-  const whole = spawn(process.execPath, [join(import.meta.dirname, 'main.ts'), '--help']);
-  let out = '';
-  whole.stdout.on('data', (chunk: Buffer) => (out += chunk.toString()));
-  await new Promise((resolve) => {
-    whole.once('close', resolve);
-  });
-  expect(out).toContain('token create|list|revoke');
+  const samples = await run(['samples', '--help']);
+  expect([samples.code, samples.out]).toEqual([0, expect.stringMatching(/samples drop.*--before DATE/s)]);
+  const whole = await run(['--help']);
+  expect([whole.code, whole.out]).toEqual([0, expect.stringMatching(/token create\|list\|revoke.*samples drop/s)]);
 });

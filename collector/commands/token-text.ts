@@ -1,5 +1,7 @@
 import type { EnrolmentTokenReply, EnrolmentTokenRow, HostTokenRow, RevokeReply, TokensReply } from '@muster/proto/api';
 
+import { isThisMachine } from './command.ts';
+
 /** Of a column in a table; the names of hosts are any text. */
 const CELL_LENGTH_MAX = 40;
 
@@ -21,12 +23,6 @@ export function formatCreated({ id, token, hosts, expiresMs }: EnrolmentTokenRep
   ].join('\n');
 }
 
-/** Whether what is sent to an address stays on this machine. */
-export function isThisMachine(url: string): boolean {
-  const { hostname } = new URL(url); // has made 127.1 and the like 127.0.0.1
-  return hostname === 'localhost' || hostname === '[::1]' || /^127\.\d+\.\d+\.\d+$/.test(hostname);
-}
-
 /** What `token list` prints: what may be used to join, newest first, and the hosts by name. */
 export function formatTokens({ enrolment, hosts }: TokensReply): string {
   const newestFirst = enrolment.toSorted((a, b) => b.createdMs - a.createdMs);
@@ -42,7 +38,7 @@ export function formatTokens({ enrolment, hosts }: TokensReply): string {
 export function formatRevoked({ id, host }: RevokeReply): string {
   return host === null
     ? `Enrolment token ${id} is revoked: no other host joins with it. Those that have joined stay.`
-    : `Token ${id} of ${host} is revoked: nothing more of it is taken, and its history stays. It joins again with a new enrolment token.`;
+    : `Token ${id} of ${host} is revoked: nothing more of it is taken, and its history stays. It joins again when identity.json is removed from the state directory of its agent, with a new enrolment token.`;
 }
 
 function listEnrolment({ id, state, used, hosts, createdMs, expiresMs }: EnrolmentTokenRow): readonly string[] {

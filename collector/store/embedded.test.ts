@@ -1,0 +1,23 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { expect, test } from 'vitest';
+
+import { openEmbedded } from './embedded.ts';
+
+/** More than the threads that Node has for files and the engine together, here and as `npm start` sets it. */
+const READS = 20;
+
+test('openEmbedded() lets files be written and blocks go in while many heavy reads wait, and closes in spite of them', async () => {
+  const directory = await mkdtemp(join(tmpdir(), 'muster-embedded-'));
+  const engine = await openEmbedded(directory);
+  await engine.command('CREATE TABLE muster.t (a UInt32) ENGINE = MergeTree ORDER BY a');
+  const endless = 'SELECT count() FROM numbers(1000000000000) WHERE sipHash64(number) = 1';
+  const reads = Promise.allSettled(Array.from({ length: READS }, () => engine.query(endless)));
+  await writeFile(join(directory, 'file'), 'text');
+  await engine.insert('t', 1, [{ name: 'a', type: 'UInt32', values: [1] }]);
+  await engine.close();
+  expect(new Set((await reads).map(({ status }) => status))).toEqual(new Set(['rejected']));
+  await rm(directory, { recursive: true });
+});
