@@ -60,8 +60,8 @@ type Damage = {
 
 async function prove(options: Values<typeof OPTIONS>): Promise<boolean> {
   const data = await mkdtemp(join(tmpdir(), 'muster-bombs-'));
-  const levels = new Map<string, number>();
-  const onLine = (line: string): void => countIn(levels, /"level":"(\w+)"/.exec(line)?.[1] ?? line);
+  const events = new Map<string, number>();
+  const onLine = (line: string): void => countIn(events, /"event":"([\w.-]+)"/.exec(line)?.[1] ?? line);
   const collector = await startCollector({ data, onLine });
   try {
     const tokens: string[] = [];
@@ -72,7 +72,7 @@ async function prove(options: Values<typeof OPTIONS>): Promise<boolean> {
     const damages = await dropAll(collector, tasks, options);
     return judge(singles, damages);
   } finally {
-    console.log(`the collector ended with ${await collector.stop()}; lines of its log: ${describeCounts(levels)}`);
+    console.log(`the collector ended with ${await collector.stop()}; its log: ${describeCounts(events)}`);
     await rm(data, { recursive: true });
   }
 }
