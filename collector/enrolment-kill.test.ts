@@ -6,7 +6,7 @@ import { expect, test } from 'vitest';
 
 import { isRecord } from '@muster/proto/record';
 
-import { startProgram } from '../scripts/program.ts';
+import { startCollector } from '../scripts/start-collector.ts';
 
 /** Hosts that an enrolment token lets in, and machines that try. */
 const HOSTS = 12;
@@ -14,18 +14,11 @@ const MACHINES = Array.from({ length: 30 }, (_, i) => String(i).padStart(64, '0'
 
 /** The collector as a process of its own. */
 async function start(data: string) {
-  const program = startProgram({
-    name: 'collector',
-    main: join(import.meta.dirname, 'main.ts'),
-    args: ['--port', '0', '--live-port', '0', '--data', data],
-    env: {},
-    verbose: false,
-  });
-  const { origin, hash } = new URL((await program.ready) ?? '');
+  const program = await startCollector({ data });
   const ask = async (method: string, path: string, body: object | null): Promise<[number, Record<string, unknown>]> => {
-    const response = await fetch(`${origin}${path}`, {
+    const response = await fetch(`${program.origin}${path}`, {
       method,
-      headers: { Authorization: `Bearer ${hash.slice('#key='.length)}` },
+      headers: { Authorization: `Bearer ${program.key}` },
       body: body === null ? null : JSON.stringify(body),
     });
     const reply: unknown = await response.json();

@@ -3,37 +3,34 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-import { describeError } from '@muster/proto/log';
-import { formatOptions, parseOptions, type Option, type Values } from '@muster/proto/options';
-import { isRecord } from '@muster/proto/record';
-import { err, ok } from '@muster/proto/result';
+import type { Values } from '@muster/proto/options';
 
 import {
-  makeAgentVictim,
-  makeCollectorVictim,
+  openAgentVictim,
+  openCollectorVictim,
   type AgentVictim,
   type CollectorVictim,
   type Victim,
 } from './chaos/fleet.ts';
 import { readLedger, type Ledger } from './chaos/ledger.ts';
 import { judge, type Verdict } from './chaos/verdict.ts';
-import { openFaultProxy, type FaultProxy } from './fault-proxy.ts';
+import { numberOption, runCommand, SEED } from './command.ts';
+import { createEnrolmentToken } from './enrol.ts';
+import { openFaultProxy, type FaultProxy } from './fault-proxy/fault-proxy.ts';
 import { drawInteger, seededRandom } from './random.ts';
 
-const USAGE = `chaos: agents and a collector that are killed at random, with a fault proxy between them; then counts samples
-
-  node scripts/chaos.ts --agents 50 --minutes 5`;
-
-const parseNumber = (text: string) => (/^\d{1,6}(\.\d+)?$/.test(text) ? ok(Number(text)) : err('a number'));
-const number = (placeholder: string, help: string, value: number) =>
-  ({ placeholder, help: `${help} (default ${value})`, default: value, parse: parseNumber }) satisfies Option<number>;
-
 const OPTIONS = {
-  agents: number('N', 'agents, a process each', 50),
-  minutes: number('TIME', 'how long things are killed', 5),
-  kills: number('N', 'kills in that time, a quarter of them of the collector', 75),
-  dropReplies: number('RATIO', 'of the replies that are swallowed after the commit', 0.2),
-  seed: number('N', 'what is killed when, and what the proxy does, follow from it', 7),
+  agents: numberOption({ help: 'agents, a process each', default: 50, min: 1, max: 1_000 }),
+  minutes: numberOption({ unit: 'MINUTES', help: 'how long things are killed', default: 5, isDecimal: true }),
+  kills: numberOption({ help: 'kills in that time, a quarter of them of the collector', default: 75 }),
+  dropReplies: numberOption({
+    unit: 'RATIO',
+    help: 'of the replies that are swallowed after the commit',
+    default: 0.2,
+    max: 1,
+    isDecimal: true,
+  }),
+  seed: SEED,
 };
 
 /** The faults besides the replies that are dropped; by connection, and an agent keeps its own for long. */
@@ -49,42 +46,28 @@ const HALF_OPEN = { halfOpen: 0.05, halfOpenBytesMax: 60_000, halfOpenMs: 5_000 
 /** How long everybody gets to deliver what waits when the killing is over: the longest back-off and spread, and some. */
 const DRAIN_MS_MAX = 180_000;
 
-/** Exit code 1: something was lost, stored twice or altered. */
-async function main(): Promise<number> {
-  const argv = process.argv.slice(2);
-  if (argv.includes('--help')) {
-    process.stdout.write(formatOptions(USAGE, OPTIONS));
-    return 0;
-  }
-  const options = parseOptions(OPTIONS, { argv, env: process.env, readFile: String });
-  if (!options.ok) {
-    for (const fault of options.error) console.error(fault);
-    return 2;
-  }
+async function prove(options: Values<typeof OPTIONS>): Promise<boolean> {
   const directory = mkdtempSync(join(tmpdir(), 'muster-chaos-'));
+  let isProven = false;
   try {
-    const isProven = await run(options.value, directory);
+    isProven = await run(options, directory);
+  } finally {
     if (isProven) rmSync(directory, { recursive: true });
-    else console.log(`Logs, spools and data are left in ${directory}`);
-    return isProven ? 0 : 1;
-  } catch (cause) {
-    console.error(`${describeError(cause)}; logs are left in ${directory}`);
-    return 1;
+    else console.error(`Logs, spools and data are left in ${directory}`);
   }
+  return isProven;
 }
 
 async function run(options: Values<typeof OPTIONS>, directory: string): Promise<boolean> {
-  const collector = makeCollectorVictim(directory);
-  await collector.start();
+  const collector = await openCollectorVictim(directory);
   const { seed, dropReplies } = options;
   const faults = { dropReplies, ...FAULTS, ...HALF_OPEN };
-  const proxy = await openFaultProxy({ upstream: { port: collector.port() }, seed, faults });
-  const token = await createToken(collector, options.agents);
+  const proxy = await openFaultProxy({ upstream: { port: collector.running().port }, seed, faults });
+  const token = await createEnrolmentToken(collector.running(), options.agents);
   const url = `http://127.0.0.1:${proxy.port}`;
   const agents = Array.from({ length: options.agents }, (_, i) =>
-    makeAgentVictim(directory, `chaos-${String(i + 1).padStart(3, '0')}`, { url, token }),
+    openAgentVictim(directory, `chaos-${String(i + 1).padStart(3, '0')}`, { url, token }),
   );
-  for (const agent of agents) await agent.start();
   console.log(`${agents.length} agents, seed ${seed}; killing for ${options.minutes} min`);
   const kills = await killAtRandom(options, { agents, collector });
   proxy.setFaults({ dropReplies: 0, cut: 0, reset: 0, halfOpen: 0 });
@@ -100,17 +83,6 @@ all delivered           ${drainedMs === null ? `not within ${DRAIN_MS_MAX / 1000
 stop by SIGTERM         agents ${describeStops(stops)}; collector ${describeStops([stop])}
 ${describeVerdict(verdict)}`);
   return drainedMs !== null && isRight(verdict) && [...stops, stop].every(({ code }) => code === 0);
-}
-
-async function createToken(collector: CollectorVictim, hosts: number): Promise<string> {
-  const response = await fetch(`http://127.0.0.1:${collector.port()}/api/v1/enrolment-tokens`, {
-    method: 'POST',
-    headers: { Authorization: `Bearer ${collector.key()}` },
-    body: JSON.stringify({ hosts }),
-  });
-  const reply: unknown = await response.json();
-  if (!isRecord(reply) || typeof reply['token'] !== 'string') throw new Error(`Cannot get a token: ${response.status}`);
-  return reply['token'];
 }
 
 type Fleet = { readonly agents: readonly AgentVictim[]; readonly collector: CollectorVictim };
@@ -176,4 +148,11 @@ rollup                  ${verdict.rollupRows} rows, ${verdict.rollupWrong} wrong
 lost ${verdict.lost} (acknowledged ${verdict.lostAcknowledged}), duplicated ${verdict.duplicated}, altered ${verdict.altered}`;
 }
 
-process.exitCode = await main();
+await runCommand({
+  usage: `chaos: kills agents and their collector at random, with a fault proxy between them, and counts every sample in the
+store; proves that none that an agent took is lost, none is there twice and none is altered
+
+  node scripts/chaos.ts --agents 50 --minutes 5`,
+  options: OPTIONS,
+  prove,
+});

@@ -3,33 +3,16 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import { openEmbedded } from '@muster/collector/store/embedded';
-import { describeError } from '@muster/proto/log';
-import { formatOptions, parseOptions, type Option } from '@muster/proto/options';
-import { readEnrollReply } from '@muster/proto/push';
 import { isRecord } from '@muster/proto/record';
-import { err, ok } from '@muster/proto/result';
 
-import { auditLedger, makeLedgerHost, type Audit, type LedgerHost } from './ledger.ts';
-import { startProgram } from './program.ts';
+import { auditBooks, makeBookkeepingHost, type Audit, type BookkeepingHost } from './bookkeeping-host.ts';
+import { numberOption, runCommand } from './command.ts';
+import { enrolHost } from './enrol.ts';
 import { mountSmallDisk, type SmallDisk } from './small-disk.ts';
+import { startCollector, type RunningCollector } from './start-collector.ts';
+import { countIn, describeCounts } from './tally.ts';
 import { until } from './until.ts';
 
-const USAGE = `Fills the disk of a collector and frees it, again and again, while hosts push to it. Takes root, for a tmpfs.
-
-  node scripts/disk-full.ts [options]`;
-
-const OPTIONS = {
-  cycles: {
-    placeholder: 'COUNT',
-    help: 'how often the disk is filled and freed (default 10, at most 25)',
-    default: 10,
-    parse: (text: string) =>
-      /^\d{1,2}$/.test(text) && Number(text) >= 1 && Number(text) <= 25 ? ok(Number(text)) : err('1 to 25'),
-  } satisfies Option<number>,
-};
-
-/** No disk that can be filled: not a failure, but nothing was tried either. */
-const EXIT_CANNOT_MOUNT = 3;
 const DISK_BYTES = 96 * 1024 * 1024;
 const HOSTS = 4;
 const DAY_MS = 86_400_000;
@@ -37,29 +20,12 @@ const PUSH_TICKS = 100;
 const PUSH_PAUSE_MS = 50;
 const RECOVERY_MS_MAX = 30_000;
 
-async function main(): Promise<void> {
-  const argv = process.argv.slice(2);
-  if (argv.includes('--help')) {
-    process.stdout.write(formatOptions(USAGE, OPTIONS));
-    return;
-  }
-  const options = parseOptions(OPTIONS, { argv, env: process.env, readFile: () => '' });
-  if (!options.ok) {
-    for (const fault of options.error) console.error(fault);
-    process.exitCode = 2;
-    return;
-  }
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1)); // which unmounts
+async function prove({ cycles }: { readonly cycles: number }): Promise<boolean> {
   const disk = mountSmallDisk(DISK_BYTES);
-  if (!disk.ok) {
-    console.error(disk.error);
-    process.exitCode = EXIT_CANNOT_MOUNT;
-    return;
-  }
   try {
-    process.exitCode = (await run(disk.value, options.value.cycles)) ? 0 : 1;
+    return await run(disk, cycles);
   } finally {
-    disk.value.unmount();
+    disk.unmount();
   }
 }
 
@@ -74,19 +40,13 @@ type Seen = {
 async function run(disk: SmallDisk, cycles: number): Promise<boolean> {
   const seen: Seen = { statuses: new Map(), events: [], faults: [], ballastsUsed: 0 };
   const data = join(disk.directory, 'data');
-  const collector = startProgram({
-    name: 'collector',
-    main: join(import.meta.dirname, '../collector/main.ts'),
-    args: ['--port', '0', '--live-port', '0', '--data', data],
-    env: {},
-    verbose: false,
-    onLine: (line) => void seen.events.push(line),
-  });
-  const url = await collector.ready;
-  if (url === null) throw new Error(`Cannot start the collector: ${seen.events.join(' ')}`);
-  const api = makeApi(url, seen);
-  const hosts: LedgerHost[] = [];
-  for (let i = 0; i < HOSTS; i += 1) hosts.push(await enroll(api, `full-${i}`));
+  const collector = await startCollector({ data, onLine: (line) => void seen.events.push(line) });
+  const api = makeApi(collector, seen);
+  const hosts: BookkeepingHost[] = [];
+  for (let i = 0; i < HOSTS; i += 1) {
+    const { host, token } = await enrolHost(collector, `full-${i}`);
+    hosts.push(makeBookkeepingHost(collector.origin, host, token));
+  }
   // One old day a cycle, to be dropped while the disk is full; what is pushed meanwhile lies in the last 24 hours.
   const yesterdayMs = Math.floor(Date.now() / DAY_MS) * DAY_MS - DAY_MS;
   const days = Array.from({ length: cycles }, (_, i) => yesterdayMs - (cycles - i) * DAY_MS);
@@ -97,7 +57,7 @@ async function run(disk: SmallDisk, cycles: number): Promise<boolean> {
   const recoveriesMs: number[] = [];
   for (const dayMs of days) {
     await until('the ballast', () => (hasBallast(data) ? true : null));
-    await passFull({ disk, data, api, hosts, pushing, dayMs, seen });
+    await passFull({ disk, data, api, key: collector.key, hosts, pushing, dayMs, seen });
     disk.free();
     const freedMs = Date.now();
     await pushing.untilEvery(200, freedMs, () => undefined);
@@ -105,10 +65,9 @@ async function run(disk: SmallDisk, cycles: number): Promise<boolean> {
     expectEqual(seen, '/readyz after', (await api('GET', '/readyz')).status, 200);
   }
   await pushing.stop();
-  await collector.stop();
-  expectEqual(seen, 'the exit code', await collector.exited, 0);
+  expectEqual(seen, 'the exit code', await collector.stop(), 0);
   const engine = await openEmbedded(data);
-  const audit = await auditLedger(engine, hosts, yesterdayMs);
+  const audit = await auditBooks(engine, hosts, yesterdayMs);
   await engine.close();
   return report(seen, recoveriesMs, audit);
 }
@@ -117,7 +76,8 @@ type FullOptions = {
   readonly disk: SmallDisk;
   readonly data: string;
   readonly api: Api;
-  readonly hosts: readonly LedgerHost[];
+  readonly key: string;
+  readonly hosts: readonly BookkeepingHost[];
   readonly pushing: Pushing;
   /** The old day that is dropped. */
   readonly dayMs: number;
@@ -125,7 +85,7 @@ type FullOptions = {
 };
 
 /** Fills the disk and looks at everything that must work all the same, or say why it does not. */
-async function passFull({ disk, data, api, hosts, pushing, dayMs, seen }: FullOptions): Promise<void> {
+async function passFull({ disk, data, api, key, hosts, pushing, dayMs, seen }: FullOptions): Promise<void> {
   const { token } = (await api('POST', '/api/v1/enrolment-tokens')).body;
   await pushing.untilEvery(503, Date.now(), disk.fill);
   const check = async (what: string, status: number, ask: () => Promise<Reply>): Promise<Reply> => {
@@ -148,7 +108,7 @@ async function passFull({ disk, data, api, hosts, pushing, dayMs, seen }: FullOp
       PUSH_TICKS,
     );
   }
-  await check('signing in', 503, () => api('POST', '/api/v1/session', { key: api.key }));
+  await check('signing in', 503, () => api('POST', '/api/v1/session', { key }));
   await check('an enrolment token', 503, () => api('POST', '/api/v1/enrolment-tokens'));
   const request = { token, name: 'late', machine: 'f'.repeat(64) };
   await check('enrolling', 503, () => api('POST', '/api/v1/enroll', request));
@@ -161,43 +121,29 @@ async function passFull({ disk, data, api, hosts, pushing, dayMs, seen }: FullOp
 }
 
 type Reply = { readonly status: number; readonly body: Readonly<Record<string, unknown>> };
-type Api = ((method: string, path: string, body?: object) => Promise<Reply>) & {
-  readonly key: string;
-  readonly origin: string;
-};
+type Api = (method: string, path: string, body?: object) => Promise<Reply>;
 
-function makeApi(url: string, seen: Seen): Api {
-  const { origin, hash } = new URL(url);
-  const key = hash.slice('#key='.length);
-  const api = async (method: string, path: string, body?: object): Promise<Reply> => {
+function makeApi({ origin, key }: RunningCollector, seen: Seen): Api {
+  return async (method, path, body) => {
     const response = await fetch(`${origin}${path}`, {
       method,
       headers: { Authorization: `Bearer ${key}` },
       body: body === undefined ? null : JSON.stringify(body),
       signal: AbortSignal.timeout(10_000),
     });
-    count(seen, response.status);
+    countIn(seen.statuses, response.status);
     if (response.status === 503 && path !== '/readyz')
       expectEqual(seen, 'Retry-After', Number(response.headers.get('retry-after')) > 0, true);
     const text = await response.text();
     const reply: unknown = text === '' ? {} : JSON.parse(text);
     return { status: response.status, body: isRecord(reply) ? reply : {} };
   };
-  return Object.assign(api, { key, origin });
-}
-
-async function enroll(api: Api, name: string): Promise<LedgerHost> {
-  const { token } = (await api('POST', '/api/v1/enrolment-tokens')).body;
-  const machine = Buffer.from(name).toString('hex').padEnd(64, '0');
-  const reply = readEnrollReply((await api('POST', '/api/v1/enroll', { token, name, machine })).body);
-  if (reply === null) throw new Error(`Cannot enrol ${name}`);
-  return makeLedgerHost(api.origin, reply.host, reply.token);
 }
 
 type Pushing = ReturnType<typeof startPushing>;
 
 /** Every host pushes again and again, one batch at a time, as an agent with a backlog of 20 hours. */
-function startPushing(hosts: readonly LedgerHost[], seen: Seen) {
+function startPushing(hosts: readonly BookkeepingHost[], seen: Seen) {
   const answers = new Map<string, { readonly begunMs: number; readonly status: number | null }>();
   let isOver = false;
   const loops = hosts.map(async (host) => {
@@ -206,7 +152,7 @@ function startPushing(hosts: readonly LedgerHost[], seen: Seen) {
       const begunMs = Date.now();
       const status = await host.push(nextMs, PUSH_TICKS);
       answers.set(host.host, { begunMs, status });
-      count(seen, status);
+      countIn(seen.statuses, status);
       if (status === 200) nextMs += PUSH_TICKS * 1000;
       await sleep(PUSH_PAUSE_MS);
     }
@@ -234,10 +180,6 @@ function hasBallast(data: string): boolean {
   return bytes > 0.04 * DISK_BYTES;
 }
 
-function count({ statuses }: Seen, status: number | null): void {
-  statuses.set(status, (statuses.get(status) ?? 0) + 1);
-}
-
 function expectEqual({ faults }: Seen, what: string, was: unknown, expected: unknown): void {
   if (was !== expected) faults.push(`${what} was ${String(was)}, not ${String(expected)}`);
 }
@@ -254,7 +196,7 @@ function report(seen: Seen, recoveriesMs: readonly number[], audit: Audit): bool
     ['cycles', recoveriesMs.length],
     ['recovery, longest', `${recoveryMs} ms`],
     ['ballast needed', `${seen.ballastsUsed} times`],
-    ['answers', [...statuses].map(([status, times]) => `${times} × ${status}`).join(', ')],
+    ['answers', describeCounts(statuses)],
     ['5xx other than 503', wrong.reduce((sum, [, times]) => sum + times, 0)],
     ['log says full / over', `${logged('store.failed')} / ${logged('store.recovered')}`],
     ['parts mended', logged('store.mending')],
@@ -269,10 +211,20 @@ function report(seen: Seen, recoveriesMs: readonly number[], audit: Audit): bool
   return faults.length === 0 && wrong.length === 0 && isExact && recoveryMs <= RECOVERY_MS_MAX && seen.ballastsUsed > 0;
 }
 
-main().then(
-  () => process.exit(),
-  (error: unknown) => {
-    console.error(describeError(error));
-    process.exit(1);
+await runCommand({
+  usage: `disk-full: fills the disk of a collector and frees it again, while hosts push to it; proves that nothing crashes, that
+reads and dropping days work while it is full, that pushes are taken again within ${RECOVERY_MS_MAX / 1_000} s of there being room, and that
+nothing acknowledged is lost. Takes root, for a tmpfs.
+
+  node scripts/disk-full.ts --cycles 10`,
+  options: {
+    cycles: numberOption({
+      unit: 'TIMES',
+      help: 'how often the disk is filled and freed, up to 25',
+      default: 10,
+      min: 1,
+      max: 25,
+    }),
   },
-);
+  prove,
+});

@@ -8,7 +8,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { encodeBatch } from '@muster/proto/batch';
 import { BODY_BYTES_MAX, INGEST_PATH } from '@muster/proto/push';
 
-import { openFaultProxy } from '../../scripts/fault-proxy.ts';
+import { openFaultProxy } from '../../scripts/fault-proxy/fault-proxy.ts';
 import { openWire, type WireAnswer } from '../../scripts/wire.ts';
 import { encodeCpu, makeTestBatch, openTestCollector, type TestCollector } from '../test-collector.ts';
 import { HOST_REQUESTS_MAX, makePatience, VAIN_BYTES_MAX } from './patience.ts';

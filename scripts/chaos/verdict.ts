@@ -5,45 +5,30 @@ import type { Ledger } from './ledger.ts';
 import { makeSamples, valueOf, type SampleName } from './samples.ts';
 
 /** Counts of samples, but where the name says otherwise. */
-export type Verdict = {
-  ticksSampled: number;
-  ticksTaken: number;
-  taken: number;
-  acknowledged: number;
-  /** Distinct samples in the store, and rows before the engine has merged equal ones. */
-  stored: number;
-  rows: number;
-  /** Taken, or acknowledged, and not in the store. */
-  lost: number;
-  lostAcknowledged: number;
-  /** Read twice, before or after the merge. */
-  duplicated: number;
-  /** Stored with another value, or of a tick that nobody has sampled. */
-  altered: number;
-  /** Ticks that were sampled, were not written when the agent was killed, and are told as a gap; and those that are not. */
-  ticksInGaps: number;
-  ticksUntold: number;
-  rollupRows: number;
-  /** Rows of the rollup that differ from what the stored samples give. */
-  rollupWrong: number;
-};
-
-const NOTHING: Verdict = {
+const NOTHING = {
   ticksSampled: 0,
   ticksTaken: 0,
   taken: 0,
   acknowledged: 0,
+  /** Distinct samples in the store, and rows before the engine has merged equal ones. */
   stored: 0,
   rows: 0,
+  /** Taken, or acknowledged, and not in the store. */
   lost: 0,
   lostAcknowledged: 0,
+  /** Read twice, before or after the merge. */
   duplicated: 0,
+  /** Stored with another value, or of a tick that nobody has sampled. */
   altered: 0,
+  /** Ticks that were sampled, were not written when the agent was killed, and are told as a gap; and those that are not. */
   ticksInGaps: 0,
   ticksUntold: 0,
   rollupRows: 0,
+  /** Rows of the rollup that differ from what the stored samples give. */
   rollupWrong: 0,
 };
+
+export type Verdict = typeof NOTHING;
 
 /** Compares the ledgers of all hosts with the store of a collector that has stopped. */
 export async function judge(data: string, ledgers: ReadonlyMap<string, Ledger>, nowMs: number): Promise<Verdict> {

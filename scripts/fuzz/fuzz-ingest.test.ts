@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
-import { openTestCollector, type TestCollector } from '../collector/test-collector.ts';
-import { makeFuzzer } from './fuzz-bodies.ts';
+import { openTestCollector, type TestCollector } from '../../collector/test-collector.ts';
+import { makeFuzzer } from './bodies.ts';
 import { enrollHosts, fuzzIngest, openHandlerLane, openWireLane, type FuzzResult, type Lane } from './fuzz-ingest.ts';
 
 let collector: TestCollector;

@@ -1,5 +1,26 @@
+import { quantile } from '../quantile.ts';
+
 /** Things that happened, by the second of the wall clock in which they did: Unix seconds → how many. */
 export type Seconds = ReadonlyMap<number, number>;
+
+/** How an agent came back: all instants are Unix milliseconds. */
+export type Return = {
+  /** Its first acknowledgement since the outage. */
+  readonly liveMs: number;
+  /** When all from before that was acknowledged; null: not yet. */
+  readonly drainedMs: number | null;
+  /** What each of its tries met until then. */
+  readonly tries: readonly Try[];
+};
+
+/** A request, from when it was made to what became of it: `200`, `503, Retry-After 2`, `ECONNREFUSED`. */
+export type Try = {
+  readonly madeMs: number;
+  /** When it was on its way, on a connection; null: it never was. */
+  readonly sentMs: number | null;
+  readonly endedMs: number;
+  readonly end: string;
+};
 
 /** What the agents of one generator did; all times are Unix milliseconds. */
 export type Counts = {
@@ -10,23 +31,14 @@ export type Counts = {
   readonly statuses: ReadonlyMap<number, number>;
   /** Events of the agents' logs that say that something was lost, or that somebody must act. */
   readonly errors: ReadonlyMap<string, number>;
-  /** When each agent had its first acknowledgement after the outage, and when all from before it was acknowledged. */
-  readonly liveMs: readonly number[];
-  readonly drainedMs: readonly number[];
+  /** Of each agent that has had an acknowledgement since the outage. */
+  readonly returns: readonly Return[];
   /** Of this process. */
   readonly cpuMs: number;
   readonly rssBytes: number;
+  /** The longest that its event loop stood still since the outage: what it measures is off by so much. */
+  readonly stalledMs: number;
 };
-
-export function countIn<K>(counts: Map<K, number>, key: K, more = 1): void {
-  counts.set(key, (counts.get(key) ?? 0) + more);
-}
-
-export function joinCounts<K>(all: readonly ReadonlyMap<K, number>[]): ReadonlyMap<K, number> {
-  const joined = new Map<K, number>();
-  for (const counts of all) for (const [key, count] of counts) countIn(joined, key, count);
-  return joined;
-}
 
 export type Rate = { readonly mean: number; readonly p50: number; readonly peak: number };
 
@@ -42,12 +54,6 @@ export function rateOf(seconds: Seconds, [fromMs, toMs]: readonly [number, numbe
     return sum(Array.from({ length: bucketSeconds }, (__, at) => seconds.get(start + at) ?? 0)) / bucketSeconds;
   });
   return { mean: sum(rates) / Math.max(1, rates.length), p50: quantile(rates, 0.5), peak: Math.max(0, ...rates) };
-}
-
-/** The smallest value that this share of all do not exceed; NaN of none. */
-export function quantile(values: readonly number[], ratio: number): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  return sorted[Math.max(0, Math.ceil(ratio * sorted.length) - 1)] ?? Number.NaN;
 }
 
 function sum(values: readonly number[]): number {

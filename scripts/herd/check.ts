@@ -1,6 +1,6 @@
-import { openEmbedded } from '../collector/store/embedded.ts';
-import { DATABASE } from '../collector/store/store.ts';
-import type { Ledger } from './herd-fleet.ts';
+import { openEmbedded } from '../../collector/store/embedded.ts';
+import { DATABASE } from '../../collector/store/store.ts';
+import type { Ledger } from './fleet.ts';
 
 /**
  * Samples that the agents took and those that the store has of them. `duplicated`: read twice; `repeated`: arrived

@@ -1,4 +1,4 @@
-import { seededRandom } from './random.ts';
+import { seededRandom } from '../random.ts';
 
 /** What a fault proxy does to its connections. Ratios are 0 to 1, of all connections; everything is off at first. */
 export type Faults = {

@@ -1,4 +1,4 @@
-import { drawInteger, drawOne } from './random.ts';
+import { drawInteger, drawOne } from '../random.ts';
 
 /** MessagePack by hand, because what is wrong with these messages no encoder would write. */
 export const nil = Buffer.of(0xc0);

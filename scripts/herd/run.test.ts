@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 
-import { rateOf } from './herd-count.ts';
-import { runHerd } from './herd-run.ts';
+import { rateOf } from './count.ts';
+import { countDrained, runHerd } from './run.ts';
 
 test('a fleet whose collector was killed and came back has delivered all that it took, once', async () => {
   const { balance, counts } = await runHerd({
@@ -17,7 +17,8 @@ test('a fleet whose collector was killed and came back has delivered all that it
   });
   expect(balance).toMatchObject({ lost: 0, duplicated: 0, unknown: 0 });
   expect(balance.taken).toBeGreaterThan(0);
-  expect(counts.drainedMs.length).toBe(50);
+  expect(countDrained(counts)).toBe(50);
+  expect(counts.returns.every(({ tries }) => tries.at(-1)?.end === '200')).toBe(true);
   expect([...counts.errors]).toEqual([]);
 }, 90_000);
 

@@ -1,12 +1,11 @@
-import { spawn, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import type { Batch } from '@muster/proto/batch';
 
-import { openStandIn, type StandIn } from '../agent/testing/collector.ts';
+import { openStandIn, type StandIn } from '../../agent/testing/collector.ts';
+import { startProgram, type Program } from '../program.ts';
 
 /** The interval at which the agent samples here. */
 export const EVERY_MS = 1_000;
@@ -14,14 +13,10 @@ export const EVERY_MS = 1_000;
 const PATIENCE_MS = 40_000;
 
 /** The real agent as a process of its own. */
-export type AgentProcess = {
+export type AgentProcess = Pick<Program, 'hasEnded' | 'stop' | 'kill'> & {
   readonly stderr: () => string;
   /** How often it has logged an event. */
   readonly count: (event: string) => number;
-  readonly hasEnded: () => boolean;
-  /** Asks it to end; the exit code, or the signal that ended it. */
-  readonly stop: () => Promise<number | string | null>;
-  readonly kill: () => void;
 };
 
 /** `logDescriptor`: where its log goes, an open file; without it, it is kept in memory. `argv` comes after our own. */
@@ -34,30 +29,14 @@ export type AgentOptions = {
 };
 
 export function startAgent({ url, stateDirectory, argv = [], token, logDescriptor }: AgentOptions): AgentProcess {
-  const main = join(import.meta.dirname, '../agent/main.ts');
-  const args = [main, '--url', url, '--state', stateDirectory, '--interval', `${EVERY_MS}ms`, ...argv];
-  const child = spawn(process.execPath, args, {
-    env: { PATH: process.env['PATH'] ?? '', ...(token === undefined ? {} : { MUSTER_TOKEN: token }) },
-    stdio: ['ignore', 'ignore', logDescriptor ?? 'pipe', 'ipc'],
-  });
   let stderr = '';
-  child.stderr?.setEncoding('utf8').on('data', (text: string) => (stderr += text));
-  const exited = once(child, 'close');
-  return {
-    stderr: () => stderr,
-    count: (event) => stderr.split(`"event":"${event}"`).length - 1,
-    hasEnded: () => hasEnded(child),
-    stop: async () => {
-      child.kill('SIGTERM');
-      const [code, signal]: unknown[] = await exited;
-      return typeof code === 'number' ? code : String(signal);
-    },
-    kill: () => void child.kill('SIGKILL'),
-  };
-}
-
-function hasEnded(child: ChildProcess): boolean {
-  return child.exitCode !== null || child.signalCode !== null;
+  const program = startProgram({
+    main: join(import.meta.dirname, '../../agent/main.ts'),
+    args: ['--url', url, '--state', stateDirectory, '--interval', `${EVERY_MS}ms`, ...argv],
+    env: token === undefined ? {} : { MUSTER_TOKEN: token },
+    log: logDescriptor ?? ((line) => (stderr += `${line}\n`)),
+  });
+  return { ...program, stderr: () => stderr, count: (event) => stderr.split(`"event":"${event}"`).length - 1 };
 }
 
 /** A stand-in for the collector that goes away and comes back on the same port, and keeps what it ever took. */

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 
 import { describeError } from '@muster/proto/log';
 
-import { writeIdentity } from '../agent/state.ts';
+import { writeIdentity } from '../../agent/state.ts';
 import {
   fileHolds,
   openCollector,
@@ -14,8 +14,8 @@ import {
   type AgentOptions,
   type AgentProcess,
   type Collector,
-} from './disk-full-agent.ts';
-import type { SmallDisk } from './small-disk.ts';
+} from './agent.ts';
+import type { SmallDisk } from '../small-disk.ts';
 
 /** What an agent did in one bad situation; it went well where `fault` is null. */
 export type CaseResult = { readonly name: string; readonly fault: string | null };
@@ -27,11 +27,19 @@ type Case = {
 };
 
 const CASES: readonly Case[] = [
-  { name: 'the disk is full at the start', run: runFullAtStart },
-  { name: 'the state directory is read-only', run: runReadOnly },
+  { name: 'the disk is full at the start', run: (disk, state) => runUnwritable(state, disk.fill, disk.free) },
+  {
+    name: 'the state directory is read-only',
+    run: (disk, state) =>
+      runUnwritable(
+        state,
+        () => disk.setWritable(false),
+        () => disk.setWritable(true),
+      ),
+  },
   { name: 'the log is on the full disk too', run: runFullLog },
-  { name: 'the spool directory is removed', run: (disk, state) => runDamage(disk, state, removeSpool) },
-  { name: 'the spool files are cut to nothing', run: (disk, state) => runDamage(disk, state, cutSpool) },
+  { name: 'the spool directory is removed', run: (_, state) => runDamage(state, removeSpool) },
+  { name: 'the spool files are cut to nothing', run: (_, state) => runDamage(state, cutSpool) },
   { name: 'the spool alone fills the disk', run: runSpoolFillsDisk },
   { name: 'the disk is full at enrolment', run: runEnrolment },
 ];
@@ -78,25 +86,14 @@ function tickCount(collector: Collector): number {
   return weigh(collector.batches()).delivered;
 }
 
-/** It samples and delivers from memory, and writes as soon as there is room. */
-async function runFullAtStart(disk: SmallDisk, stateDirectory: string): Promise<string | null> {
+/** Nothing can be written between `obstruct` and `clear`: it delivers from memory, and writes as soon as it can. */
+async function runUnwritable(stateDirectory: string, obstruct: () => void, clear: () => void): Promise<string | null> {
   writeIdentity(stateDirectory, { host: 'host-1', token: 'token-1' });
-  disk.fill();
+  obstruct();
   return withAgent({ stateDirectory }, async (agent, collector) => {
     await waitFor('a write to fail', agent, () => agent.count('spool.unwritable') > 0);
     await waitFor('ticks from memory', agent, () => tickCount(collector) >= 6);
-    disk.free();
-    await waitFor('a write to go through', agent, () => agent.count('spool.recovered') > 0);
-  });
-}
-
-async function runReadOnly(disk: SmallDisk, stateDirectory: string): Promise<string | null> {
-  writeIdentity(stateDirectory, { host: 'host-1', token: 'token-1' });
-  disk.setWritable(false);
-  return withAgent({ stateDirectory }, async (agent, collector) => {
-    await waitFor('a write to fail', agent, () => agent.count('spool.unwritable') > 0);
-    await waitFor('ticks from memory', agent, () => tickCount(collector) >= 6);
-    disk.setWritable(true);
+    clear();
     await waitFor('a write to go through', agent, () => agent.count('spool.recovered') > 0);
   });
 }
@@ -118,17 +115,10 @@ async function runFullLog(disk: SmallDisk, stateDirectory: string): Promise<stri
 }
 
 /** What waited is gone, and told; what comes after that is written anew. */
-async function runDamage(
-  _disk: SmallDisk,
-  stateDirectory: string,
-  damage: (spool: string) => void,
-): Promise<string | null> {
+async function runDamage(stateDirectory: string, damage: (spool: string) => void): Promise<string | null> {
   writeIdentity(stateDirectory, { host: 'host-1', token: 'token-1' });
   return withAgent({ stateDirectory }, async (agent, collector) => {
-    await waitFor('the first batch', agent, () => tickCount(collector) > 0);
-    await collector.leave();
-    const beforeBytes = spoolBytes(stateDirectory);
-    await waitFor('records to wait', agent, () => spoolBytes(stateDirectory) > beforeBytes);
+    await leaveRecords(stateDirectory, agent, collector);
     damage(join(stateDirectory, 'spool'));
     const damagedBytes = spoolBytes(stateDirectory);
     await waitFor('records to be written again', agent, () => spoolBytes(stateDirectory) > damagedBytes);
@@ -140,6 +130,14 @@ async function runDamage(
       () => tickCount(collector) > before && weigh(collector.batches()).lost === 0,
     );
   });
+}
+
+/** The collector goes away, and records wait on the disk. */
+async function leaveRecords(stateDirectory: string, agent: AgentProcess, collector: Collector): Promise<void> {
+  await waitFor('the first batch', agent, () => tickCount(collector) > 0);
+  await collector.leave();
+  const beforeBytes = spoolBytes(stateDirectory);
+  await waitFor('records to wait', agent, () => spoolBytes(stateDirectory) > beforeBytes);
 }
 
 function removeSpool(spool: string): void {
@@ -154,10 +152,7 @@ function cutSpool(spool: string): void {
 async function runSpoolFillsDisk(disk: SmallDisk, stateDirectory: string): Promise<string | null> {
   writeIdentity(stateDirectory, { host: 'host-1', token: 'token-1' });
   return withAgent({ stateDirectory }, async (agent, collector) => {
-    await waitFor('the first batch', agent, () => tickCount(collector) > 0);
-    await collector.leave();
-    const beforeBytes = spoolBytes(stateDirectory);
-    await waitFor('records to wait', agent, () => spoolBytes(stateDirectory) > beforeBytes);
+    await leaveRecords(stateDirectory, agent, collector);
     // As if the records themselves had taken all the room: nobody makes any.
     disk.fill();
     await waitFor('a write to fail', agent, () => agent.count('spool.unwritable') > 0);

@@ -1,19 +1,22 @@
 import { subscribe } from 'node:diagnostics_channel';
 import { join } from 'node:path';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
 
 import { makeLog } from '@muster/proto/log';
 import { isRecord } from '@muster/proto/record';
 import { ok } from '@muster/proto/result';
 
-import { openAgent, type Agent } from '../agent/agent.ts';
-import { scheduleTimer } from '../agent/schedule.ts';
-import type { Source } from '../agent/source.ts';
-import { openSpool, type Parcel, type Spool, type SpoolOptions } from '../agent/spool/spool.ts';
-import { countIn, type Counts } from './herd-count.ts';
-import { seededRandom } from './random.ts';
+import { openAgent, type Agent } from '../../agent/agent.ts';
+import { scheduleTimer } from '../../agent/schedule.ts';
+import type { Source } from '../../agent/source.ts';
+import { openSpool, type Parcel, type Spool, type SpoolOptions } from '../../agent/spool/spool.ts';
+import type { Identity } from '../../agent/state.ts';
+import { seededRandom } from '../random.ts';
+import { countIn } from '../tally.ts';
+import type { Counts, Try } from './count.ts';
 
 /** `stateDirectory` holds the identity of a host that has joined. */
-export type HerdAgent = { readonly number: number; readonly host: string; readonly stateDirectory: string };
+export type HerdAgent = Identity & { readonly number: number; readonly stateDirectory: string };
 
 /** `recovering`: from now on, the first acknowledgement of an agent is its first after the outage. */
 export type HerdOrder =
@@ -47,6 +50,7 @@ type Member = {
   spool: Spool | null;
   liveMs: number | null;
   drainedMs: number | null;
+  readonly tries: Try[];
 };
 
 const requests = new Map<number, number>();
@@ -54,8 +58,10 @@ const samples = new Map<number, number>();
 const statuses = new Map<number, number>();
 const errors = new Map<string, number>();
 const delays: Delay[] = [];
-const members: Member[] = [];
+/** By their tokens. */
+const members = new Map<string, Member>();
 const agents: Agent[] = [];
+const stalls = monitorEventLoopDelay();
 let isRecovering = false;
 
 /**
@@ -67,10 +73,10 @@ async function start({ url, agents: herd, metrics, everyMs, seed }: HerdOrder & 
     const event: unknown = JSON.parse(line);
     if (isRecord(event) && event['level'] === 'ERROR') countIn(errors, String(event['event']));
   }, Date.now);
-  for (const { number, host, stateDirectory } of herd) {
+  for (const { number, host, token, stateDirectory } of herd) {
     const random = seededRandom(seed, number);
-    const member: Member = { host, ticksMs: [], spool: null, liveMs: null, drainedMs: null };
-    members.push(member);
+    const member: Member = { host, ticksMs: [], spool: null, liveMs: null, drainedMs: null, tries: [] };
+    members.set(token, member);
     const root = join(stateDirectory, 'root');
     const config = { url, token: ok(''), stateDirectory, everyMs, name: host, root };
     const parts = {
@@ -123,10 +129,12 @@ function count(): Counts {
     samples,
     statuses,
     errors,
-    liveMs: members.flatMap(({ liveMs }) => liveMs ?? []),
-    drainedMs: members.flatMap(({ drainedMs }) => drainedMs ?? []),
+    returns: [...members.values()].flatMap(({ liveMs, drainedMs, tries }) =>
+      liveMs === null ? [] : { liveMs, drainedMs, tries },
+    ),
     cpuMs: (user + system) / 1_000,
     rssBytes: process.memoryUsage.rss(),
+    stalledMs: stalls.max / 1e6,
   };
 }
 
@@ -137,6 +145,8 @@ async function obey(order: HerdOrder): Promise<HerdReply> {
       return { kind: 'started' };
     case 'recovering':
       isRecovering = true;
+      stalls.reset();
+      stalls.enable();
       return { kind: 'recovering' };
     case 'count':
       return { kind: 'counts', counts: count() };
@@ -145,18 +155,50 @@ async function obey(order: HerdOrder): Promise<HerdReply> {
       return {
         kind: 'stopped',
         counts: count(),
-        ledger: members.map(({ host, ticksMs }) => [host, ticksMs] as const),
+        ledger: [...members.values()].map(({ host, ticksMs }) => [host, ticksMs] as const),
         delays,
       };
   }
 }
 
-// undici's own account: what was written to a connection, and what came back.
-subscribe('undici:client:sendHeaders', () => countIn(requests, Math.floor(Date.now() / 1_000)));
+// undici's own account of what was asked, what was written to a connection, and what came back.
+const underWay = new WeakMap<object, { readonly madeMs: number; sentMs: number | null }>();
+subscribe('undici:request:create', (message) => underWay.set(requestOf(message), { madeMs: Date.now(), sentMs: null }));
+subscribe('undici:client:sendHeaders', (message) => {
+  const nowMs = Date.now();
+  countIn(requests, Math.floor(nowMs / 1_000));
+  const times = underWay.get(requestOf(message));
+  if (times !== undefined) times.sentMs = nowMs;
+});
 subscribe('undici:request:headers', (message) => {
   const response: unknown = isRecord(message) ? message['response'] : null;
-  if (isRecord(response)) countIn(statuses, Number(response['statusCode']));
+  if (!isRecord(response)) return;
+  countIn(statuses, Number(response['statusCode']));
+  const headers = Array.isArray(response['headers']) ? response['headers'].map(String) : [];
+  const at = headers.findIndex((name) => name.toLowerCase() === 'retry-after');
+  noteTry(message, `${String(response['statusCode'])}${at < 0 ? '' : `, Retry-After ${headers[at + 1]}`}`);
 });
+subscribe('undici:request:error', (message) => {
+  const error: unknown = isRecord(message) ? message['error'] : null;
+  noteTry(message, isRecord(error) && typeof error['code'] === 'string' ? error['code'] : String(error));
+});
+
+function requestOf(message: unknown): object {
+  const request: unknown = isRecord(message) ? message['request'] : null;
+  return isRecord(request) ? request : {};
+}
+
+/** Keeps what an agent meets until it is live again. */
+function noteTry(message: unknown, end: string): void {
+  const request = requestOf(message);
+  const times = underWay.get(request);
+  const headers: unknown = 'headers' in request ? request.headers : null;
+  const [, token = ''] = /Bearer ([\w-]+)/.exec(String(headers)) ?? [];
+  const member = members.get(token);
+  if (isRecovering && times !== undefined && member?.liveMs === null)
+    member.tries.push({ ...times, endedMs: Date.now(), end });
+}
+
 process.on('message', (order: HerdOrder) => {
   obey(order).then(
     (reply) => process.send?.(reply),

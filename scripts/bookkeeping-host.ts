@@ -10,8 +10,8 @@ const SERIES = ['', 'user', 'system', 'idle'].map(
 );
 const EVERY_MS = 1000;
 
-/** Pushes batches of one host and keeps book of what was acknowledged. */
-export type LedgerHost = {
+/** A host without an agent: pushes batches, and keeps book of what was acknowledged. */
+export type BookkeepingHost = {
   readonly host: string;
   /** Sends ticks; the status of the answer, null when there was none. What was not acknowledged is sent first again. */
   readonly push: (firstMs: number, ticks: number) => Promise<number | null>;
@@ -21,7 +21,7 @@ export type LedgerHost = {
   readonly sent: Set<number>;
 };
 
-export function makeLedgerHost(origin: string, host: string, token: string): LedgerHost {
+export function makeBookkeepingHost(origin: string, host: string, token: string): BookkeepingHost {
   const epoch = randomInt(2 ** 40);
   const acknowledged = new Set<number>();
   const sent = new Set<number>();
@@ -88,7 +88,7 @@ export type Audit = {
 };
 
 /** Compares the samples of a store with the books, from an instant on. The figures count samples. */
-export async function auditLedger(engine: Engine, hosts: readonly LedgerHost[], fromMs: number): Promise<Audit> {
+export async function auditBooks(engine: Engine, hosts: readonly BookkeepingHost[], fromMs: number): Promise<Audit> {
   let [acknowledged, lost, duplicated, altered] = [0, 0, 0, 0];
   for (const { host, ...book } of hosts) {
     const rows = await engine.query(

@@ -12,7 +12,7 @@ import { afterEach, expect, test } from 'vitest';
 import { resetSocket, type FaultEvent } from './fault-connection.ts';
 import { NO_FAULTS, planConnection, type Faults } from './fault-plan.ts';
 import { openFaultProxy, type FaultProxy, type FaultProxyOptions } from './fault-proxy.ts';
-import { until } from './until.ts';
+import { until } from '../until.ts';
 
 const closing: (() => Promise<unknown>)[] = [];
 
@@ -316,7 +316,7 @@ test('a server that is away is unreachable, until it is back on another port', a
 
 test('the program: its faults as lines, its figures at the end', async () => {
   const echo = await openEcho();
-  const program = join(import.meta.dirname, 'fault-proxy.ts');
+  const program = join(import.meta.dirname, '../fault-proxy.ts');
   const args = ['--to', String(echo.port), '--seed', '7', '--reset', '1', '--reset-bytes-max', '1'];
   const child = spawn(process.execPath, [program, ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
   closing.push(async () => void child.kill('SIGKILL'));

@@ -2,12 +2,12 @@ import { fork, type ChildProcess } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 
-import { isRecord } from '@muster/proto/record';
-import { ENROLL_PATH, readEnrollReply } from '@muster/proto/push';
-
-import { hashMachine, writeIdentity } from '../agent/state.ts';
-import { joinCounts, type Counts } from './herd-count.ts';
-import type { Delay, HerdAgent, HerdOrder, HerdReply } from './herd-generator.ts';
+import { writeIdentity } from '../../agent/state.ts';
+import { createEnrolmentToken, enrolHost } from '../enrol.ts';
+import type { RunningCollector } from '../start-collector.ts';
+import { joinCounts } from '../tally.ts';
+import type { Counts } from './count.ts';
+import type { Delay, HerdAgent, HerdOrder, HerdReply } from './generator.ts';
 
 /** Enrolments under way at once: the collector handles them one after the other. */
 const ENROLMENTS_AT_ONCE = 4;
@@ -36,7 +36,7 @@ export type FleetOptions = {
 /** Starts agents in processes of their own, an equal share in each. */
 export async function startFleet({ agents, generators, ...same }: FleetOptions): Promise<Fleet> {
   const children = Array.from({ length: generators }, () =>
-    fork(join(import.meta.dirname, 'herd-generator.ts'), { execArgv: [], serialization: 'advanced' }),
+    fork(join(import.meta.dirname, 'generator.ts'), { execArgv: [], serialization: 'advanced' }),
   );
   await Promise.all(
     children.map((child, i) =>
@@ -79,16 +79,15 @@ function joinReplies(replies: readonly HerdReply[]): Counts {
     samples: joinCounts(all.map(({ samples }) => samples)),
     statuses: joinCounts(all.map(({ statuses }) => statuses)),
     errors: joinCounts(all.map(({ errors }) => errors)),
-    liveMs: all.flatMap(({ liveMs }) => liveMs),
-    drainedMs: all.flatMap(({ drainedMs }) => drainedMs),
+    returns: all.flatMap(({ returns }) => returns),
     cpuMs: all.reduce((sum, { cpuMs }) => sum + cpuMs, 0),
     rssBytes: all.reduce((sum, { rssBytes }) => sum + rssBytes, 0),
+    stalledMs: Math.max(...all.map(({ stalledMs }) => stalledMs)),
   };
 }
 
 export type EnrolmentOptions = {
-  readonly origin: string;
-  readonly accessKey: string;
+  readonly collector: RunningCollector;
   readonly directory: string;
   readonly count: number;
   readonly onProgress: (enrolled: number) => void;
@@ -96,29 +95,18 @@ export type EnrolmentOptions = {
 
 /** Lets hosts join with one token for all, each with a state directory of its own that holds its identity. */
 export async function enrolFleet(options: EnrolmentOptions): Promise<readonly HerdAgent[]> {
-  const { origin, accessKey, directory, count, onProgress } = options;
-  const created = await fetch(`${origin}/api/v1/enrolment-tokens`, {
-    method: 'POST',
-    headers: { authorization: `Bearer ${accessKey}` },
-    body: JSON.stringify({ hosts: count, validMs: 3_600_000 }),
-  });
-  const body: unknown = await created.json();
-  const token = isRecord(body) ? body['token'] : null;
+  const { collector, directory, count, onProgress } = options;
+  const enrolmentToken = await createEnrolmentToken(collector, count);
   const agents: HerdAgent[] = [];
   let next = 0;
   const enrolSome = async (): Promise<void> => {
     for (let number = next++; number < count; number = next++) {
       const name = `herd-${String(number).padStart(5, '0')}`;
-      const response = await fetch(`${origin}${ENROLL_PATH}`, {
-        method: 'POST',
-        body: JSON.stringify({ token, name, machine: hashMachine(name) }),
-      });
-      const reply = readEnrollReply(await response.json());
-      if (reply === null) throw new Error(`Cannot enrol ${name}: the collector answers ${response.status}`);
+      const identity = await enrolHost(collector, name, enrolmentToken);
       const stateDirectory = join(directory, name);
       mkdirSync(stateDirectory);
-      writeIdentity(stateDirectory, reply);
-      agents.push({ number, host: reply.host, stateDirectory });
+      writeIdentity(stateDirectory, identity);
+      agents.push({ number, ...identity, stateDirectory });
       onProgress(agents.length);
     }
   };

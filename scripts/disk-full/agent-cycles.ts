@@ -1,7 +1,7 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 
-import { writeIdentity } from '../agent/state.ts';
+import { writeIdentity } from '../../agent/state.ts';
 import {
   openCollector,
   spoolBytes,
@@ -11,8 +11,8 @@ import {
   type AgentProcess,
   type Collector,
   type Weighed,
-} from './disk-full-agent.ts';
-import type { SmallDisk } from './small-disk.ts';
+} from './agent.ts';
+import type { SmallDisk } from '../small-disk.ts';
 
 /** `recoveriesMs`: from the moment at which there is room until the next record is on the disk. */
 export type Cycles = Weighed & { readonly recoveriesMs: readonly number[]; readonly exit: number | string | null };
@@ -39,6 +39,7 @@ export async function runCycles(disk: SmallDisk, cycles: number, say: (text: str
   } finally {
     agent.kill();
     await collector.leave();
+    disk.unmount();
   }
 }
 

@@ -3,8 +3,8 @@ import { gzipSync, zstdCompressSync } from 'node:zlib';
 import { encodeBatch, type Batch } from '@muster/proto/batch';
 import { BATCH_CONTENT_TYPE } from '@muster/proto/push';
 
-import { binary, drawHostile, HOSTILE_TEXTS, list, map, number, text, type Entry } from './fuzz-message.ts';
-import { drawInteger, drawOne, seededRandom } from './random.ts';
+import { binary, drawHostile, HOSTILE_TEXTS, list, map, number, text, type Entry } from './message.ts';
+import { drawInteger, drawOne, seededRandom } from '../random.ts';
 
 type Random = () => number;
 

@@ -1,0 +1,34 @@
+import { ENROLL_PATH, readEnrollReply, type EnrollReply } from '@muster/proto/push';
+import { isRecord } from '@muster/proto/record';
+
+import { hashMachine } from '../agent/state.ts';
+
+type Collector = { readonly origin: string; readonly key: string };
+
+/** A token that lets so many hosts join, for an hour. */
+export async function createEnrolmentToken({ origin, key }: Collector, hosts = 1): Promise<string> {
+  const response = await fetch(`${origin}/api/v1/enrolment-tokens`, {
+    method: 'POST',
+    headers: { Authorization: `Bearer ${key}` },
+    body: JSON.stringify({ hosts, validMs: 3_600_000 }),
+  });
+  const reply: unknown = await response.json();
+  if (!isRecord(reply) || typeof reply['token'] !== 'string')
+    throw new Error(`Cannot create an enrolment token: the collector answers ${response.status}`);
+  return reply['token'];
+}
+
+/** Lets a host join as an agent does, a machine for each name; by a token of its own if none is given. */
+export async function enrolHost(collector: Collector, name: string, token?: string): Promise<EnrollReply> {
+  const response = await fetch(`${collector.origin}${ENROLL_PATH}`, {
+    method: 'POST',
+    body: JSON.stringify({
+      token: token ?? (await createEnrolmentToken(collector)),
+      name,
+      machine: hashMachine(name),
+    }),
+  });
+  const reply = readEnrollReply(await response.json());
+  if (reply === null) throw new Error(`Cannot enrol ${name}: the collector answers ${response.status}`);
+  return reply;
+}

@@ -1,0 +1,39 @@
+import { join } from 'node:path';
+
+import { makePrinter, startProgram, type Program } from './program.ts';
+
+/** A collector that is ready, as a process of its own. `key` is the access key. */
+export type RunningCollector = Program & {
+  readonly pid: number;
+  readonly origin: string;
+  readonly port: number;
+  readonly key: string;
+};
+
+export type CollectorOptions = {
+  readonly data: string;
+  /** 0: any free one. */
+  readonly port?: number;
+  /** Takes every line of its log; without it, warnings and errors are passed on. */
+  readonly onLine?: (line: string) => void;
+};
+
+/** Starts a collector, and throws with what it says when it cannot run. */
+export async function startCollector(options: CollectorOptions): Promise<RunningCollector> {
+  const { data, port = 0, onLine = makePrinter('collector') } = options;
+  const said: string[] = [];
+  let isReady = false;
+  const program = startProgram({
+    main: join(import.meta.dirname, '../collector/main.ts'),
+    args: ['--port', String(port), '--live-port', '0', '--data', data],
+    log: (line) => {
+      if (!isReady) said.push(line);
+      onLine(line);
+    },
+  });
+  const url = await program.ready;
+  if (program.pid === null || url === null) throw new Error(`Cannot start the collector: ${said.join(' ')}`);
+  isReady = true;
+  const { origin, port: itsPort, hash } = new URL(url);
+  return { ...program, pid: program.pid, origin, port: Number(itsPort), key: hash.slice('#key='.length) };
+}
