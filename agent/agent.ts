@@ -117,7 +117,10 @@ export async function openAgent(config: Config, surroundings: Surroundings, part
         spool.note({ kind: 'shutdown', atMs: now() });
       },
     });
-    if (identity !== null) log.info('agent.enrolled', { host: identity.host });
+    if (identity !== null) {
+      log.info('agent.enrolled', { host: identity.host });
+      if (config.token.ok) log.info('token.not-needed', { next: TOKEN_NOT_NEEDED });
+    }
     return { refused, close: () => closeAll(opened) };
   } catch (cause) {
     await closeAll(opened).catch(() => undefined); // the fault that stopped us is the one worth reporting
@@ -172,8 +175,8 @@ function noteBoot({ root, stateDirectory }: Config, spool: Spool, now: () => num
     if (!uptimeSeconds.ok) throw new Error(uptimeSeconds.error);
     spool.note({ kind: 'boot', atMs: Math.round(now() - uptimeSeconds.value * 1000) });
   }
-  // Only now: a boot that is told twice is better than one that is never told.
-  writeBoot(stateDirectory, boot);
+  // Only when it is written: a boot that is told twice is better than one that is never told.
+  if (spool.flush()) writeBoot(stateDirectory, boot);
 }
 
 /** Gives the token of a host that has yet to join the fleet, and keeps its identity. Refused, it tells `refuse` why. */
@@ -204,9 +207,12 @@ function makeEnroller(
   };
 }
 
+const TOKEN_NOT_NEEDED =
+  'this host has joined already, and goes on as who it is; to join anew, remove identity.json from the state directory';
+
 const IDENTITY_LOST =
-  'the collector let this host join, but who it is cannot be kept; mend the state directory, and start the agent with ' +
-  'a new enrolment token. Cannot write to';
+  'the collector let this host join, but who it is cannot be kept; mend the state directory, and start the agent again, ' +
+  'with the same enrolment token while it holds, or a new one. Cannot write to';
 
 /** Closes in the reverse of the order opened. */
 async function closeAll(opened: readonly Part[]): Promise<void> {

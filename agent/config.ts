@@ -1,5 +1,13 @@
 import { describeError } from '@muster/proto/log';
-import { parseOptions, parseSwitch, parseText, type Options, type OptionsInput } from '@muster/proto/options';
+import {
+  isThisMachine,
+  parseOptions,
+  parseOrigin,
+  parseSwitch,
+  parseText,
+  type Options,
+  type OptionsInput,
+} from '@muster/proto/options';
 import { SAMPLE_MS_DEFAULT } from '@muster/proto/push';
 import { err, ok, type Result } from '@muster/proto/result';
 
@@ -27,7 +35,7 @@ export function makeOptions(hostname: string) {
       placeholder: 'URL',
       help: 'where the collector is; default http://127.0.0.1:7430',
       default: 'http://127.0.0.1:7430',
-      parse: parseUrl,
+      parse: parseOrigin,
     },
     token: {
       env: 'MUSTER_TOKEN',
@@ -54,7 +62,7 @@ export function makeOptions(hostname: string) {
     state: {
       env: 'MUSTER_STATE',
       placeholder: 'DIRECTORY',
-      help: 'where the identity is kept; default /var/lib/muster-agent',
+      help: 'where the identity is kept and what waits for the collector, 300 MiB at most; default /var/lib/muster-agent',
       default: '/var/lib/muster-agent',
       parse: parseText,
     },
@@ -86,7 +94,7 @@ export function parseConfig(input: OptionsInput, hostname: string): Result<Confi
       return '';
     }
   };
-  const parse = allowsInsecureHttp(options, input) ? parseUrl : parseSafeUrl;
+  const parse = allowsInsecureHttp(options, input) ? parseOrigin : parseSafeUrl;
   const values = parseOptions({ ...options, url: { ...options.url, parse } }, { ...input, readFile });
   if (!values.ok) return values;
   const { url, token, state, interval, name, root } = values.value;
@@ -108,19 +116,10 @@ function allowsInsecureHttp({ insecureHttp }: ReturnType<typeof makeOptions>, in
 }
 
 function parseSafeUrl(text: string): Result<string, string> {
-  const url = parseUrl(text);
+  const url = parseOrigin(text);
   if (!url.ok) return url;
-  const { protocol, hostname: server } = new URL(url.value);
-  const isSafe = protocol === 'https:' || isLoopback(server);
+  const isSafe = url.value.startsWith('https:') || isThisMachine(url.value);
   return isSafe ? url : err('https for another machine (--insecure-http allows http all the same)');
-}
-
-function parseUrl(text: string): Result<string, string> {
-  const right = 'an http or https address without a path, such as https://muster.example:7430';
-  const url = URL.parse(text);
-  if (url === null || (url.protocol !== 'http:' && url.protocol !== 'https:')) return err(right);
-  const { username, password, pathname, search, hash } = url;
-  return username + password + search + hash === '' && pathname === '/' ? ok(url.origin) : err(right);
 }
 
 /** `5s`, `1m`, `1500ms`, as milliseconds. */
@@ -140,8 +139,4 @@ export function clampEvery(everyMs: number): number {
 function parseName(text: string): Result<string, string> {
   const isRight = text.length > 0 && text.length <= NAME_LENGTH_MAX;
   return isRight ? ok(text) : err(`a name of 1 to ${NAME_LENGTH_MAX} characters`);
-}
-
-function isLoopback(server: string): boolean {
-  return server === 'localhost' || server === '[::1]' || /^127\.\d+\.\d+\.\d+$/.test(server);
 }

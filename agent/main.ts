@@ -50,7 +50,7 @@ function waitForStop(): Promise<null> {
   return new Promise((resolve) => {
     let isStopping = false;
     const stop = () => {
-      if (isStopping) process.exit(1);
+      if (isStopping) exit(1);
       isStopping = true;
       resolve(null);
     };

@@ -277,4 +277,6 @@ function makeReport(log: Log, lane: 'newest' | 'backlog'): (verdict: Verdict, pa
   };
 }
 
-const ENROL_AGAIN = 'the samples wait in the spool until this host is let in again, for a day at most';
+const ENROL_AGAIN =
+  'let this host in again: remove identity.json from the state directory, and start the agent with a new enrolment ' +
+  'token; its samples wait in the spool, for a day at most';

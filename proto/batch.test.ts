@@ -119,6 +119,11 @@ test.for([
     'lacks its times',
   ],
   [
+    'a gap of a record that is none',
+    { events: [{ kind: 'gap', fromMs: 1, toMs: 2, dropped: 1, seq: -1 }] },
+    'lacks its times',
+  ],
+  [
     'a gap for a reason that is no word',
     { events: [{ kind: 'gap', fromMs: 1, toMs: 2, dropped: 1, reason: '<b>' }] },
     'its reason is no word',

@@ -55,7 +55,8 @@ const INVENTORY_NUMBERS = ['cores', 'memoryBytes'] as const;
  *
  * `gap`: samples of these ticks were taken and then lost. `dropped` counts them exactly; `reason` is one word: `full`
  * and `age` (the spool's limits), `damaged` (on the disk), `refused` (by the collector), `killed` (the agent ended before
- * it could write them: nobody knows how many, and `dropped` is 0).
+ * it could write them: nobody knows how many, and `dropped` is 0). `seq` is the first record of the spool that it tells
+ * of: two gaps that are otherwise equal are told apart by it, and one that is told twice is one.
  */
 export type HostEvent = { readonly kind: 'boot' | 'shutdown' | 'oom-kill'; readonly atMs: number } | Gap;
 export type Gap = {
@@ -64,6 +65,7 @@ export type Gap = {
   readonly toMs: number;
   readonly dropped: number;
   readonly reason?: string;
+  readonly seq?: number;
 };
 
 /**
@@ -268,6 +270,7 @@ function readEvent({
   toMs,
   dropped,
   reason,
+  seq,
 }: Record<string, unknown>): HostEvent | 'malformed' | null {
   switch (kind) {
     case 'boot':
@@ -276,10 +279,16 @@ function readEvent({
       return isCount(atMs) ? { kind, atMs } : 'malformed';
     case 'gap':
       if (!isCount(fromMs) || !isCount(toMs) || !isCount(dropped) || fromMs > toMs) return 'malformed';
-      if (reason === undefined) return { kind, fromMs, toMs, dropped };
-      return typeof reason === 'string' && REASON_PATTERN.test(reason)
-        ? { kind, fromMs, toMs, dropped, reason }
-        : 'malformed';
+      if (reason !== undefined && (typeof reason !== 'string' || !REASON_PATTERN.test(reason))) return 'malformed';
+      if (seq !== undefined && !isCount(seq)) return 'malformed';
+      return {
+        kind,
+        fromMs,
+        toMs,
+        dropped,
+        ...(reason === undefined ? {} : { reason }),
+        ...(seq === undefined ? {} : { seq }),
+      };
     default:
       return null;
   }

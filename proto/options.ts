@@ -70,6 +70,19 @@ export function parsePort(text: string): Result<number, string> {
   return isPort ? ok(Number(text)) : err('a port from 0 (any free one) to 65535');
 }
 
+/** An address of a server, without a path, as `https://host:port`. */
+export function parseOrigin(text: string): Result<string, string> {
+  const url = URL.parse(text);
+  const isPlain = url !== null && url.href === `${url.origin}/` && /^https?:$/.test(url.protocol);
+  return isPlain ? ok(url.origin) : err('an http or https address without a path, such as https://muster.example:7430');
+}
+
+/** Whether what is sent to an address stays on this machine. */
+export function isThisMachine(origin: string): boolean {
+  const { hostname } = new URL(origin); // has made 127.1 and the like 127.0.0.1
+  return hostname === 'localhost' || hostname === '[::1]' || /^127\.\d+\.\d+\.\d+$/.test(hostname);
+}
+
 type Source = { readonly from: string; readonly text: string };
 
 function readFlags(options: Options, argv: readonly string[], faults: string[]): Map<string, Source> {

@@ -80,10 +80,10 @@ const SILENT = 'does not answer';
 
 /** A text says why there are no numbers. */
 type Answer = StatFs | string;
-/** An answer that came after its reading was over. `isSlow`: it alone would have held up a reading to the end. */
 /** How long a late answer may stand for its mount. */
 const LATE_MS_MAX = 10_000;
 
+/** An answer that came after its reading was over. `isSlow`: it alone would have held up a reading to the end. */
 type LateAnswer = { readonly answer: Answer; readonly isSlow: boolean; readonly atMs: number };
 
 /**

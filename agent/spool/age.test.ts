@@ -64,10 +64,10 @@ test.for(['settle', 'release', 'kill'] as const)(
     fill(spool, [[makeTick(nowMs + HOUR_MS, 2, HOUR_MS)]]);
     const parcels = drain(spool).filter(({ batch }) => batch.ticksMs[0] !== 2_000);
     const age = { kind: 'gap', dropped: 2, reason: 'age' };
-    const older = { ...age, fromMs: 1_000, toMs: 1_000 };
+    const older = { ...age, fromMs: 1_000, toMs: 1_000, seq: 1 };
     const gaps = gapsOf(parcels)
       .filter(({ reason }) => reason === 'age')
       .toSorted((a, b) => a.fromMs - b.fromMs);
-    expect(gaps).toEqual(end === 'settle' ? [older] : [older, { ...age, fromMs: 2_000, toMs: 2_000 }]);
+    expect(gaps).toEqual(end === 'settle' ? [older] : [older, { ...age, fromMs: 2_000, toMs: 2_000, seq: 2 }]);
   },
 );

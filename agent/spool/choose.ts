@@ -1,3 +1,4 @@
+import { FILE_BYTES } from './appender.ts';
 import { BATCH_BYTES_MAX } from './join.ts';
 import type { Entry } from './shelf.ts';
 
@@ -11,10 +12,11 @@ export function chooseOld(entries: readonly Entry[], fromMs: number): readonly E
   return entries.filter((entry) => isOld(entry, fromMs + AGE_STEP_MS));
 }
 
-/** All that is in the oldest file: only a whole file gives room back. */
-export function chooseOldestFile(entries: readonly Entry[]): readonly Entry[] {
-  const file = entries.find(({ place }) => place !== null)?.place?.file;
-  return entries.filter(({ place }) => place !== null && place.file === file);
+/** All that is in the oldest files, as many as give back `bytes`: only a whole file gives any. */
+export function chooseOldestFiles(entries: readonly Entry[], bytes: number): readonly Entry[] {
+  const files = new Set(entries.flatMap(({ place }) => (place === null ? [] : [place.file])));
+  const oldest = new Set([...files].slice(0, Math.max(0, Math.ceil(bytes / FILE_BYTES))));
+  return entries.filter(({ place }) => place !== null && oldest.has(place.file));
 }
 
 /** The oldest of what waits in memory, so many that the others take less than `bytesMax`. */

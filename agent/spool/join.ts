@@ -1,4 +1,4 @@
-import { EVENTS_MAX, SERIES_MAX, TICKS_MAX, type Series } from '@muster/proto/batch';
+import { EVENTS_MAX, RECORDS_MAX, SERIES_MAX, TICKS_MAX, type Series } from '@muster/proto/batch';
 import { BODY_BYTES_MAX } from '@muster/proto/push';
 
 import { countBytes, type Matrix } from '../matrix.ts';
@@ -24,7 +24,7 @@ export function joinBatches(batches: readonly [WaitingBatch, ...WaitingBatch[]])
     events += next.events?.length ?? 0;
     const fresh = findFresh(rows, next);
     const bytes = nameBytes + countBytes({ ticksMs: [], series: fresh }) + ticks * (9 + 8 * (rows.size + fresh.length));
-    const isTooMuch = ticks > TICKS_MAX || events > EVENTS_MAX || next.seq - first.seq >= TICKS_MAX;
+    const isTooMuch = ticks > TICKS_MAX || events > EVENTS_MAX || next.seq - first.seq >= RECORDS_MAX;
     const isTooWide = bytes > BATCH_BYTES_MAX || rows.size + fresh.length > SERIES_MAX;
     if (isTooMuch || isTooWide || !follows(last, next)) break;
     nameBytes += addRows(rows, next);

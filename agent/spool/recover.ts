@@ -95,7 +95,14 @@ function findLost(epoch: number, { intact, settled, seq, taken, floor, floorTake
     lost.push({
       epoch,
       settled: open.map((one, i) => [one, i === 0 ? dropped : 0] as const),
-      gap: { kind: 'gap', fromMs, toMs: Math.max(fromMs, next.beforeMs), dropped, reason: 'damaged' },
+      gap: {
+        kind: 'gap',
+        fromMs,
+        toMs: Math.max(fromMs, next.beforeMs),
+        dropped,
+        reason: 'damaged',
+        seq: open[0] ?? 0,
+      },
     });
   };
   for (const { header } of [...intact.values()].toSorted((a, b) => a.header.seq - b.header.seq)) {

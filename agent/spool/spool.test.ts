@@ -230,7 +230,7 @@ test('records that follow one another are joined to one batch, up to the ticks t
 });
 
 /** The samples of the first tick. */
-const GAP = { kind: 'gap', fromMs: 1_000, toMs: 1_000, dropped: 2 } as const;
+const GAP = { kind: 'gap', fromMs: 1_000, toMs: 1_000, dropped: 2, seq: 1 } as const;
 
 test('what is refused together is tried again one by one, and only the culprit is lost', () => {
   const spool = open();
@@ -248,6 +248,18 @@ test('what is refused together is tried again one by one, and only the culprit i
     ticksMs: [],
     events: [{ ...GAP, reason: 'refused' }],
   });
+});
+
+test('the records of one tick that are all refused leave gaps that are told apart', () => {
+  const spool = open();
+  fill(spool, [[makeTick(1_000, SERIES_MAX + 2)], [makeTick(2_000)]]);
+  const [last, ...parcels] = drain(spool);
+  for (const parcel of parcels) spool.refuse(parcel);
+  if (last !== undefined) spool.settle(last);
+  const gaps = gapsOf(drain(spool));
+  expect(gaps.length).toBeGreaterThan(1);
+  expect(new Set(gaps.map(({ seq }) => seq)).size).toBe(gaps.length);
+  expect(gaps.reduce((sum, { dropped }) => sum + dropped, 0)).toBe(SERIES_MAX + 2);
 });
 
 test('what refused batches leave waits until another one is stored, then travels alone, once, and over a kill', () => {

@@ -3,7 +3,7 @@ import { describeError, type Log } from '@muster/proto/log';
 
 import { toMatrices } from '../matrix.ts';
 import type { Tick } from '../sampler.ts';
-import { chooseFirst, chooseLast, chooseOld, chooseOldestFile, chooseSurplus } from './choose.ts';
+import { chooseFirst, chooseLast, chooseOld, chooseOldestFiles, chooseSurplus } from './choose.ts';
 import { openSpoolFiles, type SpoolFiles } from './files.ts';
 import { BATCH_BYTES_MAX, joinBatches } from './join.ts';
 import { joinNews, NO_NEWS, type News } from './news.ts';
@@ -24,7 +24,7 @@ const AGE_PATIENCE_MS = 3_600_000;
 export const MEMORY_BYTES_MAX = 16 * 1024 * 1024;
 /** A minute at one tick a second. In a batch a sample takes its eight bytes, in a tick several times as many. */
 const OPEN_TICKS_MAX = 60;
-/** Room for what one write may add, so that the limit holds after it. */
+/** Room for what a write may add besides what waits in memory already, so that the limit holds after it. */
 const HEADROOM_BYTES = 4 * 1024 * 1024;
 
 /** What is handed out to be sent: one record of the spool, or several that follow one another as one batch. */
@@ -98,8 +98,7 @@ export function openSpool(options: SpoolOptions): Spool {
   const recovery = recover(files.readAll(), files.readHead());
   const gaps = [...recovery.lost.map(({ gap }) => gap), ...findKilled(recovery, options.now())];
   if (recovery.waiting.length > 0) options.log.info('spool.opened', { records: recovery.waiting.length });
-  for (const { fromMs, toMs, dropped, reason } of gaps)
-    options.log.error('spool.gap', { fromMs, toMs, dropped, reason });
+  for (const { kind: _, ...gap } of gaps) options.log.error('spool.gap', gap);
   const shelf = openShelf(files, startFrom(recovery, options.now()), options.epoch);
   const news = joinNews(NO_NEWS, { events: gaps });
   const spool: State = {
@@ -179,7 +178,9 @@ function flush(spool: State, isClosed: boolean): boolean {
   const old = chooseOld(shelf.entries, options.now() - options.ageMsMax);
   if (old.length === 0) spool.overdueMs = 0;
   if (spool.overdueMs >= AGE_PATIENCE_MS) giveUp(spool, old, 'age');
-  if (files.bytes() > options.bytesMax - HEADROOM_BYTES) giveUp(spool, chooseOldestFile(shelf.entries), 'full');
+  const unwritten = shelf.unwritten().reduce((sum, { encoded }) => sum + (encoded?.byteLength ?? 0), 0);
+  const excess = files.bytes() + unwritten + HEADROOM_BYTES - options.bytesMax;
+  giveUp(spool, chooseOldestFiles(shelf.entries, excess), 'full');
   const isWritten = write(spool, isClosed);
   if (!isWritten) giveUp(spool, chooseSurplus(shelf.unwritten(), options.memoryBytesMax), 'full');
   return isWritten;
@@ -225,6 +226,7 @@ function makeGap(entries: readonly Entry[], reason: string): Gap | null {
     toMs: Math.max(...headers.map(({ toMs }) => toMs)),
     dropped: headers.reduce((sum, { samples }) => sum + samples, 0),
     reason,
+    seq: headers[0]?.seq ?? 0,
   };
 }
 

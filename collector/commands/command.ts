@@ -3,6 +3,8 @@ import { join } from 'node:path';
 import { describeError } from '@muster/proto/log';
 import {
   formatOptions,
+  isThisMachine,
+  parseOrigin,
   parseSwitch,
   type Option,
   type Options,
@@ -24,7 +26,7 @@ export const TARGET = {
     placeholder: 'URL',
     help: 'where the collector is (default http://127.0.0.1:7430)',
     default: 'http://127.0.0.1:7430',
-    parse: parseUrl,
+    parse: parseOrigin,
   } satisfies Option<string>,
   data: {
     ...OPTIONS.data,
@@ -92,12 +94,6 @@ export async function runCommand(command: Command, input: CommandInput): Promise
   return answer.ok ? 0 : 1;
 }
 
-/** Whether what is sent to an address stays on this machine. */
-export function isThisMachine(url: string): boolean {
-  const { hostname } = new URL(url); // has made 127.1 and the like 127.0.0.1
-  return hostname === 'localhost' || hostname === '[::1]' || /^127\.\d+\.\d+\.\d+$/.test(hostname);
-}
-
 /** The access key, if it may be sent to the target. */
 function findKey(target: Target, readFile: OptionsInput['readFile']): Result<string, readonly string[]> {
   const key = target.key === '' ? readKey(target.data, readFile) : ok(target.key);
@@ -145,12 +141,6 @@ async function ask({ method, path, body }: Question, url: string, key: string): 
       `The collector at ${url} does not answer: ${describeError(cause)}; start it, or name another address by --url`,
     );
   }
-}
-
-function parseUrl(text: string): Result<string, string> {
-  const url = URL.parse(text);
-  const isPlain = url !== null && url.href === `${url.origin}/` && /^https?:$/.test(url.protocol);
-  return isPlain ? ok(url.origin) : err('an http or https address without a path, such as https://muster.example');
 }
 
 /** What a header may carry; anything else would be printed by the one that refuses it. */

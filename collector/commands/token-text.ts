@@ -1,6 +1,6 @@
 import type { EnrolmentTokenReply, EnrolmentTokenRow, HostTokenRow, RevokeReply, TokensReply } from '@muster/proto/api';
 
-import { isThisMachine } from './command.ts';
+import { isThisMachine } from '@muster/proto/options';
 
 /** Of a column in a table; the names of hosts are any text. */
 const CELL_LENGTH_MAX = 40;

@@ -27,6 +27,7 @@ test.for([
   ['one that begins earlier', { ...FULL, fromMs: NOW_MS - 1 }, false],
   ['one that ends later', { ...FULL, toMs: NOW_MS + YEAR_MS + 1 }, false],
   ['one of another reason', { ...FULL, reason: 'age' }, false],
+  ['one of another record', { ...FULL, seq: 2 }, false],
 ] as const)('makeEventRows() of a gap and %s', ([, other, isSame]) => {
   const [first] = makeRows(FULL, NOW_MS);
   const [second] = makeRows(other, NOW_MS + YEAR_MS);

@@ -61,8 +61,8 @@ export function makeEventRows(items: readonly Arrival[]): readonly EventRow[] {
     (batch.events ?? []).map((event) => {
       const { kind } = event;
       if (event.kind !== 'gap') return { host, tsMs: clampTime(event.atMs, receivedMs), kind, body: '{}' };
-      const { fromMs, toMs, dropped, reason } = event;
-      const body = JSON.stringify({ fromMs, toMs, dropped, reason });
+      const { fromMs, toMs, dropped, reason, seq } = event;
+      const body = JSON.stringify({ fromMs, toMs, dropped, reason, seq });
       return { host, tsMs: clampTime(fromMs, receivedMs), kind, body };
     }),
   );
