@@ -1,13 +1,13 @@
 /**
  * The longest wait between two tries. An agent that tries as often as it would push is no more load than a healthy one,
- * and after an outage the whole fleet is live again within this time; its backlogs come later (push.ts).
+ * and after an outage the whole fleet is live again within 5 s, an answer included; its backlogs come later (push.ts).
  */
-export const BACKOFF_MS_MAX = 5_000;
+export const BACKOFF_MS_MAX = 4_500;
 /** The longest wait that is granted to a collector that asks for one. */
 export const RETRY_AFTER_MS_MAX = 300_000;
 
 /**
- * How long to wait before the next try: full jitter over min(5 s, 2ⁿ s), n being the number of failures before this
+ * How long to wait before the next try: full jitter over min(4.5 s, 2ⁿ s), n being the number of failures before this
  * one, so that a fleet does not come back all at once. What the collector asked for is added below, not replaced:
  * it asks everybody for the same. Source: AWS Architecture Blog, "Exponential Backoff and Jitter".
  */

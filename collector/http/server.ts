@@ -11,6 +11,7 @@ import type { App } from './app.ts';
 import { nameSessionCookie, readSessionId } from './auth.ts';
 import type { Strangers } from './strangers.ts';
 import { addressOf, type NoteTurnedAway } from './turned-away.ts';
+import { endUnread } from './unread.ts';
 
 /** How long a client may take to send its headers, and its whole request. */
 const HEADERS_MS_MAX = 10_000;
@@ -43,6 +44,7 @@ export async function openServer(options: ServerOptions): Promise<HttpServer> {
   const tunnels = new Set<Duplex>();
   const server = await listen(options);
   server.maxConnections = CONNECTIONS_MAX;
+  endUnread(server);
   server.on('connection', options.strangers.arrive);
   server.on('clientError', (error: Error & { code?: string }, socket) => {
     const refusal = judgeClientError(error.code);
@@ -94,6 +96,7 @@ function listen({ app, hostname, port, log }: ServerOptions): Promise<Server> {
       hostname,
       port,
       createServer,
+      autoCleanupIncoming: false,
       serverOptions: {
         keepAliveTimeout: KEEP_ALIVE_MS,
         headersTimeout: HEADERS_MS_MAX,

@@ -1,0 +1,34 @@
+import type { Server } from 'node:http';
+import type { Socket } from 'node:net';
+
+/**
+ * Who is refused while sending must be let send on for a moment: a connection that ends under a body takes the answer
+ * along. Node's own limit is that of a request; the adapter's, which has none of connections, is switched off.
+ */
+const UNREAD_MS_MAX = 500;
+/** Such connections at a time, the oldest being cut when one more comes: thousands that never end would fill the memory. */
+export const UNREAD_MAX = 200;
+
+/** Ends the connections on which a request was answered whose body does not come to its end. */
+export function endUnread(server: Server): void {
+  const unread = new Set<Socket>(); // in the order of arrival
+  server.on('request', (incoming, outgoing) => {
+    const { socket } = incoming;
+    outgoing.once('finish', () => {
+      if (incoming.complete || socket.destroyed) return;
+      incoming.resume();
+      const timer = setTimeout(() => socket.destroy(), UNREAD_MS_MAX);
+      unread.add(socket);
+      const leave = (): void => {
+        clearTimeout(timer);
+        unread.delete(socket);
+      };
+      incoming.once('end', leave);
+      socket.once('close', leave);
+      const [oldest] = unread;
+      if (unread.size <= UNREAD_MAX || oldest === undefined) return;
+      unread.delete(oldest);
+      oldest.destroy();
+    });
+  });
+}
