@@ -4,9 +4,15 @@ import { gzipSync, zstdCompressSync } from 'node:zlib';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
 import { encodeBatch, type Batch } from '@muster/proto/batch';
-import { isRecord } from '@muster/proto/record';
 
-import { encodeCpu, makeTestBatch, openTestCollector, type TestCollector } from './test-collector.ts';
+import {
+  encodeCpu,
+  makeTestBatch,
+  openTestCollector,
+  readCode,
+  readJson,
+  type TestCollector,
+} from './test-collector.ts';
 
 let collector: TestCollector;
 let host: { host: string; token: string };
@@ -19,16 +25,6 @@ beforeAll(async () => {
 afterAll(() => collector.close());
 
 const nowMs = Math.floor(Date.now() / 1000) * 1000;
-
-async function readJson(response: Response): Promise<Record<string, unknown>> {
-  const value: unknown = await response.json();
-  return isRecord(value) ? value : {};
-}
-
-async function readCode(response: Response): Promise<string> {
-  const { error } = await readJson(response);
-  return isRecord(error) && typeof error['message'] === 'string' ? String(error['code']) : 'no error';
-}
 
 test('POST /api/v1/ingest acknowledges a batch when it can be read back', async () => {
   const response = await collector.push(host.token, zstdCompressSync(encodeCpu(41, nowMs, 0.25)), {

@@ -3,7 +3,14 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { encodeBatch, type Batch } from '@muster/proto/batch';
 import { isRecord } from '@muster/proto/record';
 
-import { encodeCpu, makeTestBatch, openTestCollector, type TestCollector } from './test-collector.ts';
+import {
+  encodeCpu,
+  makeTestBatch,
+  openTestCollector,
+  readCode,
+  readJson,
+  type TestCollector,
+} from './test-collector.ts';
 
 // What is known of batches beside their samples: clocks, completeness, and what becomes of old days.
 
@@ -18,16 +25,6 @@ beforeAll(async () => {
 afterAll(() => collector.close());
 
 const nowMs = Math.floor(Date.now() / 1000) * 1000;
-
-async function readJson(response: Response): Promise<Record<string, unknown>> {
-  const value: unknown = await response.json();
-  return isRecord(value) ? value : {};
-}
-
-async function readCode(response: Response): Promise<unknown> {
-  const { error } = await readJson(response);
-  return isRecord(error) ? error['code'] : 'no error';
-}
 
 test('a clock that is wrong by a year is shown, and costs its host the live view and no other host anything', async () => {
   const [wrong, right] = await Promise.all([

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { encodeBatch, type Batch, type Series } from '@muster/proto/batch';
 import { makeLog } from '@muster/proto/log';
 import { BATCH_CONTENT_TYPE, INGEST_PATH, readEnrollReply, type EnrollReply } from '@muster/proto/push';
+import { isRecord } from '@muster/proto/record';
 
 import { openCollector } from './collector.ts';
 
@@ -78,4 +79,16 @@ export function makeTestBatch(seq: number, tickMs: number, samples: readonly (re
 /** The bytes of a batch of one tick with a CPU utilization. */
 export function encodeCpu(seq: number, tickMs: number, cpuRatio: number): Uint8Array {
   return encodeBatch(makeTestBatch(seq, tickMs, [['system.cpu.utilization', '', cpuRatio]]));
+}
+
+/** A JSON object that was answered; empty where it is none. */
+export async function readJson(response: Response): Promise<Record<string, unknown>> {
+  const value: unknown = await response.json();
+  return isRecord(value) ? value : {};
+}
+
+/** The code of an answer that says what is wrong, and does so in words. */
+export async function readCode(response: Response): Promise<string> {
+  const { error } = await readJson(response);
+  return isRecord(error) && typeof error['message'] === 'string' ? String(error['code']) : 'no error';
 }
