@@ -24,15 +24,15 @@ async function prove({ count: total, seed, from, now, wire }: Values<typeof OPTI
   const nowMs = now || Date.now();
   const unhandled = countUnhandled();
   const collector = await openTestCollector();
-  const tokens = await enrollHosts(collector);
-  const openLane = (token: string): Lane =>
-    wire ? openWireLane(collector.port, token) : openHandlerLane(collector.fetch, token);
+  const hosts = await enrollHosts(collector);
+  const openLane = (readToken: () => string): Lane =>
+    wire ? openWireLane(collector.port, readToken) : openHandlerLane(collector.fetch, readToken);
   let counts: ReadonlyMap<string, number> = new Map();
   let isProven = true;
   const startedMs = performance.now();
   for (let tenth = 0; tenth < 10 && isProven; tenth += 1) {
     const [first = 0, end = 0] = [tenth, tenth + 1].map((one) => from + Math.round((total * one) / 10));
-    const result = await fuzzIngest({ openLane, tokens, seed, nowMs, from: first, to: end });
+    const result = await fuzzIngest({ openLane, hosts, seed, nowMs, from: first, to: end });
     counts = joinCounts([counts, result.counts]);
     const done = end - from;
     const perSecond = Math.round((done * 1000) / (performance.now() - startedMs));

@@ -2,14 +2,22 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 
 import { openTestCollector, type TestCollector } from '../../collector/test-collector.ts';
 import { makeFuzzer } from './bodies.ts';
-import { enrollHosts, fuzzIngest, openHandlerLane, openWireLane, type FuzzResult, type Lane } from './fuzz-ingest.ts';
+import {
+  enrollHosts,
+  fuzzIngest,
+  openHandlerLane,
+  openWireLane,
+  type FuzzHosts,
+  type FuzzResult,
+  type Lane,
+} from './fuzz-ingest.ts';
 
 let collector: TestCollector;
-let tokens: readonly string[];
+let hosts: FuzzHosts;
 
 beforeAll(async () => {
   collector = await openTestCollector();
-  tokens = await enrollHosts(collector);
+  hosts = await enrollHosts(collector);
 });
 
 afterAll(() => collector.close());
@@ -21,14 +29,14 @@ function sum({ counts }: FuzzResult): number {
 }
 
 test.for([
-  ['the handler', 95_000, (token: string) => openHandlerLane(collector.fetch, token)],
-  ['connections', 5_000, (token: string) => openWireLane(collector.port, token)],
+  ['the handler', 95_000, (readToken: () => string) => openHandlerLane(collector.fetch, readToken)],
+  ['connections', 5_000, (readToken: () => string) => openWireLane(collector.port, readToken)],
 ] as const)(
   'broken batches to %s: each is refused, or is none and stored; nothing else comes of it',
   { timeout: 240_000 },
   async ([, count, openLane]) => {
     // An unhandled rejection or a crash fails the run by itself.
-    const result = await fuzzIngest({ openLane, tokens, seed: 7, nowMs, from: 0, to: count });
+    const result = await fuzzIngest({ openLane, hosts, seed: 7, nowMs, from: 0, to: count });
     expect(result.offence).toBeNull();
     expect(sum(result)).toBe(count);
     // Both kinds got as far as the store, or they would not try what is behind the first checks.
@@ -42,7 +50,7 @@ test.for([
 
 test('a lane without an answer is an offence, and the run ends there', async () => {
   const openLane = (): Lane => ({ ask: async () => null, close: () => undefined });
-  const result = await fuzzIngest({ openLane, tokens, seed: 7, nowMs, from: 5, to: 1_000_000 });
+  const result = await fuzzIngest({ openLane, hosts, seed: 7, nowMs, from: 5, to: 1_000_000 });
   expect([result.offence, sum(result)]).toEqual([{ index: 5, status: null }, 200]);
 });
 
