@@ -17,7 +17,7 @@ async function prove(options: { readonly cycles: number }): Promise<boolean> {
 function describe({ recoveriesMs, exit, ...ticks }: Cycles, cases: readonly CaseResult[]): string {
   return [
     `cycles ${recoveriesMs.length}, crashes 0, exit ${exit}, longest recovery ${Math.max(...recoveriesMs)} ms`,
-    `ticks sampled ${ticks.sampled}, delivered ${ticks.delivered}, told as a gap ${ticks.told}, lost ${ticks.lost}`,
+    `ticks sampled ${ticks.sampled}, delivered ${ticks.delivered}, told as a gap ${ticks.told}, lost ${ticks.lost}, not sampled ${ticks.fellOut}`,
     ...cases.map(({ name, fault }) => `${name.padEnd(36)}${fault ?? 'goes on, lost 0'}`),
   ].join('\n');
 }

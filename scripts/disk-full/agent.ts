@@ -67,12 +67,16 @@ export async function openCollector(): Promise<Collector> {
   };
 }
 
-/** Ticks from the first that arrived to the last: `told` are those that a gap speaks of, `lost` those that nothing does. */
+/**
+ * Ticks from the first that arrived to the last: `told` are those that a gap speaks of, `lost` those that nothing does.
+ * `fellOut`: nothing does, but every record has arrived; on a busy machine the agent may come too late to sample one.
+ */
 export type Weighed = {
   readonly sampled: number;
   readonly delivered: number;
   readonly told: number;
   readonly lost: number;
+  readonly fellOut: number;
   /** Ticks that came with two records. */
   readonly twice: number;
 };
@@ -88,14 +92,27 @@ export function weigh(batches: readonly Batch[]): Weighed {
   const firstMs = Math.min(...delivered);
   const sampled = delivered.length === 0 ? 0 : (Math.max(...delivered) - firstMs) / EVERY_MS + 1;
   const missing = Array.from({ length: sampled }, (_, i) => firstMs + i * EVERY_MS).filter((ms) => !records.has(ms));
-  const lost = missing.filter((ms) => !gaps.some(({ fromMs, toMs }) => fromMs <= ms && ms <= toMs));
+  const untold = missing.filter((ms) => !gaps.some(({ fromMs, toMs }) => fromMs <= ms && ms <= toMs)).length;
+  const isWhole = hasAllRecords(batches);
   return {
     sampled,
     delivered: delivered.length,
-    told: missing.length - lost.length,
-    lost: lost.length,
+    told: missing.length - untold,
+    lost: isWhole ? 0 : untold,
+    fellOut: isWhole ? untold : 0,
     twice: [...records.values()].filter((names) => names.size > 1).length,
   };
+}
+
+/** Whether of each spool all records have arrived, from the first to the last that did. */
+function hasAllRecords(batches: readonly Batch[]): boolean {
+  const spools = Map.groupBy(batches, ({ epoch }) => epoch);
+  return [...spools.values()].every((spool) => {
+    const numbers = new Set(
+      spool.flatMap(({ seq, since = seq }) => Array.from({ length: seq - since + 1 }, (_, i) => since + i)),
+    );
+    return Math.max(...numbers) - Math.min(...numbers) + 1 === numbers.size;
+  });
 }
 
 /** Bytes of all records that are on the disk; 0 where there is no spool. */
