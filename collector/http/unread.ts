@@ -22,6 +22,7 @@ export function endUnread(server: Server): void {
       const leave = (): void => {
         clearTimeout(timer);
         unread.delete(socket);
+        socket.off('close', leave); // it may bring many requests
       };
       incoming.once('end', leave);
       socket.once('close', leave);
