@@ -278,5 +278,5 @@ function makeReport(log: Log, lane: 'newest' | 'backlog'): (verdict: Verdict, pa
 }
 
 const ENROL_AGAIN =
-  'let this host in again: remove identity.json from the state directory, and start the agent with a new enrolment ' +
-  'token; its samples wait in the spool, for a day at most';
+  'do what the reason says; where it says nothing of that, remove identity.json from the state directory and start the ' +
+  'agent with a new enrolment token; its samples wait in the spool, for a day at most';

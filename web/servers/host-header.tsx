@@ -40,14 +40,14 @@ export function HostHeader(props: {
         </span>
       </div>
       <Show when={props.row.status === 'quarantined'}>
-        <p class="fault quarantine">
+        <p class="fault advice">
           Two machines send with the token of this host, so nothing of either is taken. One is a copy: give it an
           /etc/machine-id of its own and remove identity.json and the spool from the state directory of its agent. On
           the other remove identity.json only. Then enrol both with new enrolment tokens; this history is kept.
         </p>
       </Show>
       <Show when={props.row.status === 'revoked'}>
-        <p class="hint">
+        <p class="hint advice">
           Its token was revoked, so nothing of it is taken; what came before is kept. To let it join again, remove
           identity.json from the state directory of its agent and start it with a new enrolment token.
         </p>
