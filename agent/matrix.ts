@@ -20,11 +20,6 @@ export function toMatrices(ticks: readonly Tick[], bytesMax: number): Matrix[] {
   return halve(ticks).flatMap((half) => toMatrices(half, bytesMax));
 }
 
-/** How many samples there are in truth, the holes left out. */
-export function countSamples({ values }: Matrix): number {
-  return values.reduce((count, value) => (Number.isNaN(value) ? count : count + 1), 0);
-}
-
 /** An upper bound of what a matrix takes in a message: 8 bytes a sample, 9 a tick, at most 13 around two strings. */
 export function countBytes({ ticksMs, series }: Omit<Matrix, 'values'>): number {
   const tickCount = ticksMs.length;

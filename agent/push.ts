@@ -1,11 +1,10 @@
-import { encodeBatch } from '@muster/proto/batch';
+import { countSamples, encodeBatch } from '@muster/proto/batch';
 import { describeError, type Log } from '@muster/proto/log';
 import { BATCH_CONTENT_TYPE, INGEST_PATH } from '@muster/proto/push';
 import type { Dispatcher } from 'undici';
 
 import { makeBell } from './bell.ts';
 import { compress } from './compress.ts';
-import { countSamples } from './matrix.ts';
 import { post, type Answer } from './post.ts';
 import type { RefusedBatch } from './refused.ts';
 import { judgeReply, type Verdict } from './reply.ts';

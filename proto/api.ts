@@ -178,5 +178,8 @@ export type HostTokenRow = {
   readonly sinceMs: number;
 };
 
+/** What a token's id, or the start of one, looks like. Fewer characters are more likely a slip than a choice. */
+export const TOKEN_ID_PATTERN = /^[0-9a-f]{4,64}$/;
+
 /** `DELETE /api/v1/tokens/:id`: what was revoked, `host` null for an enrolment token. */
 export type RevokeReply = { readonly id: string; readonly host: string | null };

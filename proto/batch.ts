@@ -262,6 +262,13 @@ function readEvents(value: unknown): Result<HostEvent[], string> {
 
 const REASON_PATTERN = /^[a-z][a-z-]{0,31}$/;
 
+/** How many samples there are in truth, the holes left out. */
+export function countSamples({ values }: Pick<Batch, 'values'>): number {
+  let count = 0;
+  for (const value of values) if (!Number.isNaN(value)) count += 1;
+  return count;
+}
+
 /** null for a kind that a newer agent knows and we do not. */
 function readEvent({
   kind,

@@ -1,12 +1,11 @@
 import { zstdDecompressSync } from 'node:zlib';
 
-import { decodeBatch, encodeBatch, type Batch } from '@muster/proto/batch';
+import { countSamples, decodeBatch, encodeBatch, type Batch } from '@muster/proto/batch';
 import { INFLATED_BYTES_MAX } from '@muster/proto/push';
 import { isRecord } from '@muster/proto/record';
 import { err, ok, type Result } from '@muster/proto/result';
 
 import { compress } from '../compress.ts';
-import { countSamples } from '../matrix.ts';
 import { FILE_BYTES } from './appender.ts';
 import type { SpoolFiles } from './files.ts';
 import type { Head } from './head.ts';

@@ -2,6 +2,7 @@ import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync }
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
+import { countSamples } from '@muster/proto/batch';
 import { makeLog } from '@muster/proto/log';
 
 import { decodeHead } from '../spool/head.ts';
@@ -59,13 +60,13 @@ function fillSpool(parent: string, random: () => number): { readonly directory: 
     for (let record = 0; record < 3 + Math.floor(12 * random()); record += 1) {
       const parcel = putRecord(spool, clock, random);
       const isSettled = random() < 0.1;
-      written.set(parcel.batch.seq, { text: textOf(parcel), samples: countSamples(parcel), isSettled });
+      written.set(parcel.batch.seq, { text: textOf(parcel), samples: countSamples(parcel.batch), isSettled });
       if (isSettled) spool.settle(parcel);
       else spool.release(parcel);
     }
     // One more, so that what was settled is on the disk.
     const last = putRecord(spool, clock, random);
-    written.set(last.batch.seq, { text: textOf(last), samples: countSamples(last), isSettled: false });
+    written.set(last.batch.seq, { text: textOf(last), samples: countSamples(last.batch), isSettled: false });
     // What a killed process leaves, without its open files.
     const left = `${directory}-left`;
     cpSync(directory, left, { recursive: true });
@@ -162,10 +163,6 @@ function isWrong(parcel: Parcel, written: Written): boolean {
 
 function textOf({ batch: { ticksMs, series, values } }: Parcel): string {
   return JSON.stringify([ticksMs, series, [...values]]);
-}
-
-function countSamples({ batch }: Parcel): number {
-  return batch.values.filter((value) => !Number.isNaN(value)).length;
 }
 
 function readFiles(directory: string): Files {

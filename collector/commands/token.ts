@@ -2,6 +2,7 @@ import {
   ENROLMENT_HOSTS_MAX,
   ENROLMENT_MS_DEFAULT,
   ENROLMENT_MS_MAX,
+  TOKEN_ID_PATTERN,
   type EnrolmentTokenRequest,
 } from '@muster/proto/api';
 import { parseOptions, type Option, type OptionsInput } from '@muster/proto/options';
@@ -66,13 +67,12 @@ function parseCreate(input: OptionsInput): ReturnType<Command['parse']> {
   return ok({ question, target });
 }
 
-const ID_PATTERN = /^[0-9a-f]{4,64}$/;
 const WHICH =
   'Say which one: token revoke ID, before any option; token list shows the ids, and their first 4 characters may do';
 
 function parseRevoke(input: OptionsInput): ReturnType<Command['parse']> {
   const [first = '-', ...rest] = input.argv;
-  const isId = ID_PATTERN.test(first);
+  const isId = TOKEN_ID_PATTERN.test(first);
   const target = parseOptions(TARGET, { ...input, argv: first.startsWith('-') ? input.argv : rest });
   if (!target.ok || !isId) return err([...(isId ? [] : [WHICH]), ...(target.ok ? [] : target.error)]);
   const question = { method: 'DELETE', path: `/api/v1/tokens/${first}`, describe: formatRevoked } as const;

@@ -1,4 +1,4 @@
-import type { Batch } from '@muster/proto/batch';
+import { countSamples, type Batch } from '@muster/proto/batch';
 
 import type { BatchRow, Dictionary, EventRow, QuarantineRow, SampleBlock } from '../domain/samples.ts';
 import { clampTime } from './legal.ts';
@@ -78,16 +78,10 @@ export function makeBatchRows(items: readonly Arrival[]): readonly BatchRow[] {
     atMs: batch.ticksMs.at(-1) ?? receivedMs,
     ticksMs: batch.ticksMs,
     everyMs: batch.everyMs ?? 0,
-    samples: countSamples(batch.values),
+    samples: countSamples(batch),
     quarantined,
     receivedMs,
   }));
-}
-
-function countSamples(values: Float64Array): number {
-  let count = 0;
-  for (const value of values) if (!Number.isNaN(value)) count += 1;
-  return count;
 }
 
 function makeDictionary(rowsMax: number) {

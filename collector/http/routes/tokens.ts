@@ -1,4 +1,4 @@
-import type { RevokeReply, TokensReply } from '@muster/proto/api';
+import { TOKEN_ID_PATTERN, type RevokeReply, type TokensReply } from '@muster/proto/api';
 import type { Result } from '@muster/proto/result';
 
 import type { Route } from '../app.ts';
@@ -11,9 +11,6 @@ export type TokenRoutesOptions = {
   readonly revoke: (id: string) => Promise<Result<RevokeReply, RevokeFault>>;
 };
 
-/** What an id, or the start of one, looks like. Fewer characters are more likely a slip than a choice. */
-const ID_PATTERN = /^[0-9a-f]{4,64}$/;
-
 /** Which tokens there are, and the end of one. */
 export function makeTokenRoutes({ list, revoke }: TokenRoutesOptions): readonly Route[] {
   return [
@@ -24,7 +21,7 @@ export function makeTokenRoutes({ list, revoke }: TokenRoutesOptions): readonly 
       role: 'admin',
       async handle(context) {
         const id = context.req.param('id') ?? '';
-        if (!ID_PATTERN.test(id))
+        if (!TOKEN_ID_PATTERN.test(id))
           return refuse(context, 404, 'unknown-token', 'An id is hex, at least its first 4 characters; see the list');
         const revoked = await revoke(id);
         if (revoked.ok) return context.json(revoked.value);
