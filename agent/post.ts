@@ -1,4 +1,5 @@
 import { describeError } from '@muster/proto/log';
+import { isRecord } from '@muster/proto/record';
 import type { Dispatcher } from 'undici';
 
 /** An acknowledgement or a refusal is far smaller; the rest of a longer body is not read. */
@@ -37,11 +38,16 @@ export async function post(pool: Dispatcher, { deadlineMs, signal, ...request }:
       body: parseJson(await readStart(body)),
     };
   } catch (cause) {
-    return { kind: 'unreachable', reason: describeError(cause) };
+    return { kind: 'unreachable', reason: describeFailure(cause) };
   } finally {
     clearTimeout(timer);
     signal.removeEventListener('abort', stop);
   }
+}
+
+function describeFailure(cause: unknown): string {
+  if (!isRecord(cause) || cause['code'] !== 'ERR_SSL_WRONG_VERSION_NUMBER') return describeError(cause);
+  return 'what answers there does not speak TLS; if it is the collector itself, --url wants http instead of https';
 }
 
 async function readStart(body: AsyncIterable<Uint8Array>): Promise<string> {
