@@ -3,11 +3,12 @@ import { statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { describeError, type Log } from '@muster/proto/log';
-import { Pool } from 'undici';
+import { Pool, type Dispatcher } from 'undici';
 
 import { clampEvery, type Config } from './config.ts';
 import { enroll } from './enroll.ts';
 import { lockState } from './lock.ts';
+import { NO_NOTIFIER, type Notifier } from './notify.ts';
 import { openPush } from './push.ts';
 import { keepRefused } from './refused.ts';
 import { openSampler } from './sampler.ts';
@@ -45,6 +46,8 @@ export type Surroundings = {
   readonly now: () => number;
   readonly random: () => number;
   readonly schedule: Schedule;
+  /** Is told what shows that the agent works; none where nobody supervises it. */
+  readonly notifier?: Notifier;
 };
 
 export type Agent = {
@@ -69,7 +72,7 @@ type Part = { readonly close: () => Promise<void> };
  * this host is may be found out later, and what was sampled until then is delivered later.
  */
 export async function openAgent(config: Config, surroundings: Surroundings, parts = PARTS): Promise<Agent> {
-  const { log, now } = surroundings;
+  const { log, now, notifier = NO_NOTIFIER } = surroundings;
   const { promise: refused, resolve: refuse } = Promise.withResolvers<string>();
   const opened: Part[] = [];
   try {
@@ -77,8 +80,12 @@ export async function openAgent(config: Config, surroundings: Surroundings, part
     const lock = lockState(config.stateDirectory);
     opened.push({ close: async () => lock.release() });
     const identity = readIdentity(config.stateDirectory);
-    const pool = new Pool(config.url, POOL_OPTIONS);
-    opened.push({ close: () => pool.destroy() });
+    const connections = new Pool(config.url, POOL_OPTIONS);
+    opened.push({ close: () => connections.destroy() });
+    const pool = connections.compose((dispatch) => (request, handler) => {
+      notifier.asked();
+      return dispatch(request, handler);
+    });
     const spool = parts.openSpool({
       directory: join(config.stateDirectory, 'spool'),
       bytesMax: SPOOL_BYTES_MAX,
@@ -93,7 +100,13 @@ export async function openAgent(config: Config, surroundings: Surroundings, part
     const push = openPush({
       ...surroundings,
       pool,
-      spool,
+      spool: {
+        ...spool,
+        settle: (parcel) => {
+          spool.settle(parcel);
+          notifier.delivered();
+        },
+      },
       run: randomBytes(6).readUIntBE(0, 6),
       authorise: identity === null ? makeEnroller(config, pool, surroundings, refuse) : async () => identity.token,
       setEvery: (everyMs) => sampler.setEvery(clampEvery(everyMs ?? config.everyMs)),
@@ -109,6 +122,7 @@ export async function openAgent(config: Config, surroundings: Surroundings, part
       take: (tick) => {
         spool.add(tick);
         push.wake(tick.tsMs);
+        notifier.ticked(tick.everyMs);
       },
     });
     opened.push({
@@ -182,7 +196,7 @@ function noteBoot({ root, stateDirectory }: Config, spool: Spool, now: () => num
 /** Gives the token of a host that has yet to join the fleet, and keeps its identity. Refused, it tells `refuse` why. */
 function makeEnroller(
   { token, name, root, stateDirectory }: Config,
-  pool: Pool,
+  pool: Dispatcher,
   surroundings: Surroundings,
   refuse: (reason: string) => void,
 ): (closing: Closing) => Promise<string | null> {

@@ -6,6 +6,7 @@ import { formatOptions } from '@muster/proto/options';
 
 import { openAgent } from './agent.ts';
 import { makeOptions, parseConfig } from './config.ts';
+import { superviseBy } from './notify/supervise.ts';
 import { scheduleTimer } from './schedule.ts';
 
 const USAGE = 'muster-agent [options]: samples this host and sends what it finds to a collector';
@@ -28,10 +29,13 @@ async function main(argv: readonly string[]): Promise<number> {
   try {
     const { url, name, everyMs } = config.value;
     log.info('agent.started', { url, name, everyMs });
-    const agent = await openAgent(config.value, { log, now: Date.now, random: Math.random, schedule: scheduleTimer });
+    const notifier = superviseBy(process.env, config.value, log);
+    const surroundings = { log, now: Date.now, random: Math.random, schedule: scheduleTimer, notifier };
+    const agent = await openAgent(config.value, surroundings);
     const refusal = await Promise.race([stopped, agent.refused]);
     if (refusal !== null) log.error('agent.refused', { reason: refusal });
     else log.info('agent.stopping');
+    notifier.close();
     await agent.close();
     log.info('agent.stopped');
     return refusal === null ? 0 : 1;
