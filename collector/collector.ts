@@ -9,6 +9,7 @@ import type { Config } from './config.ts';
 import { makeApp, type Route } from './http/app.ts';
 import { openLiveServer } from './http/live-server.ts';
 import { loadPage } from './http/page.ts';
+import { makeAgentFileRoutes } from './http/routes/agent-files.ts';
 import { makeCompletenessRoute } from './http/routes/completeness.ts';
 import { makeEnrollRoutes } from './http/routes/enroll.ts';
 import { makeHealthRoutes } from './http/routes/health.ts';
@@ -81,7 +82,20 @@ export async function openCollector(config: Config, log: Log, now: () => number)
       now,
     };
     const onTurnedAway = makeTurnedAway(log, now);
-    const routes = makeRoutes({ accessKey, sessions, admission, hub, ingest, latest, store, onTurnedAway, log, now });
+    const { agents } = config;
+    const routes = makeRoutes({
+      agents,
+      accessKey,
+      sessions,
+      admission,
+      hub,
+      ingest,
+      latest,
+      store,
+      onTurnedAway,
+      log,
+      now,
+    });
     const page = await loadPage(join(import.meta.dirname, '../web/dist'));
     const strangers = makeStrangers(onTurnedAway);
     const app = makeApp({ routes, page, authorise, onAdmitted: strangers.trust, log });
@@ -119,6 +133,8 @@ function makeQuarantineLog(log: Log): IngestOptions['onQuarantined'] {
 }
 
 type RouteParts = {
+  /** The directory of a build of the agent. */
+  readonly agents: string;
   readonly accessKey: string;
   readonly sessions: Sessions;
   readonly admission: Admission;
@@ -137,6 +153,7 @@ function makeRoutes(parts: RouteParts): readonly Route[] {
   const accessKeyHash = hashSecret(accessKey);
   return [
     ...makeHealthRoutes(fault),
+    ...makeAgentFileRoutes({ directory: parts.agents, deployDirectory: join(import.meta.dirname, '../deploy') }),
     ...makeSessionRoutes({
       openSession: async (key) => (isSecret(key, accessKeyHash) ? sessions.open() : null),
       async closeSession(session) {
