@@ -115,8 +115,8 @@ check_wishes() {
       ;;
   esac
   case $url in
-    https://* | http://localhost | http://localhost:* | http://127.* | http://\[::1\]*) ;;
-    *) [ "$insecure" = true ] || fail "$url is not encrypted: whoever is on the way could read the token and replace the agent; use https, or say --insecure-http" ;;
+    http://localhost | http://localhost:* | http://\[::1\]*) ;;
+    http://127.*[A-Za-z]* | http://[!1]* | http://1[!2]* | http://12[!7]* | http://127[!.]*) need_consent ;;
   esac
   case $token in
     *[!A-Za-z0-9_-]*) fail 'the token must be as muster-collector token create prints it' ;;
@@ -128,6 +128,10 @@ check_wishes() {
   if [ -z "$token" ] && [ ! -s "$etc/token" ] && [ ! -s "$state/identity.json" ]; then
     fail 'the host needs an enrolment token to join: give it by --token; muster-collector token create makes one'
   fi
+}
+
+need_consent() {
+  [ "$insecure" = true ] || fail "$url is not encrypted: whoever is on the way could read the token and replace the agent; use https, or say --insecure-http"
 }
 
 # Which agent runs here. An image is taken to be for this processor, and to have what the agent needs.
@@ -252,22 +256,30 @@ cd /
 touch /var/log/muster-agent.log
 chown muster /var/log/muster-agent.log
 chmod 640 /var/log/muster-agent.log
-agent='umask 077; MUSTER_TOKEN_FILE=/etc/muster/token exec nohup /usr/local/bin/muster-agent </dev/null >>/var/log/muster-agent.log 2>&1'
-exec setsid su -s /bin/sh muster -c "$agent" &
+rm -f /var/lib/muster-agent/pid
+agent='umask 077; echo $$ >/var/lib/muster-agent/pid; MUSTER_TOKEN_FILE=/etc/muster/token exec nohup /usr/local/bin/muster-agent </dev/null >>/var/log/muster-agent.log 2>&1'
+setsid su -s /bin/sh muster -c "$agent" &
+for _ in 1 2 3 4 5; do
+  [ ! -s /var/lib/muster-agent/pid ] || exit 0
+  sleep 1
+done
+echo 'The agent does not start' >&2
+exit 1
 STARTER
   chmod 755 "$starter"
   stop_plain
-  "$starter"
+  "$starter" || give_up 'the agent does not start'
   say "This host has no systemd. Nothing starts the agent again by itself: let $starter run at boot,"
   say "for example by this line in root's crontab: @reboot $starter"
 }
 
-# The agent's process id is in the lock of its state directory, where one that has updated itself runs from, too.
+# The agent wrote its process id. After a kill it may be that of another process.
 plain_pid() {
-  pid=$(sed -n 's/^[^0-9]*\([0-9][0-9]*\).*/\1/p' "$state/lock" 2>/dev/null | head -n 1)
-  case $(readlink "/proc/${pid:-none}/exe" 2>/dev/null) in
-    "$program" | "$program (deleted)" | "$state"/*) say "$pid" ;;
+  pid=$(head -n 1 "$state/pid" 2>/dev/null) || return 0
+  case $pid in
+    '' | *[!0-9]*) return 0 ;;
   esac
+  [ "$(stat -c %U "/proc/$pid" 2>/dev/null)" != muster ] || say "$pid"
 }
 
 stop_plain() {
