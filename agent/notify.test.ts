@@ -51,9 +51,12 @@ test('openNotifier() gives a sign of life at half of the time, and says what was
   await advance(10_000);
   expect(told).toEqual(['WATCHDOG=1', 'WATCHDOG=1']);
   notifier.delivered();
-  await advance(10_000);
-  expect(told.slice(2)).toEqual([
-    'WATCHDOG=1\nSTATUS=web-1 to https://muster.example; last delivered at 22:13:30 UTC',
+  expect(told.splice(0)).toContain('STATUS=web-1 to https://muster.example; last delivered at 22:13:30 UTC');
+  await advance(3_000);
+  notifier.delivered();
+  await advance(7_000);
+  expect(told).toEqual([
+    'WATCHDOG=1\nSTATUS=web-1 to https://muster.example; last delivered at 22:13:33 UTC',
     'WATCHDOG=1',
   ]);
   notifier.close();
@@ -96,7 +99,6 @@ test('openNotifier() without a watchdog tells the state only', async () => {
   await advance(120_000);
   expect(told).toEqual(['STATUS=web-1 to https://muster.example; nothing delivered yet', 'READY=1']);
   notifier.delivered();
-  await advance(30_000);
   expect(told[2]).toBe('STATUS=web-1 to https://muster.example; last delivered at 22:15:20 UTC');
 });
 

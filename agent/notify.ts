@@ -85,7 +85,11 @@ export function openNotifier(options: NotifyOptions): Notifier {
       tick = { atMs: monotonicMs(), everyMs };
     },
     asked: () => (askedMs = monotonicMs()),
-    delivered: () => (deliveredMs = now()),
+    delivered: () => {
+      const isFirst = deliveredMs === null;
+      deliveredMs = now();
+      if (isFirst && tell([describe()])) told = describe();
+    },
     close: () => {
       cancel();
       tell(['STOPPING=1', 'STATUS=delivering what waits']);

@@ -82,20 +82,8 @@ export async function openCollector(config: Config, log: Log, now: () => number)
       now,
     };
     const onTurnedAway = makeTurnedAway(log, now);
-    const { agents } = config;
-    const routes = makeRoutes({
-      agents,
-      accessKey,
-      sessions,
-      admission,
-      hub,
-      ingest,
-      latest,
-      store,
-      onTurnedAway,
-      log,
-      now,
-    });
+    const parts = { config, accessKey, sessions, admission, hub, ingest, latest, store, onTurnedAway, log, now };
+    const routes = makeRoutes(parts);
     const page = await loadPage(join(import.meta.dirname, '../web/dist'));
     const strangers = makeStrangers(onTurnedAway);
     const app = makeApp({ routes, page, authorise, onAdmitted: strangers.trust, log });
@@ -133,8 +121,7 @@ function makeQuarantineLog(log: Log): IngestOptions['onQuarantined'] {
 }
 
 type RouteParts = {
-  /** The directory of a build of the agent. */
-  readonly agents: string;
+  readonly config: Config;
   readonly accessKey: string;
   readonly sessions: Sessions;
   readonly admission: Admission;
@@ -153,7 +140,7 @@ function makeRoutes(parts: RouteParts): readonly Route[] {
   const accessKeyHash = hashSecret(accessKey);
   return [
     ...makeHealthRoutes(fault),
-    ...makeAgentFileRoutes({ directory: parts.agents, deployDirectory: join(import.meta.dirname, '../deploy') }),
+    ...makeAgentFileRoutes({ directory: parts.config.agents, deployDirectory: join(import.meta.dirname, '../deploy') }),
     ...makeSessionRoutes({
       openSession: async (key) => (isSecret(key, accessKeyHash) ? sessions.open() : null),
       async closeSession(session) {

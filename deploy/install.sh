@@ -237,7 +237,7 @@ start_by_systemd() {
   systemctl daemon-reload
   systemctl enable --quiet "$service"
   # Returns when the first tick was taken.
-  systemctl restart "$service" || give_up 'the agent does not start'
+  systemctl restart "$service" || end_in_vain 'the agent does not start'
 }
 
 # Without systemd: a user of its own, and a program that starts the agent. Nothing watches it there.
@@ -297,7 +297,7 @@ await_joining() {
   waited=0
   until [ -s "$state/identity.json" ]; do
     [ "$waited" -lt "$join_seconds" ] || give_up "the host has not joined within $join_seconds s, and goes on trying"
-    [ "$waited" -lt 3 ] || is_running || give_up 'the agent has ended'
+    [ "$waited" -lt 3 ] || is_running || end_in_vain 'the agent has ended'
     sleep 1
     waited=$((waited + 1))
   done
@@ -314,6 +314,12 @@ is_running() {
   else
     [ -n "$(plain_pid)" ]
   fi
+}
+
+# What it ends for, such as a token that is not taken, trying again does not change.
+end_in_vain() {
+  [ ! -d /run/systemd/system ] || systemctl stop "$service" || true
+  give_up "$1"
 }
 
 give_up() {
