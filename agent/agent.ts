@@ -78,10 +78,7 @@ export async function openAgent(config: Config, surroundings: Surroundings, part
     const identity = readIdentity(config.stateDirectory);
     const connections = new Pool(config.url, POOL_OPTIONS);
     opened.push({ close: () => connections.destroy() });
-    const pool = connections.compose((dispatch) => (request, handler) => {
-      notifier.asked();
-      return dispatch(request, handler);
-    });
+    const pool = tellRequests(connections, notifier);
     const spool = parts.openSpool({
       directory: join(config.stateDirectory, 'spool'),
       bytesMax: SPOOL_BYTES_MAX,
@@ -96,13 +93,7 @@ export async function openAgent(config: Config, surroundings: Surroundings, part
     const push = openPush({
       ...surroundings,
       pool,
-      spool: {
-        ...spool,
-        settle: (parcel) => {
-          spool.settle(parcel);
-          notifier.delivered();
-        },
-      },
+      spool: tellDelivered(spool, notifier),
       run: randomBytes(6).readUIntBE(0, 6),
       authorise: identity === null ? makeEnroller(config, pool, surroundings, refuse) : async () => identity.token,
       setEvery: (everyMs) => sampler.setEvery(clampEvery(everyMs ?? config.everyMs)),
@@ -141,6 +132,25 @@ export async function openAgent(config: Config, surroundings: Surroundings, part
     await closeAll(opened).catch(() => undefined); // the fault that stopped us is the one worth reporting
     throw new Error('Cannot open the agent', { cause });
   }
+}
+
+/** The same connections, whose every request is told. */
+function tellRequests(connections: Pool, { asked }: Notifier): Dispatcher {
+  return connections.compose((dispatch) => (request, handler) => {
+    asked();
+    return dispatch(request, handler);
+  });
+}
+
+/** The same spool, whose every batch that the collector has stored is told. */
+function tellDelivered(spool: Spool, { delivered }: Notifier): Spool {
+  return {
+    ...spool,
+    settle: (parcel) => {
+      spool.settle(parcel);
+      delivered();
+    },
+  };
 }
 
 /** What the collector has not taken by now is on the disk, unless the disk takes nothing either. */

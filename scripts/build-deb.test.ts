@@ -144,3 +144,19 @@ test.skipIf(!hasAnalyze)('the exposure of the service is 2.0 at most', () => {
   expect(exposure).toBeGreaterThan(0);
   expect(exposure).toBeLessThanOrEqual(2);
 });
+
+test.for([
+  ['as it is installed', (text: string) => text, 'http://127.0.0.1:7430'],
+  [
+    'with every example in it',
+    (text: string) => text.replaceAll(/^#(?=[a-z]| {2})/gm, ''),
+    'https://muster.example:7430',
+  ],
+] as const)('the configuration file is right %s', ([, edit, url]) => {
+  const file = join(directory, 'agent.yaml');
+  writeFileSync(file, edit(readFileSync(join(DEPLOY, 'agent.yaml'), 'utf8')));
+  const main = join(import.meta.dirname, '../agent/main.ts');
+  const argv = [main, 'check-config', '--config', file, '--token', 'the-token'];
+  const { status, stdout, stderr } = spawnSync(process.execPath, argv, { encoding: 'utf8' });
+  expect([status, stderr, stdout]).toEqual([0, '', expect.stringContaining(url)]);
+});
