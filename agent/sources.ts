@@ -44,7 +44,7 @@ export type SourceKind<E extends v.ObjectEntries = v.ObjectEntries> = {
   /** All of them optional. */
   readonly settings: E;
   readonly open: (
-    settings: v.InferOutput<v.StrictObjectSchema<E, string>>,
+    settings: v.InferOutput<v.ObjectSchema<E, undefined>>,
     surroundings: SourceSurroundings,
   ) => Source | Promise<Source>;
 };

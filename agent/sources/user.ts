@@ -21,7 +21,8 @@ export function makeUserSource(root: string): Source {
     everyMs: EVERY_MS,
     read: () => {
       const count = countUsers(root);
-      return count.ok ? ok({ samples: [{ metric: 'system.user.count', labels: '', value: count.value }] }) : count;
+      if (!count.ok) return ok({ samples: [], remark: count.error });
+      return ok({ samples: [{ metric: 'system.user.count', labels: '', value: count.value }] });
     },
   };
 }
