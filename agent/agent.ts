@@ -45,6 +45,8 @@ export type Surroundings = {
   readonly now: () => number;
   readonly random: () => number;
   readonly schedule: Schedule;
+  /** Told of every batch that the collector has acknowledged. */
+  readonly delivered?: () => void;
 };
 
 export type Agent = {
@@ -93,7 +95,13 @@ export async function openAgent(config: Config, surroundings: Surroundings, part
     const push = openPush({
       ...surroundings,
       pool,
-      spool,
+      spool: {
+        ...spool,
+        settle: (parcel) => {
+          spool.settle(parcel);
+          surroundings.delivered?.();
+        },
+      },
       run: randomBytes(6).readUIntBE(0, 6),
       authorise: identity === null ? makeEnroller(config, pool, surroundings, refuse) : async () => identity.token,
       setEvery: (everyMs) => sampler.setEvery(clampEvery(everyMs ?? config.everyMs)),
@@ -136,7 +144,8 @@ function closeSpool(spool: Spool, log: Log): void {
   } else log.error('agent.lost', { samples, reason: 'neither the collector nor the disk took them' });
 }
 
-function makeSources(root: string): readonly Source[] {
+/** Everything that is sampled on a host. */
+export function makeSources(root: string): readonly Source[] {
   return [
     makeCpuSource(root),
     makeMemorySource(root),

@@ -1,3 +1,5 @@
+import type { KeyObject } from 'node:crypto';
+
 import { describeError } from '@muster/proto/log';
 import {
   isThisMachine,
@@ -11,10 +13,15 @@ import {
 import { SAMPLE_MS_DEFAULT } from '@muster/proto/push';
 import { err, ok, type Result } from '@muster/proto/result';
 
+import { parseKey } from './update/release.ts';
+
 /** Below a second the kernel's own clock (100 ticks a second) is too coarse for shares. */
 const EVERY_MS_MIN = 1_000;
 const EVERY_MS_MAX = 60_000;
 const NAME_LENGTH_MAX = 255;
+/** Within it a fleet has a new version; a check is two requests for less than a kilobyte. */
+const UPDATE_MS_DEFAULT = 3_600_000;
+const UPDATE_MS_MAX = 86_400_000;
 
 export type Config = {
   /** The origin of the collector, `https://muster.example:7430`. */
@@ -25,6 +32,8 @@ export type Config = {
   readonly everyMs: number;
   readonly name: string;
   readonly root: string;
+  /** By which key newer versions must be signed, and about how often to ask for one; null: the agent stays what it is. */
+  readonly update: { readonly key: KeyObject; readonly everyMs: number } | null;
 };
 
 /** `hostname` is what the machine calls itself. */
@@ -79,6 +88,20 @@ export function makeOptions(hostname: string) {
       default: '/',
       parse: parseText,
     },
+    updateKey: {
+      env: 'MUSTER_UPDATE_KEY',
+      placeholder: 'KEY',
+      help: 'take newer versions of the agent from the collector, if this key has signed them; default none is taken',
+      default: null,
+      parse: parseUpdateKey,
+    },
+    updateEvery: {
+      env: 'MUSTER_UPDATE_EVERY',
+      placeholder: 'TIME',
+      help: 'about how often to ask for one, 1s to 1440m; default 60m',
+      default: UPDATE_MS_DEFAULT,
+      parse: parseUpdateEvery,
+    },
   } as const satisfies Options;
 }
 
@@ -97,7 +120,7 @@ export function parseConfig(input: OptionsInput, hostname: string): Result<Confi
   const parse = allowsInsecureHttp(options, input) ? parseOrigin : parseSafeUrl;
   const values = parseOptions({ ...options, url: { ...options.url, parse } }, { ...input, readFile });
   if (!values.ok) return values;
-  const { url, token, state, interval, name, root } = values.value;
+  const { url, token, state, interval, name, root, updateKey, updateEvery } = values.value;
   return ok({
     url,
     token: token === '' ? err(tokenFault) : ok(token),
@@ -105,6 +128,7 @@ export function parseConfig(input: OptionsInput, hostname: string): Result<Confi
     everyMs: interval,
     name,
     root,
+    update: updateKey === null ? null : { key: updateKey, everyMs: updateEvery },
   });
 }
 
@@ -124,11 +148,29 @@ function parseSafeUrl(text: string): Result<string, string> {
 
 /** `5s`, `1m`, `1500ms`, as milliseconds. */
 export function parseInterval(text: string): Result<number, string> {
-  const match = /^(\d{1,6})(ms|s|m)$/.exec(text);
-  const unitMs = match?.[2] === 'm' ? 60_000 : match?.[2] === 's' ? 1_000 : 1;
-  const everyMs = Number(match?.[1]) * unitMs;
+  const everyMs = parseTime(text);
   const isRight = everyMs >= EVERY_MS_MIN && everyMs <= EVERY_MS_MAX; // false for NaN
   return isRight ? ok(everyMs) : err('a time from 1s to 1m, such as 5s or 1500ms');
+}
+
+/** NaN: it is no time. */
+function parseTime(text: string): number {
+  const match = /^(\d{1,6})(ms|s|m)$/.exec(text);
+  const unitMs = match?.[2] === 'm' ? 60_000 : match?.[2] === 's' ? 1_000 : 1;
+  return Number(match?.[1]) * unitMs;
+}
+
+function parseUpdateEvery(text: string): Result<number, string> {
+  const everyMs = parseTime(text);
+  const isRight = everyMs >= EVERY_MS_MIN && everyMs <= UPDATE_MS_MAX; // false for NaN
+  return isRight ? ok(everyMs) : err('a time from 1s to 1440m, such as 60m');
+}
+
+function parseUpdateKey(text: string): Result<KeyObject, string> {
+  const key = parseKey(text);
+  return key === null
+    ? err('the base64 of an Ed25519 public key, as scripts/build-agent.ts --make-key prints it')
+    : ok(key);
 }
 
 /** The nearest interval that is allowed, for what a collector asks for. */

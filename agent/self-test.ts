@@ -1,0 +1,24 @@
+import { accessSync, constants, existsSync } from 'node:fs';
+
+import { encodeBatch } from '@muster/proto/batch';
+import { Pool } from 'undici';
+
+import { makeSources } from './agent.ts';
+import { compress } from './compress.ts';
+import type { Config } from './config.ts';
+import { readIdentity } from './state.ts';
+
+/**
+ * Shows that this binary works on this machine, beside an agent that runs, and changes nothing: all of it loads, every
+ * source can be asked, a batch be made, and the state directory be read. Throws what does not work. A source that has
+ * nothing to say here is none of that.
+ */
+export async function selfTest({ url, root, stateDirectory }: Config): Promise<void> {
+  await new Pool(url).close();
+  await Promise.all(makeSources(root).map((source) => source.read()));
+  const nothing = { epoch: 1, seq: 1, sentMs: 1, ticksMs: [], series: [], values: new Float64Array(0) };
+  compress(encodeBatch(nothing));
+  if (!existsSync(stateDirectory)) return;
+  accessSync(stateDirectory, constants.R_OK | constants.X_OK);
+  readIdentity(stateDirectory);
+}

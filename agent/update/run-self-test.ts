@@ -1,0 +1,31 @@
+import { spawn } from 'node:child_process';
+
+import { describeError } from '@muster/proto/log';
+
+/** A start takes a tenth of a second, a slow machine's ten times that; one that reads dead file servers is given up. */
+const SELF_TEST_MS_MAX = 60_000;
+const WORDS_LENGTH_MAX = 500;
+
+/**
+ * Lets another binary of the agent show that it works here, with the arguments of this one. The reason why it does not,
+ * or null. The only process that the agent ever starts while it runs, and only for an update.
+ */
+export function runSelfTest(path: string, argv: readonly string[], signal: AbortSignal): Promise<string | null> {
+  return new Promise((resolve) => {
+    const child = spawn(path, ['self-test', ...argv], {
+      stdio: ['ignore', 'ignore', 'pipe'],
+      timeout: SELF_TEST_MS_MAX,
+      killSignal: 'SIGKILL',
+      signal,
+    });
+    let words = '';
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      words = `${words}${text}`.slice(0, WORDS_LENGTH_MAX);
+    });
+    child.on('error', (cause) => resolve(describeError(cause)));
+    child.on('close', (code, killedBy) => {
+      if (code === 0) resolve(null);
+      else resolve(`it ended with ${code ?? killedBy} ${words.trim()}`.trim());
+    });
+  });
+}

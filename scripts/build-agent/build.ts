@@ -1,0 +1,90 @@
+import { execFile } from 'node:child_process';
+import { createHash, type KeyObject } from 'node:crypto';
+import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { gzip } from 'node:zlib';
+
+import { bundleAgent } from './bundle.ts';
+import { makeExecutable } from './executable.ts';
+import { readNode, type Platform } from './node-binary.ts';
+import { signBytes } from './signing.ts';
+
+/** V8's flags, baked in. See "Agent binary" in ARCHITECTURE.md for what each was found to do. */
+export const ENGINE_FLAGS = [
+  '--optimize-for-size',
+  '--single-threaded-gc',
+  '--no-opt',
+  '--max-lazy',
+  '--v8-pool-size=0',
+  '--max-old-space-size=64',
+  '--max-semi-space-size=1',
+] as const;
+
+export type BuildOptions = {
+  readonly out: string;
+  readonly version: string;
+  readonly platforms: readonly Platform[];
+  /** Signs the manifest; null: the agents that update themselves take nothing of it. */
+  readonly key: KeyObject | null;
+};
+
+type Artifact = { readonly file: string; readonly bytes: number; readonly sha256: string };
+
+/**
+ * Builds the executables into a directory, with their checksums and the manifest by which agents update themselves. The
+ * same sources make the same bytes. What is written last is what names the rest, so that a reader finds it whole.
+ */
+export async function buildAgent({ out, version, platforms, key }: BuildOptions): Promise<void> {
+  mkdirSync(out, { recursive: true });
+  const blob = await makeBlob(await bundleAgent(version));
+  const files: Record<string, Artifact & { readonly gz: Artifact }> = {};
+  for (const platform of platforms) {
+    const file = `muster-agent-${platform}`;
+    const executable = makeExecutable(await readNode(platform), blob);
+    const packed = await promisify(gzip)(executable);
+    files[platform] = {
+      ...writeArtifact(out, file, executable, 0o755),
+      gz: writeArtifact(out, `${file}.gz`, packed),
+    };
+  }
+  const sums = Object.values(files)
+    .flatMap(({ gz, ...plain }) => [plain, gz])
+    .map(({ sha256, file }) => `${sha256}  ${file}\n`);
+  writeArtifact(out, 'SHA256SUMS', Buffer.from(sums.join('')));
+  const manifest = Buffer.from(`${JSON.stringify({ version, files }, null, 2)}\n`);
+  // One that is left from an earlier build signs nothing of this one.
+  rmSync(join(out, 'manifest.json.sig'), { force: true });
+  if (key !== null) writeArtifact(out, 'manifest.json.sig', Buffer.from(signBytes(key, manifest)));
+  writeArtifact(out, 'manifest.json', manifest);
+}
+
+/** The program as Node's single executables carry it; the same for every architecture, without code cache and snapshot. */
+async function makeBlob(code: string): Promise<Buffer> {
+  const directory = mkdtempSync(join(tmpdir(), 'muster-build-'));
+  try {
+    writeFileSync(join(directory, 'agent.cjs'), code);
+    const config = {
+      main: 'agent.cjs', // it is part of the blob: no path of this machine
+      output: 'blob',
+      disableExperimentalSEAWarning: true,
+      useCodeCache: false,
+      useSnapshot: false,
+      execArgv: ENGINE_FLAGS,
+      execArgvExtension: 'none', // nor may NODE_OPTIONS add any
+    };
+    writeFileSync(join(directory, 'sea.json'), JSON.stringify(config));
+    await promisify(execFile)(process.execPath, ['--experimental-sea-config', 'sea.json'], { cwd: directory });
+    return readFileSync(join(directory, 'blob'));
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+}
+
+function writeArtifact(out: string, file: string, content: Uint8Array, mode = 0o644): Artifact {
+  const path = join(out, file);
+  writeFileSync(`${path}.tmp`, content, { mode });
+  renameSync(`${path}.tmp`, path);
+  return { file, bytes: content.byteLength, sha256: createHash('sha256').update(content).digest('hex') };
+}
