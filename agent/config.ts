@@ -71,7 +71,7 @@ export function makeOptions(hostname: string) {
     state: {
       env: 'MUSTER_STATE',
       placeholder: 'DIRECTORY',
-      help: 'where the identity is kept and what waits for the collector, 300 MiB at most; default /var/lib/muster-agent',
+      help: 'where the identity is kept and what waits for the collector, 300 MiB at most, and 350 for updates; default /var/lib/muster-agent',
       default: '/var/lib/muster-agent',
       parse: parseText,
     },

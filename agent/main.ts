@@ -8,7 +8,7 @@ import { openAgent, type Surroundings } from './agent.ts';
 import { makeOptions, parseConfig, type Config } from './config.ts';
 import manifest from './package.json' with { type: 'json' };
 import { scheduleTimer } from './schedule.ts';
-import { selfTest } from './self-test.ts';
+import { selfTest, WORKS } from './self-test.ts';
 import { readProgram } from './update/program.ts';
 import { NO_UPDATE, openUpdate, startNewest, type Update } from './update.ts';
 
@@ -48,12 +48,14 @@ async function main([command, ...rest]: readonly string[]): Promise<number> {
     const refusal = await Promise.race([stopped, agent.refused, update.due]);
     if (refusal !== null) log.error('agent.refused', { reason: refusal });
     else log.info('agent.stopping');
+    await update.close();
     await agent.close();
     log.info('agent.stopped');
     if (!isStopped) update.finish(refusal !== null);
     return refusal === null ? 0 : 1;
   } catch (cause) {
     log.error('agent.failed', { reason: describeError(cause) });
+    await update.close();
     if (!isStopped) update.finish(true);
     return 1;
   }
@@ -75,6 +77,7 @@ function beginUpdate({ update, url, stateDirectory }: Config, surroundings: Surr
 async function reportSelfTest(config: Config): Promise<number> {
   try {
     await selfTest(config);
+    process.stdout.write(WORKS);
     return 0;
   } catch (cause) {
     process.stderr.write(`${describeError(cause)}\n`);

@@ -33,6 +33,8 @@ const FIRST_MS_MAX = 300_000;
 const CHECK_MS_MAX = 86_400_000;
 /** Room that a download leaves on the disk: as much as the spool may need. */
 const SPARE_BYTES = 256 * 1024 * 1024;
+/** How long the end of a download is waited for: the disk may hang. */
+const CLOSE_MS_MAX = 2_000;
 /** How long to wait before what could not be written down is tried again. */
 const SAVE_MS = 60_000;
 
@@ -55,7 +57,12 @@ export type Update = {
   readonly due: Promise<null>;
   /** The collector has acknowledged a batch. */
   readonly confirm: () => void;
-  /** The agent has ended, by itself if `isBroken`. If there is cause to, another version takes the place of this process. */
+  /** Looks for nothing more, and leaves no part of a download. */
+  readonly close: () => Promise<void>;
+  /**
+   * The agent has ended, not because it was told to; `isBroken`: it cannot work. If there is cause to, another version
+   * takes the place of this process.
+   */
   readonly finish: (isBroken: boolean) => void;
 };
 
@@ -63,6 +70,7 @@ export type Update = {
 export const NO_UPDATE: Update = {
   due: new Promise(() => undefined),
   confirm: () => undefined,
+  close: async () => undefined,
   finish: () => undefined,
 };
 
@@ -125,6 +133,7 @@ function choose(
   }
 }
 
+const AT_FAULT = 'it did not report, and the version before it does';
 const GOES_BACK = 'the version before it runs again; it is tried once more, a day later, unless it was not at fault';
 
 function findFault(depot: Depot, wanted: Parameters<Depot['check']>[0]): string | null {
@@ -152,32 +161,43 @@ export function openUpdate(options: UpdateOptions): Update {
     closing: closing.signal,
     reported: reported.signal,
     end,
-    course: depot.readCourse(),
+    course: matchCourse(depot.readCourse(), program),
     next: null,
   };
-  seeTo(updater).catch((cause: unknown) => log.error('update.ended', { cause }));
+  const done = seeTo(updater).catch((cause: unknown) => log.error('update.ended', { cause }));
   return {
     due,
     confirm: () => reported.abort(),
-    finish: (isBroken) => {
+    close: () => {
       closing.abort();
+      const isLate = new AbortController();
+      const late = pause(options.schedule, CLOSE_MS_MAX, isLate.signal);
+      return Promise.race([done, late]).finally(() => isLate.abort());
+    },
+    finish: (isBroken) => {
       if (isBroken && isOnTrial(updater)) updater.next = goBack(updater.course);
       if (updater.next === null) return;
-      const installed = readInstalled(program) ?? program.path;
       try {
-        if (!existsSync(installed)) throw new Error(`the agent is not installed any more, at ${installed}`);
         depot.writeCourse(updater.next);
       } catch (cause) {
-        log.error('update.unusable', { cause });
-        return;
+        // What ran until now runs again.
+        log.warn('update.unsaved', { cause });
       }
-      replaceByInstalled(program);
+      const installed = readInstalled(program) ?? program.path;
+      if (existsSync(installed)) replaceByInstalled(program);
+      else log.error('update.unusable', { reason: `the agent is not installed any more, at ${installed}` });
     },
   };
 }
 
-function isOnTrial({ course, options: { program } }: Updater): boolean {
-  return readInstalled(program) !== null && course.starts !== null && course.active?.version === program.version;
+/** What is written down may be of another version than the one that runs, where the installed one could not start it. */
+function matchCourse(course: Course, program: Program): Course {
+  const isActive = readInstalled(program) !== null && course.active?.version === program.version;
+  return isActive ? course : { ...course, active: null, previous: null, starts: null };
+}
+
+function isOnTrial({ course }: Updater): boolean {
+  return course.active !== null && course.starts !== null;
 }
 
 async function seeTo(updater: Updater): Promise<void> {
@@ -198,6 +218,7 @@ async function seeTo(updater: Updater): Promise<void> {
   } else if (updater.course.suspect !== null) {
     await pause(schedule, CONTROL_MS, settled);
     if (closing.aborted) return;
+    if (reported.aborted) log.warn('update.failed', { version: updater.course.suspect.version, reason: AT_FAULT });
     await save(updater, judge(updater.course, reported.aborted, now()));
   }
   await runChecks(updater);
@@ -228,20 +249,28 @@ async function runChecks(updater: Updater): Promise<void> {
     await pause(schedule, waitMs, closing);
     if (closing.aborted) return;
     const pool = new Pool(options.url, { connections: 1 });
+    // One for each check: what is made of a signal is kept as long as it lives, and the agent's lives for years.
+    const controller = new AbortController();
+    const stop = () => controller.abort();
+    closing.addEventListener('abort', stop);
     try {
       depot.clean([updater.course.active, updater.course.previous]);
-      const found = await findRelease(updater, pool);
+      const found = await findRelease(updater, { pool, signal: controller.signal });
       wasted = found === null ? 0 : wasted + 1;
-      if (found !== null && (await prepare(updater, found, pool))) return updater.end(null);
+      if (found !== null && (await prepare(updater, found, { pool, signal: controller.signal })))
+        return updater.end(null);
       say('');
     } catch (cause) {
       say(describeError(cause));
     } finally {
+      closing.removeEventListener('abort', stop);
       await pool.destroy();
     }
     waitMs = Math.min(CHECK_MS_MAX, everyMs * 2 ** wasted) * (0.5 + random());
   }
 }
+
+type Connection = { readonly pool: Pool; readonly signal: AbortSignal };
 
 /** Says why there is no update, once as long as it is the same. */
 function makeSay(log: Log): (reason: string) => void {
@@ -255,9 +284,9 @@ function makeSay(log: Log): (reason: string) => void {
 type Found = { readonly release: Release; readonly signed: SignedManifest };
 
 /** What the collector has that is newer than this and may be tried. Throws when that cannot be found out. */
-async function findRelease({ options, closing, course }: Updater, pool: Pool): Promise<Found | null> {
+async function findRelease({ options, course }: Updater, { pool, signal }: Connection): Promise<Found | null> {
   const { key, program, now } = options;
-  const signed = await fetchManifest(pool, closing);
+  const signed = await fetchManifest(pool, signal);
   if (signed === null) return null;
   const read = readManifest(signed, key, program.platform);
   if (!read.ok) throw new Error(`Cannot use the manifest of the collector: ${read.error}`);
@@ -272,19 +301,19 @@ async function findRelease({ options, closing, course }: Updater, pool: Pool): P
 }
 
 /** Fetches a release and lets it show that it starts; true when it is to take our place. */
-async function prepare(updater: Updater, { release, signed }: Found, pool: Pool): Promise<boolean> {
-  const { options, depot, closing, course } = updater;
+async function prepare(updater: Updater, { release, signed }: Found, { pool, signal }: Connection): Promise<boolean> {
+  const { options, depot, course } = updater;
   const { program, log, stateDirectory } = options;
   const { version, sha256 } = release;
   const path = depot.pathOf(version);
   log.info('update.fetching', { version });
   makeDirectory(join(stateDirectory, 'update'));
-  const to = { path: `${path}.tmp`, spareBytes: options.spareBytes ?? SPARE_BYTES, signal: closing };
+  const to = { path: `${path}.tmp`, spareBytes: options.spareBytes ?? SPARE_BYTES, signal };
   await downloadRelease(pool, release, to);
   depot.keepManifest(version, signed);
   renameSync(to.path, path);
-  const fault = await runSelfTest(path, program.argv, closing);
-  if (closing.aborted) return false;
+  const fault = await runSelfTest(path, program.argv, signal);
+  if (signal.aborted) return false;
   if (fault !== null) {
     log.warn('update.failed', { version, reason: fault });
     await save(updater, fail(course, sha256, options.now()));

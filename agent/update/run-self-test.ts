@@ -1,6 +1,9 @@
 import { spawn } from 'node:child_process';
+import type { Readable } from 'node:stream';
 
 import { describeError } from '@muster/proto/log';
+
+import { WORKS } from '../self-test.ts';
 
 /** A start takes a tenth of a second, a slow machine's ten times that; one that reads dead file servers is given up. */
 const SELF_TEST_MS_MAX = 60_000;
@@ -13,19 +16,25 @@ const WORDS_LENGTH_MAX = 500;
 export function runSelfTest(path: string, argv: readonly string[], signal: AbortSignal): Promise<string | null> {
   return new Promise((resolve) => {
     const child = spawn(path, ['self-test', ...argv], {
-      stdio: ['ignore', 'ignore', 'pipe'],
+      stdio: ['ignore', 'pipe', 'pipe'],
       timeout: SELF_TEST_MS_MAX,
       killSignal: 'SIGKILL',
       signal,
     });
-    let words = '';
-    child.stderr.setEncoding('utf8').on('data', (text: string) => {
-      words = `${words}${text}`.slice(0, WORDS_LENGTH_MAX);
-    });
+    const said = keepStart(child.stdout);
+    const faults = keepStart(child.stderr);
     child.on('error', (cause) => resolve(describeError(cause)));
     child.on('close', (code, killedBy) => {
-      if (code === 0) resolve(null);
-      else resolve(`it ended with ${code ?? killedBy} ${words.trim()}`.trim());
+      if (said.text === WORKS) resolve(null);
+      else resolve(`it ended with ${code ?? killedBy} ${faults.text.trim()}`.trim());
     });
   });
+}
+
+function keepStart(stream: Readable): { readonly text: string } {
+  const kept = { text: '' };
+  stream.setEncoding('utf8').on('data', (text: string) => {
+    kept.text = `${kept.text}${text}`.slice(0, WORDS_LENGTH_MAX);
+  });
+  return kept;
 }

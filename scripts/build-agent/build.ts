@@ -16,10 +16,13 @@ export const ENGINE_FLAGS = [
   '--optimize-for-size',
   '--single-threaded-gc',
   '--no-opt',
+  '--no-sparkplug',
+  '--liftoff-only',
   '--max-lazy',
   '--v8-pool-size=0',
   '--max-old-space-size=64',
   '--max-semi-space-size=1',
+  '--bytecode-old-age=1',
 ] as const;
 
 export type BuildOptions = {
@@ -32,17 +35,27 @@ export type BuildOptions = {
 
 type Artifact = { readonly file: string; readonly bytes: number; readonly sha256: string };
 
+/** Builds the executables into a directory, and all that goes with them. The same sources make the same bytes. */
+export async function buildAgent({ platforms, ...options }: BuildOptions): Promise<void> {
+  const blob = await makeBlob(await bundleAgent(options.version));
+  const executables: Executable[] = [];
+  for (const platform of platforms)
+    executables.push({ platform, executable: makeExecutable(await readNode(platform), blob) });
+  await writeRelease({ ...options, executables });
+}
+
+type Executable = { readonly platform: Platform; readonly executable: Buffer };
+export type ReleaseOptions = Omit<BuildOptions, 'platforms'> & { readonly executables: readonly Executable[] };
+
 /**
- * Builds the executables into a directory, with their checksums and the manifest by which agents update themselves. The
- * same sources make the same bytes. What is written last is what names the rest, so that a reader finds it whole.
+ * Writes executables with their checksums, and the manifest by which agents update themselves. What is written last is
+ * what names the rest, so that a reader finds it whole.
  */
-export async function buildAgent({ out, version, platforms, key }: BuildOptions): Promise<void> {
+export async function writeRelease({ out, version, executables, key }: ReleaseOptions): Promise<void> {
   mkdirSync(out, { recursive: true });
-  const blob = await makeBlob(await bundleAgent(version));
   const files: Record<string, Artifact & { readonly gz: Artifact }> = {};
-  for (const platform of platforms) {
+  for (const { platform, executable } of executables) {
     const file = `muster-agent-${platform}`;
-    const executable = makeExecutable(await readNode(platform), blob);
     const packed = await promisify(gzip)(executable);
     files[platform] = {
       ...writeArtifact(out, file, executable, 0o755),

@@ -34,6 +34,7 @@ type Segment = {
  */
 export function makeExecutable(node: Buffer, blob: Uint8Array): Buffer {
   const segments = readSegments(node);
+  const shiftOf = makeShift(segments);
   const interpreter = findSegment(segments, PT_INTERP);
   const notes = findSegment(segments, PT_NOTE);
   const loads = segments.filter(({ type }) => type === PT_LOAD);
@@ -44,7 +45,7 @@ export function makeExecutable(node: Buffer, blob: Uint8Array): Buffer {
   if (!isRoom || notes.offset - interpreter.offset - interpreter.fileBytes >= 8)
     throw new Error('Cannot use this executable: behind its table of segments there is something unknown');
 
-  const start = roundUp(last.offset + last.fileBytes, last.align);
+  const start = roundUp(last.offset + shiftOf(last) + last.fileBytes, last.align);
   const address = roundUp(last.address + last.memoryBytes, last.align);
   const name = contentOf(node, interpreter);
   const notesStart = roundUp(name.byteLength, 8);
@@ -66,15 +67,27 @@ export function makeExecutable(node: Buffer, blob: Uint8Array): Buffer {
     if (segment === notes) return [{ ...segment, ...place(notesStart, content.byteLength - notesStart) }];
     const tableBytes = table - HEADER_BYTES;
     if (segment.type === PT_PHDR) return [{ ...segment, fileBytes: tableBytes, memoryBytes: tableBytes }];
-    return segment === last ? [segment, added] : [segment]; // those to load stand in the order of their addresses
+    const shifted = { ...segment, offset: segment.offset + shiftOf(segment) };
+    return segment === last ? [shifted, added] : [shifted]; // those to load stand in the order of their addresses
   });
 
   const made = Buffer.alloc(start + content.byteLength);
-  node.copy(made, 0, 0, last.offset + last.fileBytes);
+  for (const load of loads) node.copy(made, load.offset + shiftOf(load), load.offset, load.offset + load.fileBytes);
   content.copy(made, start);
   writeSegments(made, moved);
   setFuse(made);
   return made;
+}
+
+/**
+ * How far the content of each segment moves in the file: all but the first to load by a page. Newer kernels (6.18 does) keep
+ * a file that was just written in pieces of 2 MiB, and map these whole where the places in file and memory fit, which
+ * takes 30 MB more than are used.
+ */
+function makeShift(segments: readonly Segment[]): (segment: Segment) => number {
+  const [first, ...others] = segments.filter(({ type }) => type === PT_LOAD);
+  const from = others[0]?.offset ?? Infinity;
+  return ({ offset }) => (first !== undefined && offset >= from ? first.align : 0);
 }
 
 function readSegments(file: Buffer): readonly Segment[] {

@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { gunzipSync } from 'node:zlib';
 
@@ -21,12 +21,12 @@ const TAR_BLOCK_BYTES = 512;
  * The executable of Node for a platform, of the pinned version. This machine's own is installed; another one comes from
  * the npm registry once, into .cache, and counts only if it is what pnpm-lock.yaml says.
  */
-export async function readNode(platform: Platform): Promise<Buffer> {
+export async function readNode(platform: Platform, cache = CACHE): Promise<Buffer> {
   const name = `node-${platform}`;
   const installed = join(ROOT, 'node_modules', name, 'bin/node');
   if (existsSync(installed)) return readFileSync(installed);
   const version = readVersion(name);
-  const archive = join(CACHE, `${name}-${version}.tgz`);
+  const archive = join(cache, `${name}-${version}.tgz`);
   if (!existsSync(archive)) await download(`${name}@${version}`, archive);
   const packed = readFileSync(archive);
   const integrity = `sha512-${createHash('sha512').update(packed).digest('base64')}`;
@@ -39,11 +39,11 @@ export async function readNode(platform: Platform): Promise<Buffer> {
 }
 
 async function download(specifier: string, archive: string): Promise<void> {
-  mkdirSync(CACHE, { recursive: true });
-  const directory = mkdtempSync(join(CACHE, 'download-'));
+  mkdirSync(dirname(archive), { recursive: true });
+  const directory = mkdtempSync(join(dirname(archive), 'download-'));
   try {
     const args = ['pack', specifier, '--pack-destination', directory, '--silent'];
-    const { stdout } = await promisify(execFile)('npm', args, { cwd: CACHE, timeout: DOWNLOAD_MS_MAX });
+    const { stdout } = await promisify(execFile)('npm', args, { cwd: directory, timeout: DOWNLOAD_MS_MAX });
     renameSync(join(directory, stdout.trim()), archive);
   } catch (cause) {
     const next = 'the npm registry must be reachable once to build for another architecture than this one';
