@@ -2,18 +2,26 @@ import type { KeyObject } from 'node:crypto';
 
 import { describeError } from '@muster/proto/log';
 import {
+  flagOf,
   isThisMachine,
   parseOptions,
   parseOrigin,
   parseSwitch,
   parseText,
+  type Option,
   type Options,
   type OptionsInput,
+  type Values,
 } from '@muster/proto/options';
 import { SAMPLE_MS_DEFAULT } from '@muster/proto/push';
+import { readHostLabels } from '@muster/proto/batch';
+import { parseLabels, type Labels } from '@muster/proto/labels';
 import { err, ok, type Result } from '@muster/proto/result';
 
 import { parseKey } from './update/release.ts';
+import { readConfigFiles, type ConfigFiles } from './config-file.ts';
+import { parseTime } from './settings.ts';
+import type { SourceSettings } from './sources.ts';
 
 /** Below a second the kernel's own clock (100 ticks a second) is too coarse for shares. */
 const EVERY_MS_MIN = 1_000;
@@ -34,11 +42,45 @@ export type Config = {
   readonly root: string;
   /** By which key newer versions must be signed, and about how often to ask for one; null: the agent stays what it is. */
   readonly update: { readonly key: KeyObject; readonly everyMs: number } | null;
+  /** What its owner says of the host. */
+  readonly labels: Labels;
+  readonly sources: SourceSettings;
 };
+
+export const CONFIG_DEFAULT = '/etc/muster/agent.yaml';
+/** Says that no configuration file is read. */
+const NO_CONFIG = 'none';
+/** Options that a configuration file does not give: what it would say is said otherwise there, or is for tests. */
+const NOT_IN_FILES: ReadonlySet<string> = new Set(['config', 'labels', 'root']);
+
+/** The agent takes newer versions of itself only if it is given a key. */
+const UPDATE_OPTIONS = {
+  updateKey: {
+    env: 'MUSTER_UPDATE_KEY',
+    placeholder: 'KEY',
+    help: 'take newer versions of the agent from the collector, if this key has signed them; default none is taken',
+    default: null,
+    parse: parseUpdateKey,
+  },
+  updateEvery: {
+    env: 'MUSTER_UPDATE_EVERY',
+    placeholder: 'TIME',
+    help: 'about how often to ask for one, 1s to 1d; default 1h',
+    default: UPDATE_MS_DEFAULT,
+    parse: parseTime(EVERY_MS_MIN, UPDATE_MS_MAX),
+  },
+} as const satisfies Options;
 
 /** `hostname` is what the machine calls itself. */
 export function makeOptions(hostname: string) {
   return {
+    config: {
+      env: 'MUSTER_CONFIG',
+      placeholder: 'FILE',
+      help: `configuration file, and agent.d/*.yaml beside it; "${NO_CONFIG}" reads none; default ${CONFIG_DEFAULT}`,
+      default: CONFIG_DEFAULT,
+      parse: parseText,
+    },
     url: {
       env: 'MUSTER_URL',
       placeholder: 'URL',
@@ -81,6 +123,13 @@ export function makeOptions(hostname: string) {
       default: false,
       parse: parseSwitch,
     },
+    labels: {
+      env: 'MUSTER_LABELS',
+      placeholder: 'LABELS',
+      help: 'what to know the host by: region=eu,env=prod,role=web,team=shop, and any others',
+      default: {},
+      parse: parseHostLabels,
+    },
     root: {
       env: 'MUSTER_ROOT',
       placeholder: 'DIRECTORY',
@@ -88,39 +137,30 @@ export function makeOptions(hostname: string) {
       default: '/',
       parse: parseText,
     },
-    updateKey: {
-      env: 'MUSTER_UPDATE_KEY',
-      placeholder: 'KEY',
-      help: 'take newer versions of the agent from the collector, if this key has signed them; default none is taken',
-      default: null,
-      parse: parseUpdateKey,
-    },
-    updateEvery: {
-      env: 'MUSTER_UPDATE_EVERY',
-      placeholder: 'TIME',
-      help: 'about how often to ask for one, 1s to 1440m; default 60m',
-      default: UPDATE_MS_DEFAULT,
-      parse: parseUpdateEvery,
-    },
+    ...UPDATE_OPTIONS,
   } as const satisfies Options;
 }
 
-/** The agent's configuration, or every fault at once, a sentence each. */
-export function parseConfig(input: OptionsInput, hostname: string): Result<Config, readonly string[]> {
+export type ConfigInput = OptionsInput & Pick<ConfigFiles, 'listFiles'>;
+
+/** The agent's configuration, or every fault at once, a sentence each. Flags are stronger than the environment, that than files. */
+export function parseConfig(input: ConfigInput, hostname: string): Result<Config, readonly string[]> {
   const options = makeOptions(hostname);
   let tokenFault = 'there is no enrolment token: set MUSTER_TOKEN or MUSTER_TOKEN_FILE';
   const readFile = (path: string): string => {
     try {
       return input.readFile(path);
     } catch (cause) {
-      tokenFault = `MUSTER_TOKEN_FILE cannot be read: ${describeError(cause)}`;
+      tokenFault = `the file of the enrolment token cannot be read: ${describeError(cause)}`;
       return '';
     }
   };
-  const parse = allowsInsecureHttp(options, input) ? parseOrigin : parseSafeUrl;
-  const values = parseOptions({ ...options, url: { ...options.url, parse } }, { ...input, readFile });
-  if (!values.ok) return values;
-  const { url, token, state, interval, name, root, updateKey, updateEvery } = values.value;
+  const files = readFiles(options, input);
+  const said = { ...input, ...(files.ok ? { settings: files.value.options } : {}) };
+  const parse = parseOne('insecureHttp', options, said) ? parseOrigin : parseSafeUrl;
+  const values = parseOptions({ ...options, url: { ...options.url, parse } }, { ...said, readFile });
+  if (!values.ok || !files.ok) return err([...(files.ok ? [] : files.error), ...(values.ok ? [] : values.error)]);
+  const { url, token, state, interval, name, root, labels, updateKey, updateEvery } = values.value;
   return ok({
     url,
     token: token === '' ? err(tokenFault) : ok(token),
@@ -129,14 +169,34 @@ export function parseConfig(input: OptionsInput, hostname: string): Result<Confi
     name,
     root,
     update: updateKey === null ? null : { key: updateKey, everyMs: updateEvery },
+    labels: { ...files.value.labels, ...labels },
+    sources: files.value.sources,
   });
 }
 
-/** What one option says about another is found out first, so that all faults can be reported at once. */
-function allowsInsecureHttp({ insecureHttp }: ReturnType<typeof makeOptions>, input: OptionsInput): boolean {
-  const argv = input.argv.filter((flag) => flag.split('=')[0] === '--insecure-http');
-  const values = parseOptions({ insecureHttp }, { ...input, argv });
-  return values.ok && values.value.insecureHttp;
+type AgentOptions = ReturnType<typeof makeOptions>;
+
+function readFiles(options: AgentOptions, input: ConfigInput) {
+  const path = parseOne('config', options, input) ?? CONFIG_DEFAULT;
+  if (path === NO_CONFIG) return ok({ options: new Map(), labels: {}, sources: {} } as const);
+  const optionNames = Object.entries<Option<unknown>>(options).flatMap(([name, { secret }]) => {
+    if (NOT_IN_FILES.has(name)) return [];
+    return secret ? [flagOf(name), `${flagOf(name)}-file`] : [flagOf(name)];
+  });
+  return readConfigFiles(path, { ...input, isNamed: path !== CONFIG_DEFAULT, optionNames });
+}
+
+/** One option that decides about others is found out first, so that all faults can be reported at once. Null: it is wrong. */
+function parseOne<K extends 'config' | 'insecureHttp'>(
+  name: K,
+  options: AgentOptions,
+  input: OptionsInput,
+): Values<Pick<AgentOptions, K>>[K] | null {
+  const flag = `--${flagOf(name)}`;
+  const at = input.argv.findIndex((word) => word.split('=')[0] === flag);
+  const argv = at === -1 ? [] : input.argv.slice(at, input.argv[at] === flag && name === 'config' ? at + 2 : at + 1);
+  const values = parseOptions({ [name]: options[name] } as Pick<AgentOptions, K>, { ...input, argv });
+  return values.ok ? values.value[name] : null;
 }
 
 function parseSafeUrl(text: string): Result<string, string> {
@@ -146,25 +206,8 @@ function parseSafeUrl(text: string): Result<string, string> {
   return isSafe ? url : err('https for another machine (--insecure-http allows http all the same)');
 }
 
-/** `5s`, `1m`, `1500ms`, as milliseconds. */
-export function parseInterval(text: string): Result<number, string> {
-  const everyMs = parseTime(text);
-  const isRight = everyMs >= EVERY_MS_MIN && everyMs <= EVERY_MS_MAX; // false for NaN
-  return isRight ? ok(everyMs) : err('a time from 1s to 1m, such as 5s or 1500ms');
-}
-
-/** NaN: it is no time. */
-function parseTime(text: string): number {
-  const match = /^(\d{1,6})(ms|s|m)$/.exec(text);
-  const unitMs = match?.[2] === 'm' ? 60_000 : match?.[2] === 's' ? 1_000 : 1;
-  return Number(match?.[1]) * unitMs;
-}
-
-function parseUpdateEvery(text: string): Result<number, string> {
-  const everyMs = parseTime(text);
-  const isRight = everyMs >= EVERY_MS_MIN && everyMs <= UPDATE_MS_MAX; // false for NaN
-  return isRight ? ok(everyMs) : err('a time from 1s to 1440m, such as 60m');
-}
+/** How often a host is sampled. */
+export const parseInterval = parseTime(EVERY_MS_MIN, EVERY_MS_MAX);
 
 function parseUpdateKey(text: string): Result<KeyObject, string> {
   const key = parseKey(text);
@@ -181,4 +224,11 @@ export function clampEvery(everyMs: number): number {
 function parseName(text: string): Result<string, string> {
   const isRight = text.length > 0 && text.length <= NAME_LENGTH_MAX;
   return isRight ? ok(text) : err(`a name of 1 to ${NAME_LENGTH_MAX} characters`);
+}
+
+/** `region=eu,env=prod`, in any order. */
+function parseHostLabels(text: string): Result<Labels, string> {
+  const sorted = parseLabels(text.split(',').toSorted().join(','));
+  const labels = sorted.ok ? readHostLabels({ ...sorted.value }) : sorted;
+  return labels.ok ? labels : err(`pairs such as region=eu,env=prod (${labels.error})`);
 }

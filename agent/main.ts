@@ -1,50 +1,65 @@
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 
 import { describeError, makeLog } from '@muster/proto/log';
-import { formatOptions } from '@muster/proto/options';
 
 import { openAgent, type Surroundings } from './agent.ts';
-import { makeOptions, parseConfig, type Config } from './config.ts';
+import { CHECK_CONFIG } from './commands/check-config.ts';
+import { readConfig, type Command } from './commands/command.ts';
+import { DOCTOR } from './commands/doctor.ts';
+import { SAMPLE } from './commands/sample.ts';
+import { SELF_TEST } from './commands/self-test.ts';
+import type { Config } from './config.ts';
 import manifest from './package.json' with { type: 'json' };
 import { scheduleTimer } from './schedule.ts';
-import { selfTest, WORKS } from './self-test.ts';
 import { readProgram } from './update/program.ts';
 import { NO_UPDATE, openUpdate, startNewest, type Update } from './update.ts';
 
-const USAGE = 'muster-agent [options]: samples this host and sends what it finds to a collector';
+const COMMANDS: ReadonlyMap<string, Command> = new Map([
+  ['check-config', CHECK_CONFIG],
+  ['sample', SAMPLE],
+  ['doctor', DOCTOR],
+  ['self-test', SELF_TEST],
+]);
 
-/** Runs the agent until it is told to stop. Exit codes: 0 stopped, 1 cannot work, 2 wrongly configured. */
-async function main([command, ...rest]: readonly string[]): Promise<number> {
-  const isSelfTest = command === 'self-test';
-  const argv = isSelfTest || command === undefined ? rest : [command, ...rest];
-  if (argv.includes('--version')) {
-    const { platform, arch, versions } = process;
-    process.stdout.write(`muster-agent ${manifest.version} ${platform}-${arch} node ${versions.node}\n`);
+const USAGE = `muster-agent [options]: samples this host and sends what it finds to a collector
+
+${[...COMMANDS].map(([name, { summary }]) => `  muster-agent ${name.padEnd(14)}${summary}`).join('\n')}
+  muster-agent --version     print the version
+
+The commands take the same options, and those may stand in the configuration file, too.`;
+
+async function main(argv: readonly string[]): Promise<number> {
+  const [name = ''] = argv;
+  if (name === '--version') {
+    write(`muster-agent ${manifest.version} ${process.platform}-${process.arch} node ${process.versions.node}\n`);
     return 0;
   }
-  if (argv.includes('--help')) {
-    process.stdout.write(formatOptions(USAGE, makeOptions(hostname())));
-    return 0;
-  }
-  const config = parseConfig({ argv, env: process.env, readFile }, hostname());
-  if (!config.ok) {
-    process.stderr.write(config.error.map((fault) => `${fault}\n`).join(''));
+  const command = COMMANDS.get(name);
+  const input = { argv, env: process.env, hostname: hostname(), readFile, listFiles: readdirSync, write, fail };
+  if (command !== undefined) return command.run({ ...input, argv: argv.slice(1) });
+  if (name !== '' && !name.startsWith('-')) {
+    fail(`muster-agent knows no ${name}; --help lists what it knows\n`);
     return 2;
   }
+  const config = readConfig(USAGE, input);
+  return typeof config === 'number' ? config : run(config);
+}
+
+/** Runs the agent until it is told to stop. Exit codes: 0 stopped, 1 cannot work. */
+async function run(config: Config): Promise<number> {
   // A log on a disk that is full, or whose reader is gone, must not end the agent: its lines are lost then.
   process.stderr.on('error', () => undefined);
   const log = makeLog((line) => process.stderr.write(line), Date.now);
-  if (isSelfTest) return reportSelfTest(config.value);
   const surroundings = { log, now: Date.now, random: Math.random, schedule: scheduleTimer };
-  const update = beginUpdate(config.value, surroundings);
+  const update = beginUpdate(config, surroundings);
   const stopped = waitForStop();
   let isStopped = false;
   void stopped.then(() => (isStopped = true));
   try {
-    const { url, name, everyMs } = config.value;
+    const { url, name, everyMs } = config;
     log.info('agent.started', { url, name, everyMs });
-    const agent = await openAgent(config.value, { ...surroundings, delivered: update.confirm });
+    const agent = await openAgent(config, { ...surroundings, delivered: update.confirm });
     const refusal = await Promise.race([stopped, agent.refused, update.due]);
     if (refusal !== null) log.error('agent.refused', { reason: refusal });
     else log.info('agent.stopping');
@@ -74,19 +89,16 @@ function beginUpdate({ update, url, stateDirectory }: Config, surroundings: Surr
   return openUpdate(options);
 }
 
-async function reportSelfTest(config: Config): Promise<number> {
-  try {
-    await selfTest(config);
-    process.stdout.write(WORKS);
-    return 0;
-  } catch (cause) {
-    process.stderr.write(`${describeError(cause)}\n`);
-    return 1;
-  }
-}
-
 function readFile(path: string): string {
   return readFileSync(path, 'utf8');
+}
+
+function write(text: string): void {
+  process.stdout.write(text);
+}
+
+function fail(text: string): void {
+  process.stderr.write(text);
 }
 
 /** Resolves at the first signal to stop, and when a parent that keeps a channel to us is gone. The second one ends us. */

@@ -1,10 +1,10 @@
-import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { formatLabels } from '@muster/proto/labels';
 import { counterRise } from '@muster/proto/metric';
 import { err, ok, type Result } from '@muster/proto/result';
 
+import { listDirectory } from '../list-directory.ts';
 import { parseCount, readText, splitLines } from '../read-text.ts';
 import { remember } from '../remember.ts';
 import type { Sample, Source } from '../source.ts';
@@ -38,7 +38,7 @@ export function makeNetworkSource(root: string): Source {
   const addUp = makeTotal();
   return {
     name: 'network',
-    read: async () => {
+    read: () => {
       const interfaces = readNetwork(root);
       if (!interfaces.ok) return interfaces;
       const total = addUp(interfaces.value, findOnWire(root, interfaces.value));
@@ -68,21 +68,12 @@ export function findOnWire(root: string, interfaces: readonly NetworkInterface[]
   const lowest: string[] = [];
   const withDevice: string[] = [];
   for (const { name } of interfaces) {
-    const entries = listEntries(join(root, 'sys/class/net', name));
+    const entries = listDirectory(join(root, 'sys/class/net', name));
     if (entries.some((entry) => entry.startsWith('lower_'))) continue;
     lowest.push(name);
     if (entries.includes('device')) withDevice.push(name);
   }
   return new Set(withDevice.length > 0 ? withDevice : lowest);
-}
-
-/** Nothing when the interface went away meanwhile, or sysfs is not there. */
-function listEntries(directory: string): readonly string[] {
-  try {
-    return readdirSync(directory);
-  } catch {
-    return [];
-  }
 }
 
 type Bytes = Readonly<Record<NetworkDirection, number>>;

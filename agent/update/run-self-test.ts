@@ -3,7 +3,7 @@ import type { Readable } from 'node:stream';
 
 import { describeError } from '@muster/proto/log';
 
-import { WORKS } from '../self-test.ts';
+import { WORKS } from '../commands/self-test.ts';
 
 /** A start takes a tenth of a second, a slow machine's ten times that; one that reads dead file servers is given up. */
 const SELF_TEST_MS_MAX = 60_000;
