@@ -6,12 +6,15 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, expect, test } from 'vitest';
 
+import { KEEP_NOTHING } from './rebase.ts';
 import { openSources, SOURCE_NAMES, SOURCES } from './sources.ts';
 import { DEBIAN, findSampleFault } from './testing/fixture.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'muster-sources-'));
 cpSync(DEBIAN, root, { recursive: true });
 afterAll(() => rmSync(root, { recursive: true }));
+
+const SURROUNDINGS = { root, now: () => 1_000_000, listCosts: () => [], keepFor: () => KEEP_NOTHING };
 
 const FILES = readdirSync(DEBIAN, { recursive: true, encoding: 'utf8' })
   .filter((path) => statSync(join(DEBIAN, path)).isFile() && !path.endsWith('.md'))
@@ -24,7 +27,7 @@ const FROM_FILES = SOURCE_NAMES.filter((name) => SOURCES[name].isOn);
 async function readAll(): Promise<{ readonly faults: readonly string[]; readonly names: ReadonlySet<string> }> {
   const faults: string[] = [];
   const names = new Set<string>();
-  const sources = await openSources({}, { root, now: () => 1_000_000, listCosts: () => [] });
+  const sources = await openSources({}, SURROUNDINGS);
   for (const source of [...sources, ...sources]) {
     try {
       const reading = await source.read();
@@ -88,7 +91,7 @@ test('every source survives a file that is missing, empty, cut short or garbage,
 
 test('every source that reads files alone finds something on the captured machine, but for what that lacks', async () => {
   const lacking = /^(frequency|user)$/; // a virtual machine on which nobody was logged in
-  const sources = await openSources({}, { root, now: () => 1_000_000, listCosts: () => [] });
+  const sources = await openSources({}, SURROUNDINGS);
   const silent: string[] = [];
   for (const source of sources) {
     const reading = await source.read();

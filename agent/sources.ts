@@ -3,6 +3,7 @@ import { statfs } from 'node:fs/promises';
 import * as v from 'valibot';
 
 import type { SourceCost } from './reader.ts';
+import type { Keep } from './rebase.ts';
 import { map, percent, time } from './settings.ts';
 import type { Source } from './source.ts';
 import { makeAgentSource } from './sources/agent.ts';
@@ -30,6 +31,8 @@ export type SourceSurroundings = {
   /** The wall clock. */
   readonly now: () => number;
   readonly listCosts: () => readonly SourceCost[];
+  /** Where a source of this name keeps a little over restarts. */
+  readonly keepFor: (name: string) => Keep;
 };
 
 /** A kind of source: its own settings in the configuration, below `sources`, and how one is made of them. */
@@ -41,7 +44,7 @@ export type SourceKind<E extends v.ObjectEntries = v.ObjectEntries> = {
   /** All of them optional. */
   readonly settings: E;
   readonly open: (
-    settings: v.InferOutput<v.StrictObjectSchema<E, string>>,
+    settings: v.InferOutput<v.ObjectSchema<E, undefined>>,
     surroundings: SourceSurroundings,
   ) => Source | Promise<Source>;
 };
@@ -60,7 +63,12 @@ export const SOURCES = {
   }),
   load: plain('load averages', makeLoadSource),
   pressure: plain('pressure (PSI): who waits for the CPU, memory, disks', makePressureSource),
-  disk: plain('disks: what they read and wrote', makeDiskSource),
+  disk: kind({
+    title: 'disks: what they read and wrote',
+    isOn: true,
+    settings: {},
+    open: (_settings, { root, keepFor }) => makeDiskSource(root, keepFor('disk')),
+  }),
   filesystem: kind({
     title: 'filesystems: space and inodes',
     isOn: true,
@@ -68,7 +76,12 @@ export const SOURCES = {
     open: (_settings, { root }) =>
       makeFilesystemSource({ root, statfs: (path) => statfs(path), statfsMsMax: STATFS_MS_MAX }),
   }),
-  network: plain('network interfaces: what they carried', makeNetworkSource),
+  network: kind({
+    title: 'network interfaces: what they carried',
+    isOn: true,
+    settings: {},
+    open: (_settings, { root, keepFor }) => makeNetworkSource(root, keepFor('network')),
+  }),
   link: plain('network interfaces: up, speed', makeLinkSource),
   tcp: plain('TCP: segments, retransmits, connections opened and refused', makeTcpSource),
   connection: plain('TCP connections by state', makeConnectionSource),

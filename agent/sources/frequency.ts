@@ -4,7 +4,7 @@ import { formatLabels } from '@muster/proto/labels';
 import { ok } from '@muster/proto/result';
 
 import { listDirectory } from '../list-directory.ts';
-import { parseCount, readText } from '../read-text.ts';
+import { parseCount, tryText } from '../read-text.ts';
 import { remember } from '../remember.ts';
 import type { Sample, Source } from '../source.ts';
 
@@ -28,23 +28,18 @@ export function makeFrequencySource(root: string): Source {
   };
 }
 
-/** In Hz, by the number of the core. Source: kernel document admin-guide/pm/cpufreq: scaling_cur_freq, in kHz. */
+/**
+ * In Hz, by the number of the core. Source: kernel document admin-guide/pm/cpufreq: scaling_cur_freq, in kHz, or
+ * `<unknown>`.
+ */
 export function readFrequencies(root: string): ReadonlyMap<string, number> {
   const directory = join(root, 'sys/devices/system/cpu');
   const frequencies = new Map<string, number>();
   for (const name of listDirectory(directory)) {
     const core = /^cpu(\d+)$/.exec(name)?.[1];
-    const kilohertz = core === undefined ? null : tryCount(join(directory, name, 'cpufreq/scaling_cur_freq'));
+    const kilohertz =
+      core === undefined ? null : parseCount(tryText(join(directory, name, 'cpufreq/scaling_cur_freq'))?.trimEnd());
     if (core !== undefined && kilohertz !== null && kilohertz > 0) frequencies.set(core, kilohertz * 1000);
   }
   return frequencies;
-}
-
-/** A core that is switched off meanwhile answers with an error; `<unknown>` is what one says that does not know. */
-function tryCount(path: string): number | null {
-  try {
-    return parseCount(readText(path)?.trimEnd());
-  } catch {
-    return null;
-  }
 }

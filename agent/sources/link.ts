@@ -4,7 +4,7 @@ import { formatLabels } from '@muster/proto/labels';
 import { ok } from '@muster/proto/result';
 
 import { listDirectory } from '../list-directory.ts';
-import { readText } from '../read-text.ts';
+import { tryText } from '../read-text.ts';
 import { remember } from '../remember.ts';
 import type { Sample, Source } from '../source.ts';
 
@@ -36,7 +36,8 @@ export function readLinks(root: string): Link[] {
   return listDirectory(directory).flatMap((name) => {
     const entries = listDirectory(join(directory, name));
     if (!entries.includes('device') && !entries.includes('bonding')) return [];
-    const read = (file: string) => tryText(join(directory, name, file));
+    // The speed of an interface that is down is an error (EINVAL).
+    const read = (file: string) => tryText(join(directory, name, file)) ?? '';
     return Object.assign({ name }, parseLink(read('operstate'), read('speed')));
   });
 }
@@ -51,13 +52,4 @@ export function parseLink(operstate: string, speed: string): Omit<Link, 'name'> 
   // A virtual card says 2^32 - 1 when it does not know.
   const isKnown = megabits > 0 && megabits < 4_294_967_295;
   return { isUp: state === 'up' || state === 'unknown', bytesPerSecond: isKnown ? (megabits * 1e6) / 8 : null };
-}
-
-/** Reading the speed of an interface that is down is an error (EINVAL). */
-function tryText(path: string): string {
-  try {
-    return readText(path) ?? '';
-  } catch {
-    return '';
-  }
 }

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { err, ok, type Result } from '@muster/proto/result';
 
 import { listDirectory } from '../list-directory.ts';
-import { readBytes, readText } from '../read-text.ts';
+import { readBytes, tryText } from '../read-text.ts';
 import type { Source } from '../source.ts';
 
 const EVERY_MS = 30_000;
@@ -21,7 +21,8 @@ export function makeUserSource(root: string): Source {
     everyMs: EVERY_MS,
     read: () => {
       const count = countUsers(root);
-      return count.ok ? ok({ samples: [{ metric: 'system.user.count', labels: '', value: count.value }] }) : count;
+      if (!count.ok) return ok({ samples: [], remark: count.error });
+      return ok({ samples: [{ metric: 'system.user.count', labels: '', value: count.value }] });
     },
   };
 }
@@ -31,10 +32,10 @@ export function countUsers(root: string): Result<number, string> {
   const directory = join(root, 'run/systemd/sessions');
   const names = listDirectory(directory).filter((name) => !name.endsWith('.ref'));
   if (names.length > 0) {
-    const texts = names.slice(0, SESSIONS_MAX).map((name) => tryRead(() => readText(join(directory, name)) ?? '', ''));
+    const texts = names.slice(0, SESSIONS_MAX).map((name) => tryText(join(directory, name)) ?? '');
     return ok(texts.filter(isUserSession).length);
   }
-  const utmp = tryRead(() => readBytes(join(root, 'run/utmp')), null);
+  const utmp = tryBytes(join(root, 'run/utmp'));
   if (utmp !== null) return ok(countRecords(utmp));
   return listDirectory(join(root, 'run/systemd')).includes('sessions')
     ? ok(0)
@@ -54,11 +55,10 @@ export function countRecords(utmp: Buffer): number {
   return count;
 }
 
-/** A session may end while it is read. */
-function tryRead<T>(read: () => T, otherwise: T): T {
+function tryBytes(path: string): Buffer | null {
   try {
-    return read();
+    return readBytes(path);
   } catch {
-    return otherwise;
+    return null;
   }
 }
