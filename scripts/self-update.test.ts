@@ -24,6 +24,8 @@ const { privateKey: key } = generateKeyPairSync('ed25519');
 const ENDS = '#!/bin/sh\nif [ "$1" = self-test ]; then echo works; exit 0; fi\nexit 7\n';
 /** How often agents are killed at a random moment. */
 const KILLS = 10;
+/** Several starts of real binaries each, on a machine that has other tests to run. */
+const PATIENCE = { timeout: 120_000 };
 
 let directory = '';
 const running: ChildProcess[] = [];
@@ -97,77 +99,89 @@ function versionsOf({ batches }: StandIn): string[] {
   return [...new Set(batches.flatMap(({ info }) => info?.agentVersion ?? []))];
 }
 
-test('an agent becomes the newer version under its process id, loses nothing, and starts as that from then on', async () => {
-  const { url, collector, offer } = await openFleet();
-  const state = makeState('forward');
-  offer('0.2.0');
-  const agent = start(url, state);
-  await expect.poll(() => versionsOf(collector), { timeout: 25_000 }).toEqual(['0.1.0', '0.2.0']);
-  await expect.poll(() => agent.said.text, { timeout: 10_000 }).toContain('update.confirmed');
-  expect(agent.said.text).not.toMatch(/"level":"(WARN|ERROR)"|Warning/);
-  expect(readFileSync(`/proc/${agent.child.pid}/cmdline`, 'utf8')).toContain('muster-agent-0.2.0');
-  agent.child.kill('SIGTERM');
-  expect(await agent.ended).toEqual([0, null]);
-  const records = [...new Set(collector.batches.map(({ seq }) => seq))].toSorted((a, b) => a - b);
-  expect(records).toEqual(Array.from({ length: records.length }, (_, i) => (records[0] ?? 0) + i));
-  expect(new Set(collector.batches.map(({ epoch }) => epoch)).size).toBe(1);
-  const gaps = collector.batches.flatMap(({ events = [] }) => events).filter(({ kind }) => kind === 'gap');
-  expect(gaps).toEqual([]);
-
-  const again = start(url, state);
-  await expect.poll(() => again.said.text, { timeout: 10_000 }).toContain('agent.delivered');
-  expect(readFileSync(`/proc/${again.child.pid}/cmdline`, 'utf8')).toContain('muster-agent-0.2.0');
-});
-
-test('a version that ends at once is left at the third start, and the one before it reports again', async () => {
-  const { url, collector, offer } = await openFleet();
-  const state = makeState('back');
-  offer('0.3.0');
-  expect(await start(url, state).ended).toEqual([7, null]);
-  expect(await start(url, state).ended).toEqual([7, null]);
-  const arrived = collector.batches.length;
-  const agent = start(url, state);
-  await collector.until(() => collector.batches.length > arrived);
-  const depot = openDepot(join(state, 'update'));
-  await expect.poll(() => depot.readCourse().failures, { timeout: 10_000 }).toMatchObject([{ count: 1 }]);
-  expect(agent.said.text).toContain('"event":"update.silent","version":"0.3.0"');
-  agent.child.kill('SIGTERM');
-  expect(await agent.ended).toEqual([0, null]);
-});
-
-test('an agent that is killed at any moment of an update starts again, as a version that is whole, and reports', async () => {
-  const { url, collector, offer } = await openFleet();
-  const state = makeState('killed');
-  const random = seededRandom(7, 0);
-  const depot = openDepot(join(state, 'update'));
-  offer('0.2.0');
-  const ended = new Set<unknown>();
-  for (let kill = 0; kill < KILLS; kill += 1) {
-    // What a kill of the trial has held against it is forgotten, so that there is an update to be killed again.
-    depot.writeCourse({
-      ...depot.readCourse(),
-      suspect: null,
-      failures: [],
-      ...(kill % 5 === 0 ? { active: null } : {}),
-    });
+test(
+  'an agent becomes the newer version under its process id, loses nothing, and starts as that from then on',
+  PATIENCE,
+  async () => {
+    const { url, collector, offer } = await openFleet();
+    const state = makeState('forward');
+    offer('0.2.0');
     const agent = start(url, state);
-    await sleep(random() * 2_500);
-    agent.child.kill('SIGKILL');
-    const [code, signal] = await agent.ended;
-    ended.add(signal ?? code);
-  }
-  expect([...ended]).toEqual(['SIGKILL']); // none has ended by itself
-  const arrived = collector.batches.length;
-  const agent = start(url, state);
-  await collector.until(() => collector.batches.length > arrived);
-  await expect
-    .poll(depot.readCourse, { timeout: 20_000 })
-    .toMatchObject({ active: { version: '0.2.0' }, starts: null });
-  agent.child.kill('SIGTERM');
-  expect(await agent.ended).toEqual([0, null]);
-});
+    await expect.poll(() => versionsOf(collector), { timeout: 25_000 }).toEqual(['0.1.0', '0.2.0']);
+    await expect.poll(() => agent.said.text, { timeout: 10_000 }).toContain('update.confirmed');
+    expect(agent.said.text).not.toMatch(/"level":"(WARN|ERROR)"|Warning/);
+    expect(readFileSync(`/proc/${agent.child.pid}/cmdline`, 'utf8')).toContain('muster-agent-0.2.0');
+    agent.child.kill('SIGTERM');
+    expect(await agent.ended).toEqual([0, null]);
+    const records = [...new Set(collector.batches.map(({ seq }) => seq))].toSorted((a, b) => a - b);
+    expect(records).toEqual(Array.from({ length: records.length }, (_, i) => (records[0] ?? 0) + i));
+    expect(new Set(collector.batches.map(({ epoch }) => epoch)).size).toBe(1);
+    const gaps = collector.batches.flatMap(({ events = [] }) => events).filter(({ kind }) => kind === 'gap');
+    expect(gaps).toEqual([]);
 
-test('what is no version of ours is never started, wherever it lies', async () => {
+    const again = start(url, state);
+    await expect.poll(() => again.said.text, { timeout: 10_000 }).toContain('agent.delivered');
+    expect(readFileSync(`/proc/${again.child.pid}/cmdline`, 'utf8')).toContain('muster-agent-0.2.0');
+  },
+);
+
+test(
+  'a version that ends at once is left at the third start, and the one before it reports again',
+  PATIENCE,
+  async () => {
+    const { url, collector, offer } = await openFleet();
+    const state = makeState('back');
+    offer('0.3.0');
+    expect(await start(url, state).ended).toEqual([7, null]);
+    expect(await start(url, state).ended).toEqual([7, null]);
+    const arrived = collector.batches.length;
+    const agent = start(url, state);
+    await collector.until(() => collector.batches.length > arrived);
+    const depot = openDepot(join(state, 'update'));
+    await expect.poll(() => depot.readCourse().failures, { timeout: 10_000 }).toMatchObject([{ count: 1 }]);
+    expect(agent.said.text).toContain('"event":"update.silent","version":"0.3.0"');
+    agent.child.kill('SIGTERM');
+    expect(await agent.ended).toEqual([0, null]);
+  },
+);
+
+test(
+  'an agent that is killed at any moment of an update starts again, as a version that is whole, and reports',
+  PATIENCE,
+  async () => {
+    const { url, collector, offer } = await openFleet();
+    const state = makeState('killed');
+    const random = seededRandom(7, 0);
+    const depot = openDepot(join(state, 'update'));
+    offer('0.2.0');
+    const ended = new Set<unknown>();
+    for (let kill = 0; kill < KILLS; kill += 1) {
+      // What a kill of the trial has held against it is forgotten, so that there is an update to be killed again.
+      depot.writeCourse({
+        ...depot.readCourse(),
+        suspect: null,
+        failures: [],
+        ...(kill % 5 === 0 ? { active: null } : {}),
+      });
+      const agent = start(url, state);
+      await sleep(random() * 2_500);
+      agent.child.kill('SIGKILL');
+      const [code, signal] = await agent.ended;
+      ended.add(signal ?? code);
+    }
+    expect([...ended]).toEqual(['SIGKILL']); // none has ended by itself
+    const arrived = collector.batches.length;
+    const agent = start(url, state);
+    await collector.until(() => collector.batches.length > arrived);
+    await expect
+      .poll(depot.readCourse, { timeout: 20_000 })
+      .toMatchObject({ active: { version: '0.2.0' }, starts: null });
+    agent.child.kill('SIGTERM');
+    expect(await agent.ended).toEqual([0, null]);
+  },
+);
+
+test('what is no version of ours is never started, wherever it lies', PATIENCE, async () => {
   const { url, collector } = await openFleet();
   const state = makeState('forged');
   const depot = openDepot(join(state, 'update'));
