@@ -45,6 +45,8 @@ export type Surroundings = {
   readonly schedule: Schedule;
   /** Is told what shows that the agent works; none where nobody supervises it. */
   readonly notifier?: Notifier;
+  /** Told of every batch that the collector has acknowledged. */
+  readonly delivered?: () => void;
 };
 
 export type Agent = {
@@ -94,7 +96,7 @@ export async function openAgent(config: Config, surroundings: Surroundings, part
     const push = openPush({
       ...surroundings,
       pool,
-      spool: tellDelivered(spool, notifier),
+      spool: tellDelivered(spool, surroundings),
       run: randomBytes(6).readUIntBE(0, 6),
       authorise: identity === null ? makeEnroller(config, pool, surroundings, refuse) : async () => identity.token,
       setEvery: (everyMs) => sampler.setEvery(clampEvery(everyMs ?? config.everyMs)),
@@ -144,12 +146,13 @@ function tellRequests(connections: Pool, { asked }: Notifier): Dispatcher {
 }
 
 /** The same spool, whose every batch that the collector has stored is told. */
-function tellDelivered(spool: Spool, { delivered }: Notifier): Spool {
+function tellDelivered(spool: Spool, { notifier, delivered }: Pick<Surroundings, 'notifier' | 'delivered'>): Spool {
   return {
     ...spool,
     settle: (parcel) => {
       spool.settle(parcel);
-      delivered();
+      notifier?.delivered();
+      delivered?.();
     },
   };
 }
