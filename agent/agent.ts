@@ -183,7 +183,7 @@ async function openSourceReader(
   return reader;
 }
 
-/** What is told about the host once per start. The inventory takes a second, and nothing waits for it. */
+/** What is told about the host once per start. Nothing waits for the inventory. */
 function describeHost(
   config: Config,
   spool: Spool,
@@ -194,7 +194,7 @@ function describeHost(
   } catch (cause) {
     log.warn('boot.failed', { cause });
   }
-  read().then(
+  read(config.root).then(
     (info) => spool.describe(withLabels(info, config)),
     (cause: unknown) => log.warn('inventory.failed', { cause }),
   );
