@@ -82,6 +82,11 @@ export const METRICS = {
     'proc/pressure total: some or full tasks stalled; its rate is the share of time',
   ),
   'system.uptime': gauge('s', ALL, ANY, 'proc/uptime'),
+  'system.clock.offset': {
+    ...gauge('s', ALL, ANY, 'the pushes: how far the clock is ahead of the collector’s; below 0: behind'),
+    min: -ANY,
+  },
+  'system.clock.offset.error': gauge('s', ALL, ANY, 'the pushes: by how much the offset may be wrong, either way'),
 } as const satisfies Record<string, Metric>;
 
 export type MetricName = keyof typeof METRICS;
