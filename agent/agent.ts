@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { describeError, type Log } from '@muster/proto/log';
 import { Pool } from 'undici';
 
+import { makeClockOffset } from './clock-offset.ts';
 import { clampEvery, type Config } from './config.ts';
 import { enroll } from './enroll.ts';
 import { lockState } from './lock.ts';
@@ -13,6 +14,7 @@ import { keepRefused } from './refused.ts';
 import { openSampler } from './sampler.ts';
 import type { Closing, Schedule } from './schedule.ts';
 import type { Source } from './source.ts';
+import { makeClockSource } from './sources/clock.ts';
 import { makeCpuSource } from './sources/cpu.ts';
 import { makeDiskSource } from './sources/disk.ts';
 import { makeFilesystemSource, STATFS_MS_MAX } from './sources/filesystem.ts';
@@ -35,8 +37,8 @@ import {
 
 /** How long a request to the collector may take: a slow line, and its commit. */
 const DEADLINE_MS = 10_000;
-/** One connection for each lane of the push. A kept one outlives the time between two pushes, if the collector does not close it before. */
-const POOL_OPTIONS = { connections: 2, connectTimeout: 5_000, keepAliveTimeout: 75_000, keepAliveMaxTimeout: 75_000 };
+/** One connection for each lane of the push. A kept one outlives the time between two pushes, and ends before the collector ends it. */
+const POOL_OPTIONS = { connections: 2, connectTimeout: 5_000, keepAliveTimeout: 70_000, keepAliveMaxTimeout: 70_000 };
 /** A container engine kills ten seconds after it asked. */
 const FLUSH_MS = 9_000;
 
@@ -90,6 +92,7 @@ export async function openAgent(config: Config, surroundings: Surroundings, part
     });
     opened.push({ close: async () => closeSpool(spool, log) });
     describeHost(config, spool, { ...surroundings, readInventory: parts.readInventory });
+    const clockOffset = makeClockOffset();
     const push = openPush({
       ...surroundings,
       pool,
@@ -97,6 +100,7 @@ export async function openAgent(config: Config, surroundings: Surroundings, part
       run: randomBytes(6).readUIntBE(0, 6),
       authorise: identity === null ? makeEnroller(config, pool, surroundings, refuse) : async () => identity.token,
       setEvery: (everyMs) => sampler.setEvery(clampEvery(everyMs ?? config.everyMs)),
+      onExchange: clockOffset.note,
       keepRefused: (batch) => keepRefused(join(config.stateDirectory, 'refused'), batch),
       deadlineMs: DEADLINE_MS,
       flushMs: FLUSH_MS,
@@ -104,7 +108,7 @@ export async function openAgent(config: Config, surroundings: Surroundings, part
     opened.push(push);
     const sampler = openSampler({
       ...surroundings,
-      sources: parts.makeSources(config.root),
+      sources: [...parts.makeSources(config.root), makeClockSource(clockOffset.read)],
       everyMs: config.everyMs,
       take: (tick) => {
         spool.add(tick);
