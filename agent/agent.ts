@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import { statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 
+import type { Inventory } from '@muster/proto/batch';
 import { describeError, type Log } from '@muster/proto/log';
 import { Pool } from 'undici';
 
@@ -9,21 +9,16 @@ import { makeClockOffset } from './clock-offset.ts';
 import { clampEvery, type Config } from './config.ts';
 import { enroll } from './enroll.ts';
 import { lockState } from './lock.ts';
+import { readProcessClocks } from './meter.ts';
 import { openPush } from './push.ts';
+import { openReader, type Reader, type ReaderOptions, type SourceCost } from './reader.ts';
 import { keepRefused } from './refused.ts';
 import { openSampler } from './sampler.ts';
 import type { Closing, Schedule } from './schedule.ts';
 import type { Source } from './source.ts';
-import { makeClockSource } from './sources/clock.ts';
-import { makeCpuSource } from './sources/cpu.ts';
-import { makeDiskSource } from './sources/disk.ts';
-import { makeFilesystemSource, STATFS_MS_MAX } from './sources/filesystem.ts';
+import { openSources, type SourceSettings, type SourceSurroundings } from './sources.ts';
 import { readInventory } from './sources/inventory.ts';
-import { makeLoadSource } from './sources/load.ts';
-import { makeMemorySource } from './sources/memory.ts';
-import { makeNetworkSource } from './sources/network.ts';
-import { makePressureSource } from './sources/pressure.ts';
-import { makeUptimeSource, readUptime } from './sources/uptime.ts';
+import { readUptime } from './sources/uptime.ts';
 import { MEMORY_BYTES_MAX, openSpool, SPOOL_AGE_MS_MAX, SPOOL_BYTES_MAX, type Spool } from './spool/spool.ts';
 import {
   makeStateDirectory,
@@ -58,11 +53,11 @@ export type Agent = {
 
 /** What an agent is made of besides the delivery; programs that prove something about the delivery bring their own. */
 export type Parts = {
-  readonly makeSources: (root: string) => readonly Source[];
+  readonly openSources: (settings: SourceSettings, surroundings: SourceSurroundings) => Promise<readonly Source[]>;
   readonly readInventory: typeof readInventory;
   readonly openSpool: typeof openSpool;
 };
-const PARTS: Parts = { makeSources, readInventory, openSpool };
+const PARTS: Parts = { openSources, readInventory, openSpool };
 
 type Part = { readonly close: () => Promise<void> };
 
@@ -106,9 +101,15 @@ export async function openAgent(config: Config, surroundings: Surroundings, part
       flushMs: FLUSH_MS,
     });
     opened.push(push);
+    const reader = await openSourceReader(config, surroundings, {
+      openSources: parts.openSources,
+      note: (event) => spool.note(event),
+      readClockOffset: clockOffset.read,
+    });
+    opened.push(reader);
     const sampler = openSampler({
       ...surroundings,
-      sources: [...parts.makeSources(config.root), makeClockSource(clockOffset.read)],
+      read: reader.read,
       everyMs: config.everyMs,
       take: (tick) => {
         spool.add(tick);
@@ -140,17 +141,26 @@ function closeSpool(spool: Spool, log: Log): void {
   } else log.error('agent.lost', { samples, reason: 'neither the collector nor the disk took them' });
 }
 
-function makeSources(root: string): readonly Source[] {
-  return [
-    makeCpuSource(root),
-    makeMemorySource(root),
-    makeLoadSource(root),
-    makePressureSource(root),
-    makeDiskSource(root),
-    makeFilesystemSource({ root, statfs: (path) => statfs(path), statfsMsMax: STATFS_MS_MAX }),
-    makeNetworkSource(root),
-    makeUptimeSource(root),
-  ];
+/** Opens the sources and what reads them. */
+async function openSourceReader(
+  { root, sources }: Pick<Config, 'root' | 'sources'>,
+  { log, now }: Pick<Surroundings, 'log' | 'now'>,
+  {
+    openSources: open,
+    note,
+    readClockOffset,
+  }: Pick<Parts, 'openSources'> & Pick<ReaderOptions, 'note'> & Pick<SourceSurroundings, 'readClockOffset'>,
+): Promise<Reader> {
+  let reader: Reader | null = null;
+  const listCosts = (): readonly SourceCost[] => reader?.listCosts() ?? [];
+  reader = openReader({
+    sources: await open(sources, { root, now, listCosts, readClockOffset }),
+    note,
+    log,
+    now,
+    ...readProcessClocks(),
+  });
+  return reader;
 }
 
 /** What is told about the host once per start. The inventory takes a second, and nothing waits for it. */
@@ -165,9 +175,13 @@ function describeHost(
     log.warn('boot.failed', { cause });
   }
   read().then(
-    (info) => spool.describe(info),
+    (info) => spool.describe(withLabels(info, config)),
     (cause: unknown) => log.warn('inventory.failed', { cause }),
   );
+}
+
+function withLabels(info: Inventory, { labels }: Config): Inventory {
+  return Object.keys(labels).length === 0 ? info : { ...info, labels };
 }
 
 /** Notes that the machine was started since the agent ran last. The first time nobody knows, and nothing is noted. */

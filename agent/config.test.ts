@@ -3,7 +3,10 @@ import { expect, test } from 'vitest';
 import { clampEvery, parseConfig, parseInterval } from './config.ts';
 
 function parse(argv: readonly string[], env: Readonly<Record<string, string>> = {}) {
-  return parseConfig({ argv, env, readFile: () => 'from-a-file\n' }, 'the-host');
+  return parseConfig(
+    { argv: ['--config', 'none', ...argv], env, readFile: () => 'from-a-file\n', listFiles: () => [] },
+    'the-host',
+  );
 }
 
 test('parseConfig() has a default for everything but the token', () => {
@@ -16,6 +19,8 @@ test('parseConfig() has a default for everything but the token', () => {
       everyMs: 5_000,
       name: 'the-host',
       root: '/',
+      labels: {},
+      sources: {},
     },
   });
 });
@@ -57,8 +62,10 @@ test('a token file that cannot be read is no fault of the configuration: the age
   const readFile = () => {
     throw new Error('ENOENT');
   };
-  const config = parseConfig({ argv: [], env: { MUSTER_TOKEN_FILE: '/gone' }, readFile }, 'the-host');
-  expect(config.ok && config.value.token).toEqual({ ok: false, error: 'MUSTER_TOKEN_FILE cannot be read: ENOENT' });
+  const argv = ['--config', 'none'];
+  const config = parseConfig({ argv, env: { MUSTER_TOKEN_FILE: '/gone' }, readFile, listFiles: () => [] }, 'the-host');
+  const error = 'the file of the enrolment token cannot be read: ENOENT';
+  expect(config.ok && config.value.token).toEqual({ ok: false, error });
 });
 
 test.for([

@@ -1,15 +1,24 @@
 import { describeError } from '@muster/proto/log';
 import {
+  flagOf,
   isThisMachine,
   parseOptions,
   parseOrigin,
   parseSwitch,
   parseText,
+  type Option,
   type Options,
   type OptionsInput,
+  type Values,
 } from '@muster/proto/options';
 import { SAMPLE_MS_DEFAULT } from '@muster/proto/push';
+import { readHostLabels } from '@muster/proto/batch';
+import { parseLabels, type Labels } from '@muster/proto/labels';
 import { err, ok, type Result } from '@muster/proto/result';
+
+import { readConfigFiles, type ConfigFiles } from './config-file.ts';
+import { parseTime } from './settings.ts';
+import type { SourceSettings } from './sources.ts';
 
 /** Below a second the kernel's own clock (100 ticks a second) is too coarse for shares. */
 const EVERY_MS_MIN = 1_000;
@@ -25,11 +34,27 @@ export type Config = {
   readonly everyMs: number;
   readonly name: string;
   readonly root: string;
+  /** What its owner says of the host. */
+  readonly labels: Labels;
+  readonly sources: SourceSettings;
 };
+
+export const CONFIG_DEFAULT = '/etc/muster/agent.yaml';
+/** Says that no configuration file is read. */
+const NO_CONFIG = 'none';
+/** Options that a configuration file does not give: what it would say is said otherwise there, or is for tests. */
+const NOT_IN_FILES: ReadonlySet<string> = new Set(['config', 'labels', 'root']);
 
 /** `hostname` is what the machine calls itself. */
 export function makeOptions(hostname: string) {
   return {
+    config: {
+      env: 'MUSTER_CONFIG',
+      placeholder: 'FILE',
+      help: `configuration file, and agent.d/*.yaml beside it; "${NO_CONFIG}" reads none; default ${CONFIG_DEFAULT}`,
+      default: CONFIG_DEFAULT,
+      parse: parseText,
+    },
     url: {
       env: 'MUSTER_URL',
       placeholder: 'URL',
@@ -72,6 +97,13 @@ export function makeOptions(hostname: string) {
       default: false,
       parse: parseSwitch,
     },
+    labels: {
+      env: 'MUSTER_LABELS',
+      placeholder: 'LABELS',
+      help: 'what to know the host by: region=eu,env=prod,role=web,team=shop, and any others',
+      default: {},
+      parse: parseHostLabels,
+    },
     root: {
       env: 'MUSTER_ROOT',
       placeholder: 'DIRECTORY',
@@ -82,22 +114,26 @@ export function makeOptions(hostname: string) {
   } as const satisfies Options;
 }
 
-/** The agent's configuration, or every fault at once, a sentence each. */
-export function parseConfig(input: OptionsInput, hostname: string): Result<Config, readonly string[]> {
+export type ConfigInput = OptionsInput & Pick<ConfigFiles, 'listFiles'>;
+
+/** The agent's configuration, or every fault at once, a sentence each. Flags are stronger than the environment, that than files. */
+export function parseConfig(input: ConfigInput, hostname: string): Result<Config, readonly string[]> {
   const options = makeOptions(hostname);
   let tokenFault = 'there is no enrolment token: set MUSTER_TOKEN or MUSTER_TOKEN_FILE';
   const readFile = (path: string): string => {
     try {
       return input.readFile(path);
     } catch (cause) {
-      tokenFault = `MUSTER_TOKEN_FILE cannot be read: ${describeError(cause)}`;
+      tokenFault = `the file of the enrolment token cannot be read: ${describeError(cause)}`;
       return '';
     }
   };
-  const parse = allowsInsecureHttp(options, input) ? parseOrigin : parseSafeUrl;
-  const values = parseOptions({ ...options, url: { ...options.url, parse } }, { ...input, readFile });
-  if (!values.ok) return values;
-  const { url, token, state, interval, name, root } = values.value;
+  const files = readFiles(options, input);
+  const said = { ...input, ...(files.ok ? { settings: files.value.options } : {}) };
+  const parse = parseOne('insecureHttp', options, said) ? parseOrigin : parseSafeUrl;
+  const values = parseOptions({ ...options, url: { ...options.url, parse } }, { ...said, readFile });
+  if (!values.ok || !files.ok) return err([...(files.ok ? [] : files.error), ...(values.ok ? [] : values.error)]);
+  const { url, token, state, interval, name, root, labels } = values.value;
   return ok({
     url,
     token: token === '' ? err(tokenFault) : ok(token),
@@ -105,14 +141,34 @@ export function parseConfig(input: OptionsInput, hostname: string): Result<Confi
     everyMs: interval,
     name,
     root,
+    labels: { ...files.value.labels, ...labels },
+    sources: files.value.sources,
   });
 }
 
-/** What one option says about another is found out first, so that all faults can be reported at once. */
-function allowsInsecureHttp({ insecureHttp }: ReturnType<typeof makeOptions>, input: OptionsInput): boolean {
-  const argv = input.argv.filter((flag) => flag.split('=')[0] === '--insecure-http');
-  const values = parseOptions({ insecureHttp }, { ...input, argv });
-  return values.ok && values.value.insecureHttp;
+type AgentOptions = ReturnType<typeof makeOptions>;
+
+function readFiles(options: AgentOptions, input: ConfigInput) {
+  const path = parseOne('config', options, input) ?? CONFIG_DEFAULT;
+  if (path === NO_CONFIG) return ok({ options: new Map(), labels: {}, sources: {} } as const);
+  const optionNames = Object.entries<Option<unknown>>(options).flatMap(([name, { secret }]) => {
+    if (NOT_IN_FILES.has(name)) return [];
+    return secret ? [flagOf(name), `${flagOf(name)}-file`] : [flagOf(name)];
+  });
+  return readConfigFiles(path, { ...input, isNamed: path !== CONFIG_DEFAULT, optionNames });
+}
+
+/** One option that decides about others is found out first, so that all faults can be reported at once. Null: it is wrong. */
+function parseOne<K extends 'config' | 'insecureHttp'>(
+  name: K,
+  options: AgentOptions,
+  input: OptionsInput,
+): Values<Pick<AgentOptions, K>>[K] | null {
+  const flag = `--${flagOf(name)}`;
+  const at = input.argv.findIndex((word) => word.split('=')[0] === flag);
+  const argv = at === -1 ? [] : input.argv.slice(at, input.argv[at] === flag && name === 'config' ? at + 2 : at + 1);
+  const values = parseOptions({ [name]: options[name] } as Pick<AgentOptions, K>, { ...input, argv });
+  return values.ok ? values.value[name] : null;
 }
 
 function parseSafeUrl(text: string): Result<string, string> {
@@ -122,14 +178,8 @@ function parseSafeUrl(text: string): Result<string, string> {
   return isSafe ? url : err('https for another machine (--insecure-http allows http all the same)');
 }
 
-/** `5s`, `1m`, `1500ms`, as milliseconds. */
-export function parseInterval(text: string): Result<number, string> {
-  const match = /^(\d{1,6})(ms|s|m)$/.exec(text);
-  const unitMs = match?.[2] === 'm' ? 60_000 : match?.[2] === 's' ? 1_000 : 1;
-  const everyMs = Number(match?.[1]) * unitMs;
-  const isRight = everyMs >= EVERY_MS_MIN && everyMs <= EVERY_MS_MAX; // false for NaN
-  return isRight ? ok(everyMs) : err('a time from 1s to 1m, such as 5s or 1500ms');
-}
+/** How often a host is sampled. */
+export const parseInterval = parseTime(EVERY_MS_MIN, EVERY_MS_MAX);
 
 /** The nearest interval that is allowed, for what a collector asks for. */
 export function clampEvery(everyMs: number): number {
@@ -139,4 +189,11 @@ export function clampEvery(everyMs: number): number {
 function parseName(text: string): Result<string, string> {
   const isRight = text.length > 0 && text.length <= NAME_LENGTH_MAX;
   return isRight ? ok(text) : err(`a name of 1 to ${NAME_LENGTH_MAX} characters`);
+}
+
+/** `region=eu,env=prod`, in any order. */
+function parseHostLabels(text: string): Result<Labels, string> {
+  const sorted = parseLabels(text.split(',').toSorted().join(','));
+  const labels = sorted.ok ? readHostLabels({ ...sorted.value }) : sorted;
+  return labels.ok ? labels : err(`pairs such as region=eu,env=prod (${labels.error})`);
 }

@@ -89,7 +89,7 @@ test('an agent samples this machine, survives an outage without losing a tick, a
   const batches = [...first.batches, ...second.batches];
   const ticksMs = ticksOf(batches);
   // A machine that is too busy takes a tick less, which is none of the agent's; but every record arrives.
-  expect(ticksMs.filter((tsMs) => tsMs % 1_000 !== 0)).toEqual([]);
+  expect(ticksMs.slice(1).filter((tsMs) => tsMs % 1_000 !== 0)).toEqual([]); // the first tick comes at once
   expect(new Set(batches.map(({ epoch }) => epoch)).size).toBe(1);
   const records = recordsOf(batches);
   expect(records).toEqual(countTo(records.at(-1)));

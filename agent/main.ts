@@ -1,34 +1,57 @@
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 
 import { describeError, makeLog } from '@muster/proto/log';
-import { formatOptions } from '@muster/proto/options';
 
 import { openAgent } from './agent.ts';
-import { makeOptions, parseConfig } from './config.ts';
+import { CHECK_CONFIG } from './commands/check-config.ts';
+import { readConfig, type Command } from './commands/command.ts';
+import { DOCTOR } from './commands/doctor.ts';
+import { SAMPLE } from './commands/sample.ts';
+import type { Config } from './config.ts';
+import manifest from './package.json' with { type: 'json' };
 import { scheduleTimer } from './schedule.ts';
 
-const USAGE = 'muster-agent [options]: samples this host and sends what it finds to a collector';
+const COMMANDS: ReadonlyMap<string, Command> = new Map([
+  ['check-config', CHECK_CONFIG],
+  ['sample', SAMPLE],
+  ['doctor', DOCTOR],
+]);
 
-/** Runs the agent until it is told to stop. Exit codes: 0 stopped, 1 cannot work, 2 wrongly configured. */
+const USAGE = `muster-agent [options]: samples this host and sends what it finds to a collector
+
+${[...COMMANDS].map(([name, { summary }]) => `  muster-agent ${name.padEnd(14)}${summary}`).join('\n')}
+  muster-agent --version     print the version
+
+The commands take the same options, and those may stand in the configuration file, too.`;
+
 async function main(argv: readonly string[]): Promise<number> {
-  if (argv.includes('--help')) {
-    process.stdout.write(formatOptions(USAGE, makeOptions(hostname())));
+  const [name = ''] = argv;
+  if (name === '--version') {
+    write(`muster-agent ${manifest.version} ${process.platform}-${process.arch} node ${process.versions.node}\n`);
     return 0;
   }
-  const config = parseConfig({ argv, env: process.env, readFile }, hostname());
-  if (!config.ok) {
-    process.stderr.write(config.error.map((fault) => `${fault}\n`).join(''));
+  const command = COMMANDS.get(name);
+  const input = { argv, env: process.env, hostname: hostname(), readFile, listFiles: readdirSync, write, fail };
+  if (command !== undefined) return command.run({ ...input, argv: argv.slice(1) });
+  if (name !== '' && !name.startsWith('-')) {
+    fail(`muster-agent knows no ${name}; --help lists what it knows\n`);
     return 2;
   }
+  const config = readConfig(USAGE, input);
+  return typeof config === 'number' ? config : run(config);
+}
+
+/** Runs the agent until it is told to stop. Exit codes: 0 stopped, 1 cannot work. */
+async function run(config: Config): Promise<number> {
   // A log on a disk that is full, or whose reader is gone, must not end the agent: its lines are lost then.
   process.stderr.on('error', () => undefined);
   const log = makeLog((line) => process.stderr.write(line), Date.now);
   const stopped = waitForStop();
   try {
-    const { url, name, everyMs } = config.value;
+    const { url, name, everyMs } = config;
     log.info('agent.started', { url, name, everyMs });
-    const agent = await openAgent(config.value, { log, now: Date.now, random: Math.random, schedule: scheduleTimer });
+    const agent = await openAgent(config, { log, now: Date.now, random: Math.random, schedule: scheduleTimer });
     const refusal = await Promise.race([stopped, agent.refused]);
     if (refusal !== null) log.error('agent.refused', { reason: refusal });
     else log.info('agent.stopping');
@@ -43,6 +66,14 @@ async function main(argv: readonly string[]): Promise<number> {
 
 function readFile(path: string): string {
   return readFileSync(path, 'utf8');
+}
+
+function write(text: string): void {
+  process.stdout.write(text);
+}
+
+function fail(text: string): void {
+  process.stderr.write(text);
 }
 
 /** Resolves at the first signal to stop, and when a parent that keeps a channel to us is gone. The second one ends us. */

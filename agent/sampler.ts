@@ -1,18 +1,15 @@
-import { describeError, type Log } from '@muster/proto/log';
-import { err } from '@muster/proto/result';
-
 import type { Schedule } from './schedule.ts';
-import type { Sample, Source } from './source.ts';
+import type { Sample } from './source.ts';
 
 /** All that the sources had to say at one moment, a multiple of the sampling interval then. */
 export type Tick = { readonly tsMs: number; readonly everyMs: number; readonly samples: readonly Sample[] };
 
 export type SamplerOptions = {
-  readonly sources: readonly Source[];
+  /** What all sources that are due at this tick have to say. Never rejects. */
+  readonly read: (tsMs: number, everyMs: number) => Promise<readonly Sample[]>;
   readonly everyMs: number;
   /** Is given each tick. After the clock was set back, ticks may be older than those before. */
   readonly take: (tick: Tick) => void;
-  readonly log: Log;
   readonly now: () => number;
   readonly schedule: Schedule;
 };
@@ -24,22 +21,35 @@ export type Sampler = {
 };
 
 /**
+ * The first tick comes at once, at the next multiple of this: who starts an agent wants to see its host. It lies ahead,
+ * so that no tick of an agent before has its time.
+ */
+const FIRST_MS = 100;
+/** After the first tick the next one is left out when it is nearer than this part of the interval: rates over a short time are coarse. */
+const NEAR_RATIO = 0.4;
+
+/**
  * Samples once in each interval, at the multiple of it on the wall clock or as soon after that as the timer fires; the
  * tick bears the multiple. Ticks never overlap: one that takes longer than the interval makes the next ones fall out.
- * The delay is computed anew each time and is never longer than the interval, so that no jump of the clock, and no
+ * The delay is computed anew each time and is hardly longer than the interval, so that no jump of the clock, and no
  * suspension, stops it.
  */
-export function openSampler({ sources, take, log, now, schedule, ...options }: SamplerOptions): Sampler {
-  const readSource = makeReader(log);
+export function openSampler({ read, take, now, schedule, ...options }: SamplerOptions): Sampler {
   let { everyMs } = options;
+  let ticks = 0;
   let dueMs = 0;
   let cancel: (() => void) | null = null; // null while a tick is under way
   let running: Promise<void> = Promise.resolve();
   let closed = false;
 
+  function stepMs(): number {
+    return ticks === 0 ? FIRST_MS : everyMs;
+  }
+
   function arm(nowMs: number): void {
     if (closed) return;
-    dueMs = nowMs - (nowMs % everyMs) + everyMs;
+    dueMs = nowMs - (nowMs % stepMs()) + stepMs();
+    if (ticks === 1 && dueMs - nowMs < everyMs * NEAR_RATIO) dueMs += everyMs;
     cancel = schedule(fire, dueMs - nowMs);
   }
 
@@ -49,12 +59,13 @@ export function openSampler({ sources, take, log, now, schedule, ...options }: S
     // is looked at once: a second look may find that the tick has just begun, and would aim at the one after it.
     if (nowMs < dueMs && nowMs >= dueMs - everyMs) return arm(nowMs);
     cancel = null;
-    running = sample(nowMs - (nowMs % everyMs), everyMs).then(() => arm(now()));
+    running = sample(nowMs - (nowMs % stepMs()), stepMs()).then(() => arm(now()));
   }
 
   async function sample(tsMs: number, tickEveryMs: number): Promise<void> {
-    const samples = await Promise.all(sources.map(readSource));
-    take({ tsMs, everyMs: tickEveryMs, samples: samples.flat() });
+    const samples = await read(tsMs, everyMs);
+    ticks += 1;
+    take({ tsMs, everyMs: tickEveryMs, samples });
   }
 
   arm(now());
@@ -71,21 +82,5 @@ export function openSampler({ sources, take, log, now, schedule, ...options }: S
       cancel?.();
       await running;
     },
-  };
-}
-
-/** Reads a source, whatever it does, and logs what it says only when that changes. */
-function makeReader(log: Log): (source: Source) => Promise<readonly Sample[]> {
-  const said = new Map<string, string>();
-  return async (source) => {
-    const reading = await source.read().catch((cause: unknown) => err(describeError(cause)));
-    const news = reading.ok ? (reading.value.remark ?? '') : reading.error;
-    if (news !== (said.get(source.name) ?? '')) {
-      said.set(source.name, news);
-      if (!reading.ok) log.warn('source.failed', { source: source.name, reason: news });
-      else if (news === '') log.info('source.complete', { source: source.name });
-      else log.info('source.incomplete', { source: source.name, remark: news });
-    }
-    return reading.ok ? reading.value.samples : [];
   };
 }

@@ -1,6 +1,6 @@
 import { Packr, Unpackr } from 'msgpackr';
 
-import { LABELS_LENGTH_MAX, parseLabels } from './labels.ts';
+import { LABELS_LENGTH_MAX, parseLabels, type Labels } from './labels.ts';
 import { findFault } from './msgpack.ts';
 import { isRecord } from './record.ts';
 import { err, ok, type Result } from './result.ts';
@@ -36,7 +36,13 @@ export type Inventory = {
   readonly model?: string;
   readonly virtualization?: string;
   readonly agentVersion?: string;
+  /** What its owner says of it: `region`, `env`, `role`, `team`, free ones. */
+  readonly labels?: Labels;
 };
+
+export const HOST_LABELS_MAX = 32;
+export const HOST_LABEL_KEY_PATTERN = /^[a-z][a-z0-9_.-]{0,62}$/;
+export const HOST_LABEL_LENGTH_MAX = 128;
 
 const INVENTORY_TEXTS = [
   'os',
@@ -51,6 +57,25 @@ const INVENTORY_TEXTS = [
 const INVENTORY_NUMBERS = ['cores', 'memoryBytes'] as const;
 
 /**
+ * What happens at one instant. `subject` says to whom or why, in a few words: the process that was killed for want of
+ * memory (`oom-kill`); the agent's source that costs too much and is read less often, or no more (`source-slowed`,
+ * `source-off`); what was beyond the limit of custom series (`series-dropped`); the version that the agent brought itself
+ * to, or could not (`updated`, `update-failed`).
+ */
+export const MOMENT_KINDS = [
+  'boot',
+  'shutdown',
+  'oom-kill',
+  'source-slowed',
+  'source-off',
+  'series-dropped',
+  'updated',
+  'update-failed',
+] as const;
+export type MomentKind = (typeof MOMENT_KINDS)[number];
+const MOMENTS: ReadonlySet<unknown> = new Set(MOMENT_KINDS);
+
+/**
  * Something that happened on the host, at its own clock's time.
  *
  * `gap`: samples of these ticks were taken and then lost. `dropped` counts them exactly; `reason` is one word: `full`
@@ -58,7 +83,8 @@ const INVENTORY_NUMBERS = ['cores', 'memoryBytes'] as const;
  * it could write them: nobody knows how many, and `dropped` is 0). `seq` is the first record of the spool that it tells
  * of: two gaps that are otherwise equal are told apart by it, and one that is told twice is one.
  */
-export type HostEvent = { readonly kind: 'boot' | 'shutdown' | 'oom-kill'; readonly atMs: number } | Gap;
+export type HostEvent = Moment | Gap;
+export type Moment = { readonly kind: MomentKind; readonly atMs: number; readonly subject?: string };
 export type Gap = {
   readonly kind: 'gap';
   readonly fromMs: number;
@@ -267,7 +293,24 @@ function readInventory(value: unknown): Result<Inventory | null, string> {
     if (!isCount(count)) return err(`info.${key} must be a whole number, was ${show(count)}`);
     inventory[key] = count;
   }
-  return ok(inventory);
+  if (value['labels'] === undefined) return ok(inventory);
+  const labels = readHostLabels(value['labels']);
+  return labels.ok ? ok({ ...inventory, labels: labels.value }) : err(`info.${labels.error}`);
+}
+
+/** The labels of a host, from outside. The error begins with `labels`. */
+export function readHostLabels(value: unknown): Result<Labels, string> {
+  if (!isRecord(value)) return err(`labels must be a map, was ${show(value)}`);
+  const entries = Object.entries(value);
+  if (entries.length > HOST_LABELS_MAX) return err(`labels holds ${entries.length}, more than ${HOST_LABELS_MAX}`);
+  const labels: Record<string, string> = {};
+  for (const [key, text] of entries) {
+    if (!HOST_LABEL_KEY_PATTERN.test(key)) return err(`labels has a key that is no lower-case word: ${show(key)}`);
+    if (typeof text !== 'string' || text === '' || text.length > HOST_LABEL_LENGTH_MAX)
+      return err(`labels.${key} must be 1 to ${HOST_LABEL_LENGTH_MAX} characters, was ${show(text)}`);
+    labels[key] = text;
+  }
+  return ok(labels);
 }
 
 function readEvents(value: unknown): Result<HostEvent[], string> {
@@ -279,7 +322,8 @@ function readEvents(value: unknown): Result<HostEvent[], string> {
     if (!isRecord(entry) || typeof entry['kind'] !== 'string')
       return err(`an event must be a map with a kind, was ${show(entry)}`);
     const event = readEvent(entry);
-    if (event === 'malformed') return err(`the event ${show(entry)} lacks its times, or its reason is no word`);
+    if (event === 'malformed')
+      return err(`the event ${show(entry)} lacks its times, or its reason is no word, or its subject no short text`);
     if (event !== null) events.push(event);
   }
   return ok(events);
@@ -303,27 +347,29 @@ function readEvent({
   dropped,
   reason,
   seq,
+  subject,
 }: Record<string, unknown>): HostEvent | 'malformed' | null {
-  switch (kind) {
-    case 'boot':
-    case 'shutdown':
-    case 'oom-kill':
-      return isCount(atMs) ? { kind, atMs } : 'malformed';
-    case 'gap':
-      if (!isCount(fromMs) || !isCount(toMs) || !isCount(dropped) || fromMs > toMs) return 'malformed';
-      if (reason !== undefined && (typeof reason !== 'string' || !REASON_PATTERN.test(reason))) return 'malformed';
-      if (seq !== undefined && !isCount(seq)) return 'malformed';
-      return {
-        kind,
-        fromMs,
-        toMs,
-        dropped,
-        ...(reason === undefined ? {} : { reason }),
-        ...(seq === undefined ? {} : { seq }),
-      };
-    default:
-      return null;
+  if (isMomentKind(kind)) {
+    if (!isCount(atMs)) return 'malformed';
+    if (subject === undefined) return { kind, atMs };
+    return typeof subject === 'string' && subject.length <= TEXT_LENGTH_MAX ? { kind, atMs, subject } : 'malformed';
   }
+  if (kind !== 'gap') return null;
+  if (!isCount(fromMs) || !isCount(toMs) || !isCount(dropped) || fromMs > toMs) return 'malformed';
+  if (reason !== undefined && (typeof reason !== 'string' || !REASON_PATTERN.test(reason))) return 'malformed';
+  if (seq !== undefined && !isCount(seq)) return 'malformed';
+  return {
+    kind,
+    fromMs,
+    toMs,
+    dropped,
+    ...(reason === undefined ? {} : { reason }),
+    ...(seq === undefined ? {} : { seq }),
+  };
+}
+
+function isMomentKind(kind: unknown): kind is MomentKind {
+  return MOMENTS.has(kind);
 }
 
 function isCount(value: unknown): value is number {

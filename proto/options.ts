@@ -21,7 +21,12 @@ export type OptionsInput = {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** The text of a file, for secrets; throws when it cannot be read. */
   readonly readFile: (path: string) => string;
+  /** What a configuration file says, by the flag's name without its dashes: weaker than all of these but the default. */
+  readonly settings?: ReadonlyMap<string, Setting>;
 };
+
+/** What is said, and where: `agent.yaml:3: url`. */
+export type Setting = { readonly from: string; readonly text: string };
 
 /** The values of all options, or every fault at once, a sentence each. */
 export function parseOptions<O extends Options>(options: O, input: OptionsInput): Result<Values<O>, readonly string[]> {
@@ -29,7 +34,7 @@ export function parseOptions<O extends Options>(options: O, input: OptionsInput)
   const given = readFlags(options, input.argv, faults);
   const values: Record<string, unknown> = {};
   for (const [name, option] of Object.entries(options)) {
-    const source = given.get(name) ?? readEnv(option, input, faults);
+    const source = given.get(name) ?? readEnv(option, input, faults) ?? readSetting(flagOf(name), input, faults);
     if (source === null) {
       values[name] = option.default;
       continue;
@@ -61,8 +66,8 @@ export function parseText(text: string): Result<string, string> {
 }
 
 export function parseSwitch(text: string): Result<boolean, string> {
-  if (text === 'true' || text === '1') return ok(true);
-  return text === 'false' || text === '0' ? ok(false) : err('true or false');
+  if (/^(true|1|on|yes)$/.test(text)) return ok(true);
+  return /^(false|0|off|no)$/.test(text) ? ok(false) : err('true or false');
 }
 
 export function parsePort(text: string): Result<number, string> {
@@ -83,11 +88,9 @@ export function isThisMachine(origin: string): boolean {
   return hostname === 'localhost' || hostname === '[::1]' || /^127\.\d+\.\d+\.\d+$/.test(hostname);
 }
 
-type Source = { readonly from: string; readonly text: string };
-
-function readFlags(options: Options, argv: readonly string[], faults: string[]): Map<string, Source> {
+function readFlags(options: Options, argv: readonly string[], faults: string[]): Map<string, Setting> {
   const names = new Map(Object.keys(options).map((name) => [`--${flagOf(name)}`, name]));
-  const given = new Map<string, Source>();
+  const given = new Map<string, Setting>();
   for (let i = 0; i < argv.length; i += 1) {
     const [from = '', ...rest] = (argv[i] ?? '').split('=');
     const name = names.get(from);
@@ -105,22 +108,32 @@ function readFlags(options: Options, argv: readonly string[], faults: string[]):
   return given;
 }
 
-function readEnv(option: Option<unknown>, input: OptionsInput, faults: string[]): Source | null {
+function readEnv(option: Option<unknown>, input: OptionsInput, faults: string[]): Setting | null {
   if (option.env === undefined) return null;
   const text = input.env[option.env];
   if (text !== undefined && text !== '') return { from: option.env, text };
   const from = `${option.env}_FILE`;
   const path = option.secret ? input.env[from] : undefined;
   if (path === undefined || path === '') return null;
+  return readSecret(from, path, input, faults);
+}
+
+function readSecret(from: string, path: string, { readFile }: OptionsInput, faults: string[]): Setting | null {
   try {
-    return { from, text: input.readFile(path).trim() };
+    return { from, text: readFile(path).trim() };
   } catch (cause) {
     faults.push(`${from} cannot be read: ${cause instanceof Error ? cause.message : String(cause)}`);
     return null;
   }
 }
 
+/** What a configuration file says of a flag, or names as the file that holds it. */
+function readSetting(flag: string, input: OptionsInput, faults: string[]): Setting | null {
+  const file = input.settings?.get(`${flag}-file`);
+  return input.settings?.get(flag) ?? (file === undefined ? null : readSecret(file.from, file.text, input, faults));
+}
+
 /** `dataDirectory` → `data-directory` */
-function flagOf(name: string): string {
+export function flagOf(name: string): string {
   return name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 }

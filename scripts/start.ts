@@ -81,7 +81,7 @@ async function run(options: Values<typeof OPTIONS>, running: Part[]): Promise<En
     const state = join(data, 'agent');
     const agent = startProgram({
       main: join(ROOT, 'agent/main.ts'),
-      args: ['--url', origin, '--state', state],
+      args: ['--config', 'none', '--url', origin, '--state', state],
       env: await findIdentity(state, { origin, key: hash.slice('#key='.length) }),
       log: makePrinter('agent', options.verbose),
     });

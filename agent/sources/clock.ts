@@ -9,7 +9,7 @@ export type ClockOffset = { readonly offsetSeconds: number; readonly errorSecond
 export function makeClockSource(readOffset: () => ClockOffset | null): Source {
   return {
     name: 'clock',
-    read: async () => {
+    read: () => {
       const offset = readOffset();
       if (offset === null) return ok({ samples: [] });
       return ok({

@@ -37,7 +37,7 @@ export function makeCpuSource(root: string): Source {
   let previous: Cpu | null = null;
   return {
     name: 'cpu',
-    read: async () => {
+    read: () => {
       const cpu = readCpu(root);
       if (!cpu.ok) return cpu;
       const samples = [...sampleTimes(cpu.value), ...sampleUtilization(previous, cpu.value, coreLabels)];

@@ -34,7 +34,7 @@ export function makeDiskSource(root: string): Source {
   }));
   return {
     name: 'disk',
-    read: async () => {
+    read: () => {
       const disks = readDisks(root);
       if (!disks.ok) return disks;
       return ok({ samples: disks.value.flatMap((disk) => sampleDisk(disk, labelsOf(disk.name))) });

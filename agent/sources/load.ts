@@ -11,7 +11,7 @@ export type Load = { readonly minutes1: number; readonly minutes5: number; reado
 export function makeLoadSource(root: string): Source {
   return {
     name: 'load',
-    read: async () => {
+    read: () => {
       const load = readLoad(root);
       if (!load.ok) return load;
       return ok({

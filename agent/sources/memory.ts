@@ -28,7 +28,7 @@ const PAGING_FREE = formatLabels({ 'system.paging.state': 'free' });
 export function makeMemorySource(root: string): Source {
   return {
     name: 'memory',
-    read: async () => {
+    read: () => {
       const memory = readMemory(root);
       return memory.ok ? ok({ samples: sampleMemory(memory.value) }) : memory;
     },

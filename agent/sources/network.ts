@@ -38,7 +38,7 @@ export function makeNetworkSource(root: string): Source {
   const addUp = makeTotal();
   return {
     name: 'network',
-    read: async () => {
+    read: () => {
       const interfaces = readNetwork(root);
       if (!interfaces.ok) return interfaces;
       const total = addUp(interfaces.value, findOnWire(root, interfaces.value));

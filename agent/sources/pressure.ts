@@ -24,7 +24,7 @@ const SERIES = RESOURCES.map((resource) => ({
 export function makePressureSource(root: string): Source {
   return {
     name: 'pressure',
-    read: async () => {
+    read: () => {
       const samples: Sample[] = [];
       for (const { resource, labels } of SERIES) {
         const pressure = readPressure(root, resource);

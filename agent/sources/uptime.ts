@@ -8,7 +8,7 @@ import type { Source } from '../source.ts';
 export function makeUptimeSource(root: string): Source {
   return {
     name: 'uptime',
-    read: async () => {
+    read: () => {
       const uptime = readUptime(root);
       return uptime.ok ? ok({ samples: [{ metric: 'system.uptime', labels: '', value: uptime.value }] }) : uptime;
     },

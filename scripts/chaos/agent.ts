@@ -12,7 +12,8 @@ import { makeSamples } from './samples.ts';
  * variable CHAOS_LEDGER names the ledger.
  */
 async function main(): Promise<void> {
-  const config = parseConfig({ argv: process.argv.slice(2), env: process.env, readFile: String }, 'chaos');
+  const argv = ['--config', 'none', ...process.argv.slice(2)];
+  const config = parseConfig({ argv, env: process.env, readFile: String, listFiles: () => [] }, 'chaos');
   if (!config.ok) throw new Error(config.error.join('; '));
   const { name } = config.value;
   const path = process.env['CHAOS_LEDGER'] ?? '';
@@ -22,7 +23,7 @@ async function main(): Promise<void> {
   });
   const surroundings = { log, now: Date.now, random: Math.random, schedule: scheduleTimer };
   const agent = await openAgent(config.value, surroundings, {
-    makeSources: () => [],
+    openSources: async () => [],
     readInventory: async () => ({ agentVersion: 'chaos' }),
     openSpool: (options) => openWatchedSpool(options, { path, name }),
   });

@@ -89,9 +89,14 @@ export function weigh(batches: readonly Batch[]): Weighed {
   }
   const gaps = batches.flatMap(({ events = [] }) => events).filter((event) => event.kind === 'gap');
   const delivered = [...records.keys()];
-  const firstMs = Math.min(...delivered);
+  // The first tick of each start comes at once, and the next one may be left out for it.
+  const early = delivered.filter((ms) => ms % EVERY_MS !== 0);
+  const isDue = (ms: number): boolean => !early.some((firstMs) => ms > firstMs && ms - firstMs < EVERY_MS / 2);
+  const firstMs = Math.ceil(Math.min(...delivered) / EVERY_MS) * EVERY_MS;
   const sampled = delivered.length === 0 ? 0 : (Math.max(...delivered) - firstMs) / EVERY_MS + 1;
-  const missing = Array.from({ length: sampled }, (_, i) => firstMs + i * EVERY_MS).filter((ms) => !records.has(ms));
+  const missing = Array.from({ length: sampled }, (_, i) => firstMs + i * EVERY_MS).filter(
+    (ms) => !records.has(ms) && isDue(ms),
+  );
   const untold = missing.filter((ms) => !gaps.some(({ fromMs, toMs }) => fromMs <= ms && ms <= toMs)).length;
   const isWhole = hasAllRecords(batches);
   return {

@@ -78,9 +78,9 @@ async function start({ url, agents: herd, metrics, everyMs, seed }: HerdOrder & 
     const member: Member = { host, ticksMs: [], spool: null, liveMs: null, drainedMs: null, tries: [] };
     members.set(token, member);
     const root = join(stateDirectory, 'root');
-    const config = { url, token: ok(''), stateDirectory, everyMs, name: host, root };
+    const config = { url, token: ok(''), stateDirectory, everyMs, name: host, root, labels: {}, sources: {} };
     const parts = {
-      makeSources: () => [makeSource(metrics, random)],
+      openSources: async () => [makeSource(metrics, random)],
       readInventory: async () => ({ arch: 'x64' }),
       openSpool: (options: SpoolOptions) => watchSpool(openSpool(options), member),
     };
@@ -93,8 +93,7 @@ function makeSource(metrics: number, random: () => number): Source {
   const names = Array.from({ length: metrics }, (_, i) => `cpu=${i}`);
   return {
     name: 'herd',
-    read: async () =>
-      ok({ samples: names.map((labels) => ({ metric: 'system.cpu.utilization', labels, value: random() })) }),
+    read: () => ok({ samples: names.map((labels) => ({ metric: 'system.cpu.utilization', labels, value: random() })) }),
   };
 }
 

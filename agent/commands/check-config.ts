@@ -1,0 +1,30 @@
+import { SOURCE_NAMES, SOURCES } from '../sources.ts';
+import { readConfig, type Command } from './command.ts';
+
+const USAGE =
+  'muster-agent check-config [options]: says every fault of the configuration at once, or what follows from it';
+
+/** Starts nothing, and opens nothing but the configuration's own files. */
+export const CHECK_CONFIG: Command = {
+  summary: 'say every fault of the configuration at once',
+  run: async (input) => {
+    const config = readConfig(USAGE, input);
+    if (typeof config === 'number') return config;
+    const labels = Object.entries(config.labels).map(([key, text]) => `${key}=${text}`);
+    const isOff = (name: (typeof SOURCE_NAMES)[number]) => (config.sources[name] ?? SOURCES[name].isOn) === false;
+    const rows = [
+      ['collector', config.url],
+      ['name', config.name],
+      ['labels', labels.join(', ') || 'none'],
+      ['interval', `${config.everyMs / 1000} s`],
+      ['state', config.stateDirectory],
+      ['token', config.token.ok ? 'there is one' : config.token.error],
+      ['sources', SOURCE_NAMES.filter((name) => !isOff(name)).join(', ')],
+      ['off', SOURCE_NAMES.filter(isOff).join(', ') || 'none'],
+    ];
+    input.write(
+      `The configuration is right.\n${rows.map(([what = '', is]) => `  ${what.padEnd(11)}${is}\n`).join('')}`,
+    );
+    return 0;
+  },
+};

@@ -1,0 +1,177 @@
+import { basename, dirname, join } from 'node:path';
+
+import { readHostLabels } from '@muster/proto/batch';
+import type { Labels } from '@muster/proto/labels';
+import { describeError } from '@muster/proto/log';
+import type { Setting } from '@muster/proto/options';
+import { isRecord } from '@muster/proto/record';
+import { err, ok, type Result } from '@muster/proto/result';
+import * as v from 'valibot';
+import { isMap, isSeq, LineCounter, parseDocument, type Document } from 'yaml';
+
+import { isScalar, map, scalar } from './settings.ts';
+import { SOURCES_SCHEMA, type SourceSettings } from './sources.ts';
+
+/** What the configuration files say. `options` are those that a flag may give too, by the name of the flag. */
+export type FileConfig = {
+  readonly options: ReadonlyMap<string, Setting>;
+  readonly labels: Labels;
+  readonly sources: SourceSettings;
+};
+
+export type ConfigFiles = {
+  /** Throws when it cannot be read. */
+  readonly readFile: (path: string) => string;
+  /** The names in a directory; throws when there is none. */
+  readonly listFiles: (directory: string) => readonly string[];
+};
+
+/** Files that hold the whole of it, and what comes after them. */
+const NO_FILES: FileConfig = { options: new Map(), labels: {}, sources: {} };
+
+/**
+ * Reads a configuration file and then, in the order of their names, the `*.yaml` files of the directory beside it that is
+ * called as it is, but for `.d`: `agent.yaml`, `agent.d/10-web.yaml`. What comes later counts; maps are put together.
+ * The error is every fault at once, each with its file and line.
+ *
+ * `optionNames` are the flags that a file may give. A file that is not there says nothing, unless it `isNamed`.
+ */
+export function readConfigFiles(
+  path: string,
+  {
+    isNamed,
+    optionNames,
+    ...files
+  }: ConfigFiles & { readonly isNamed: boolean; readonly optionNames: readonly string[] },
+): Result<FileConfig, readonly string[]> {
+  const faults: string[] = [];
+  const schema = makeSchema(optionNames);
+  let config = NO_FILES;
+  for (const file of [path, ...listMore(path, files)]) {
+    const text = readText(file, files);
+    if (!text.ok) {
+      if (text.error !== null || isNamed)
+        faults.push(`${file} cannot be read: ${text.error ?? 'there is no such file'}`);
+      continue;
+    }
+    const one = parseConfigFile(file, text.value, schema);
+    if (one.ok) config = merge(config, one.value);
+    else faults.push(...one.error);
+  }
+  return faults.length > 0 ? err(faults) : ok(config);
+}
+
+function listMore(path: string, { listFiles }: ConfigFiles): readonly string[] {
+  const directory = join(dirname(path), `${basename(path).replace(/\.ya?ml$/, '')}.d`);
+  try {
+    const names = listFiles(directory).filter((name) => /^[^.].*\.ya?ml$/.test(name));
+    return names.toSorted().map((name) => join(directory, name));
+  } catch {
+    return [];
+  }
+}
+
+/** The error is null when there is no such file. */
+function readText(file: string, { readFile }: ConfigFiles): Result<string, string | null> {
+  try {
+    return ok(readFile(file));
+  } catch (cause) {
+    const isMissing = cause instanceof Error && 'code' in cause && cause.code === 'ENOENT';
+    return err(isMissing ? null : describeError(cause));
+  }
+}
+
+type Schema = ReturnType<typeof makeSchema>;
+
+function makeSchema(optionNames: readonly string[]) {
+  const options = Object.fromEntries(optionNames.map((name) => [name, v.optional(scalar(ok))]));
+  return map({ ...options, labels: v.optional(LABELS), sources: v.optional(SOURCES_SCHEMA) });
+}
+
+const LABELS = v.pipe(
+  v.unknown(),
+  v.rawTransform<unknown, Labels>(({ dataset, addIssue, NEVER }) => {
+    const { value } = dataset;
+    const entries = isRecord(value) ? Object.entries(value) : [];
+    const texts = entries.map(([key, one]) => [key, isScalar(one) ? String(one) : one]);
+    const labels = readHostLabels(isRecord(value) ? Object.fromEntries(texts) : value);
+    if (labels.ok) return labels.value;
+    addIssue({ message: `such that ${labels.error}` });
+    return NEVER;
+  }),
+);
+
+function parseConfigFile(file: string, text: string, schema: Schema): Result<FileConfig, readonly string[]> {
+  const lines = new LineCounter();
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, strict: true });
+  const at = (offset: number) => `${file}:${Math.max(1, lines.linePos(offset).line)}:`;
+  if (document.errors.length > 0) {
+    return err(document.errors.map(({ pos: [offset], message }) => `${at(offset)} ${message}`));
+  }
+  let value: unknown;
+  try {
+    value = document.toJS() ?? {}; // null: empty, or comments only
+  } catch (cause) {
+    return err([`${at(0)} ${describeError(cause)}`]);
+  }
+  const parsed = v.safeParse(schema, value);
+  if (!parsed.success) {
+    return err(parsed.issues.map((issue) => `${at(findOffset(document, issue))} ${describeIssue(issue)}`));
+  }
+  const { labels = {}, sources = {}, ...options } = parsed.output;
+  const said = Object.entries(options).flatMap(([name, one]) =>
+    typeof one === 'string'
+      ? [[name, { from: `${at(findOffset(document, { path: [{ key: name }] }))} ${name}`, text: one }] as const]
+      : [],
+  );
+  return ok({ options: new Map(said), labels, sources });
+}
+
+type Place = { readonly path?: readonly { readonly key?: unknown }[] | undefined };
+
+/** Where in the text a value begins, or its key. */
+function findOffset(document: Document, { path = [] }: Place): number {
+  let node: unknown = document.contents;
+  let offset = 0;
+  for (const { key } of path) {
+    if (isMap(node)) {
+      const pair = node.items.find((item) => String(item.key) === String(key));
+      offset = rangeOf(pair?.key) ?? offset;
+      node = pair?.value;
+    } else if (isSeq(node)) {
+      node = node.items[Number(key)];
+      offset = rangeOf(node) ?? offset;
+    }
+  }
+  return offset;
+}
+
+function rangeOf(node: unknown): number | null {
+  const range = isRecord(node) ? node['range'] : null;
+  return Array.isArray(range) && typeof range[0] === 'number' ? range[0] : null;
+}
+
+function describeIssue({ path, expected, message, input }: v.BaseIssue<unknown>): string {
+  const keys = (path ?? []).map(({ key }) => String(key));
+  if (expected === 'never')
+    return `${keys.slice(0, -1).join('.') || 'the file'} has no ${keys.at(-1)}; it may have ${message}`;
+  return `${keys.join('.') || 'the file'} must be ${message}, was ${show(input)}`;
+}
+
+function show(value: unknown): string {
+  const text = JSON.stringify(value) ?? 'nothing';
+  return text.length > 80 ? `${text.slice(0, 80)}…` : text;
+}
+
+function merge(before: FileConfig, after: FileConfig): FileConfig {
+  const sources: Record<string, unknown> = { ...before.sources };
+  for (const [name, said] of Object.entries(after.sources)) {
+    const known = sources[name];
+    sources[name] = isRecord(known) && isRecord(said) ? { ...known, ...said } : said;
+  }
+  return {
+    options: new Map([...before.options, ...after.options]),
+    labels: { ...before.labels, ...after.labels },
+    sources,
+  };
+}

@@ -1,0 +1,60 @@
+/** What a run of a source took: from its start to its end, and of the CPU. */
+export type Cost = { readonly durationMs: number; readonly cpuMs: number };
+
+export type Metered<T> = { readonly value: T; readonly cost: Cost };
+
+export type MeterOptions = {
+  /** Rises steadily, whatever is done to the wall clock. */
+  readonly nowMs: () => number;
+  /** The CPU time of this process so far. */
+  readonly cpuMs: () => number;
+};
+
+/**
+ * Measures runs, of which several may be under way. The CPU time from the start of one to its first wait is all its own;
+ * what the process uses later is shared among those that are waiting, because nobody can tell them apart. A run that
+ * never waits is measured exactly. `run` may throw.
+ */
+export function makeMeter({ nowMs, cpuMs }: MeterOptions) {
+  const waiting = new Set<{ cpuMs: number }>();
+  let accountedMs = cpuMs();
+
+  function takeLap(): number {
+    const usedMs = cpuMs() - accountedMs;
+    accountedMs += usedMs;
+    return usedMs;
+  }
+
+  function share(): void {
+    const usedMs = takeLap();
+    for (const one of waiting) one.cpuMs += usedMs / waiting.size;
+  }
+
+  return <T>(run: () => T | Promise<T>): Metered<T> | Promise<Metered<T>> => {
+    share();
+    const startedMs = nowMs();
+    const begun = run();
+    const own = { cpuMs: takeLap() };
+    if (!(begun instanceof Promise)) {
+      return { value: begun, cost: { durationMs: nowMs() - startedMs, cpuMs: own.cpuMs } };
+    }
+    waiting.add(own);
+    return begun
+      .then((value) => {
+        share();
+        return { value, cost: { durationMs: nowMs() - startedMs, cpuMs: own.cpuMs } };
+      })
+      .finally(() => waiting.delete(own));
+  };
+}
+
+/** The clocks of this process. */
+export function readProcessClocks(): MeterOptions {
+  return {
+    nowMs: () => performance.now(),
+    cpuMs: () => {
+      const { user, system } = process.cpuUsage();
+      return (user + system) / 1000;
+    },
+  };
+}

@@ -1,0 +1,175 @@
+import type { HostEvent } from '@muster/proto/batch';
+import { describeError, type Log } from '@muster/proto/log';
+import { err } from '@muster/proto/result';
+
+import { CPU_RATIO_MAX, judgeRun, NEW_BUDGET, type Budget } from './budget.ts';
+import { makeMeter, type Cost, type Metered, type MeterOptions } from './meter.ts';
+import type { ReadResult, Sample, Source } from './source.ts';
+
+/** How long a tick waits for sources that wait for others. */
+const PATIENCE_MS = 500;
+/** Longer than any source has to wait for others, by limits of its own. */
+const RUN_MS_MAX = 60_000;
+
+/** What the runs of a source have cost: the last one, and the CPU time of all. */
+export type SourceCost = { readonly name: string; readonly durationMs: number; readonly cpuMs: number };
+
+export type ReaderOptions = MeterOptions & {
+  readonly sources: readonly Source[];
+  /** Is given what happened on the host. */
+  readonly note: (event: HostEvent) => void;
+  readonly log: Log;
+  /** The wall clock. */
+  readonly now: () => number;
+};
+
+export type Reader = {
+  /**
+   * Reads the sources that are due at a tick. A source of which the last run is still under way is not: what it reads
+   * goes with the tick after its end. `everyMs` is the interval of the ticks.
+   */
+  readonly read: (tsMs: number, everyMs: number) => Promise<readonly Sample[]>;
+  /** Of each source that has run. */
+  readonly listCosts: () => readonly SourceCost[];
+  readonly close: () => Promise<void>;
+};
+
+type Entry = {
+  readonly source: Source;
+  budget: Budget;
+  /** The tick of its last run. */
+  ranMs: number | null;
+  isRunning: boolean;
+  /** The last words about it, in the log. */
+  said: string;
+  cost: SourceCost | null;
+  /** What it read after its tick was over. */
+  late: readonly Sample[];
+};
+
+/** Where what happens is told. */
+type Told = Pick<ReaderOptions, 'note' | 'log' | 'now'>;
+
+/** Reads sources, each with a budget: one that costs too much is read less often, and in the end no more. */
+export function openReader({ sources, note, log, now, ...meterOptions }: ReaderOptions): Reader {
+  const meter = makeMeter(meterOptions);
+  const entries = sources.map(makeEntry);
+  const told = { note, log, now };
+
+  function start(entry: Entry, tsMs: number, everyMs: number): readonly Sample[] | Promise<readonly Sample[]> {
+    entry.ranMs = tsMs;
+    const finish = ({ value, cost }: Metered<ReadResult>): readonly Sample[] => {
+      entry.isRunning = false;
+      account(entry, cost, everyMs, told);
+      return take(entry, value, told);
+    };
+    const metered = meter(() => readSource(entry.source));
+    if (!(metered instanceof Promise)) return finish(metered);
+    entry.isRunning = true;
+    return metered.then(finish);
+  }
+
+  return {
+    read: async (tsMs, everyMs) => {
+      const samples: Sample[] = [];
+      const pending: Promise<void>[] = [];
+      let isOver = false;
+      for (const entry of entries) {
+        samples.push(...entry.late);
+        entry.late = [];
+        const ownMs = Math.max(everyMs, entry.source.everyMs ?? 0);
+        const found = isDue(entry, tsMs, ownMs, log) ? start(entry, tsMs, ownMs) : [];
+        if (!(found instanceof Promise)) samples.push(...found);
+        else
+          pending.push(
+            found.then((some) => {
+              if (isOver) entry.late = some;
+              else samples.push(...some);
+            }),
+          );
+      }
+      if (pending.length > 0) await waitForAll(pending, PATIENCE_MS);
+      isOver = true;
+      return samples;
+    },
+    listCosts: () => entries.flatMap(({ cost }) => cost ?? []),
+    close: async () => {
+      for (const { source } of entries.toReversed()) await source.close?.();
+    },
+  };
+}
+
+function isDue(entry: Entry, tsMs: number, everyMs: number, log: Log): boolean {
+  if (entry.budget.isOff) return false;
+  if (entry.ranMs === null) return true;
+  if (entry.isRunning) {
+    if (tsMs - entry.ranMs >= RUN_MS_MAX) fail(entry, 'it does not answer', log);
+    return false;
+  }
+  const paceMs = everyMs * entry.budget.slowdown;
+  return Math.floor(tsMs / paceMs) !== Math.floor(entry.ranMs / paceMs);
+}
+
+function account(entry: Entry, cost: Cost, everyMs: number, { note, log, now }: Told): void {
+  const { name, cpuRatioMax = CPU_RATIO_MAX } = entry.source;
+  entry.cost = { name, durationMs: cost.durationMs, cpuMs: (entry.cost?.cpuMs ?? 0) + cost.cpuMs };
+  const { budget, verdict } = judgeRun(entry.budget, cost, { everyMs, cpuRatioMax });
+  entry.budget = budget;
+  if (verdict === 'kept') return;
+  const fields = { source: name, ...cost, cpuRatioMax, everyMs: everyMs * budget.slowdown };
+  if (verdict === 'quickened') return log.info('source.quickened', fields);
+  log.warn(`source.${verdict}`, { ...fields, next: NEXT });
+  note({ kind: `source-${verdict}`, atMs: now(), subject: name });
+}
+
+function take(entry: Entry, reading: ReadResult, { note, log }: Told): readonly Sample[] {
+  if (!reading.ok) {
+    fail(entry, reading.error, log);
+    return [];
+  }
+  const { samples, remark = '', events = [] } = reading.value;
+  if (remark !== entry.said) {
+    entry.said = remark;
+    if (remark === '') log.info('source.complete', { source: entry.source.name });
+    else log.info('source.incomplete', { source: entry.source.name, remark });
+  }
+  for (const event of events) note(event);
+  return samples;
+}
+
+function fail(entry: Entry, reason: string, log: Log): void {
+  if (reason === entry.said) return;
+  entry.said = reason;
+  log.warn('source.failed', { source: entry.source.name, reason });
+}
+
+const NEXT =
+  'what it may use of a core is in cpuRatioMax, and it must be done before it is due again; in the configuration, under ' +
+  'sources, "every" sets how often it is read, "cpu" what it may use, and "false" switches it off';
+
+function makeEntry(source: Source): Entry {
+  return { source, budget: NEW_BUDGET, ranMs: null, isRunning: false, said: '', cost: null, late: [] };
+}
+
+/** Reads a source, whatever it does. */
+function readSource(source: Source): ReadResult | Promise<ReadResult> {
+  try {
+    const reading = source.read();
+    return reading instanceof Promise ? reading.catch(describeFailure) : reading;
+  } catch (cause) {
+    return describeFailure(cause);
+  }
+}
+
+function describeFailure(cause: unknown): ReadResult {
+  return err(describeError(cause));
+}
+
+async function waitForAll(promises: readonly Promise<void>[], durationMs: number): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const over = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, durationMs);
+  });
+  await Promise.race([Promise.all(promises), over]);
+  clearTimeout(timer);
+}

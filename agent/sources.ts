@@ -1,0 +1,122 @@
+import { statfs } from 'node:fs/promises';
+
+import * as v from 'valibot';
+
+import type { SourceCost } from './reader.ts';
+import { map, percent, time } from './settings.ts';
+import type { Source } from './source.ts';
+import { makeAgentSource } from './sources/agent.ts';
+import { makeClockSource, type ClockOffset } from './sources/clock.ts';
+import { makeCpuSource } from './sources/cpu.ts';
+import { makeDiskSource } from './sources/disk.ts';
+import { makeFilesystemSource, STATFS_MS_MAX } from './sources/filesystem.ts';
+import { makeLoadSource } from './sources/load.ts';
+import { makeMemorySource } from './sources/memory.ts';
+import { makeNetworkSource } from './sources/network.ts';
+import { makePressureSource } from './sources/pressure.ts';
+import { makeUptimeSource } from './sources/uptime.ts';
+
+/** What a source is given of the agent, besides its own settings. */
+export type SourceSurroundings = {
+  /** The files of the machine are below this: `/`, or what was captured of another one. */
+  readonly root: string;
+  /** The wall clock. */
+  readonly now: () => number;
+  readonly listCosts: () => readonly SourceCost[];
+  readonly readClockOffset: () => ClockOffset | null;
+};
+
+/** A kind of source: its own settings in the configuration, below `sources`, and how one is made of them. */
+export type SourceKind<E extends v.ObjectEntries = v.ObjectEntries> = {
+  /** In a few words, for `doctor`. */
+  readonly title: string;
+  /** Whether it runs where the configuration says nothing of it. */
+  readonly isOn: boolean;
+  /** All of them optional. */
+  readonly settings: E;
+  readonly open: (
+    settings: v.InferOutput<v.StrictObjectSchema<E, string>>,
+    surroundings: SourceSurroundings,
+  ) => Source | Promise<Source>;
+};
+
+/** Every source there is, by its name in the configuration. The order is that of `sample` and `doctor`. */
+export const SOURCES = {
+  cpu: plain('processors: time by mode and core', makeCpuSource),
+  memory: plain('memory and swap', makeMemorySource),
+  load: plain('load averages', makeLoadSource),
+  pressure: plain('pressure (PSI): who waits for the CPU, memory, disks', makePressureSource),
+  disk: plain('disks: what they read and wrote', makeDiskSource),
+  filesystem: kind({
+    title: 'filesystems: space and inodes',
+    isOn: true,
+    settings: {},
+    open: (_settings, { root }) =>
+      makeFilesystemSource({ root, statfs: (path) => statfs(path), statfsMsMax: STATFS_MS_MAX }),
+  }),
+  network: plain('network interfaces', makeNetworkSource),
+  uptime: plain('uptime', makeUptimeSource),
+  clock: kind({
+    title: 'the clock, beside the collector’s',
+    isOn: true,
+    settings: {},
+    open: (_settings, { readClockOffset }) => makeClockSource(readClockOffset),
+  }),
+  agent: kind({
+    title: 'what the agent itself costs',
+    isOn: true,
+    settings: {},
+    open: (_settings, { listCosts }) => makeAgentSource({ listCosts }),
+  }),
+} as const;
+
+export type SourceName = keyof typeof SOURCES;
+export const SOURCE_NAMES = Object.keys(SOURCES) as readonly SourceName[]; // the keys of just that
+
+/** Settings that every source has: how often it is read at most, and which share of a core it may use. */
+const COMMON = { every: v.optional(time(1_000, 86_400_000)), cpu: v.optional(percent(100)) };
+
+/** What a configuration file may say of the sources: of each `false`, `true`, or its settings, which switch it on. */
+export const SOURCES_SCHEMA = map(
+  Object.fromEntries(
+    SOURCE_NAMES.map((name) => [name, v.optional(switchOr({ ...COMMON, ...SOURCES[name].settings }))]),
+  ),
+);
+
+type Said = boolean | Readonly<Record<string, unknown>>;
+export type SourceSettings = Readonly<Partial<Record<SourceName, Said>>>;
+
+function switchOr(entries: v.ObjectEntries) {
+  return v.lazy((input) =>
+    typeof input === 'object' && input !== null ? map(entries) : v.boolean('true, false or a map of its settings'),
+  );
+}
+
+/** Opens the sources that are on, in their order. */
+export async function openSources(
+  settings: SourceSettings,
+  surroundings: SourceSurroundings,
+): Promise<readonly Source[]> {
+  const sources: Source[] = [];
+  for (const name of SOURCE_NAMES) {
+    const said = settings[name] ?? SOURCES[name].isOn;
+    if (said === false) continue;
+    const { every, cpu, ...own } = said === true ? ({} as Readonly<Record<string, unknown>>) : said;
+    const source = await (SOURCES[name] as SourceKind).open(own, surroundings);
+    sources.push({
+      ...source,
+      ...(typeof every === 'number' ? { everyMs: every } : {}),
+      ...(typeof cpu === 'number' ? { cpuRatioMax: cpu } : {}),
+    });
+  }
+  return sources;
+}
+
+function kind<E extends v.ObjectEntries>(one: SourceKind<E>): SourceKind<E> {
+  return one;
+}
+
+/** One that only reads files of the kernel. */
+function plain(title: string, make: (root: string) => Source): SourceKind<{}> {
+  return { title, isOn: true, settings: {}, open: (_settings, { root }) => make(root) };
+}
