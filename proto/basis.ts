@@ -10,7 +10,7 @@ import {
   type Batch,
   type Series,
 } from './batch.ts';
-import { decodeDifferences, encodeDifferences } from './differences.ts';
+import { decodeDifferences, encodeDifferences, type Before } from './differences.ts';
 import { INFLATED_BYTES_MAX } from './push.ts';
 import { err, ok, type Result } from './result.ts';
 
@@ -23,7 +23,7 @@ const SAMPLES_MAX = INFLATED_BYTES_MAX / 8;
 
 /**
  * What a batch that has arrived leaves with both sides, so that the next one need not repeat it: whose it was, its
- * series, and their last values, NaN where there was none yet.
+ * series, and what came last of each (differences.ts).
  *
  * `id` is a hash of all of that. Each side computes it from what it holds, never from what it was told, so that a basis
  * of this id is this basis, whoever has forgotten, restarted or mistaken anything.
@@ -35,7 +35,7 @@ export type Basis = {
   readonly everyMs: number | undefined;
   readonly series: readonly Series[];
   readonly seriesId: Uint8Array;
-  readonly values: Float64Array;
+  readonly last: Before;
 };
 
 /** SHA-256, as far as it is wanted. Given, because `proto` imports nothing. */
@@ -46,21 +46,41 @@ export function makeBasis(batch: Batch, before: Basis | null, hash: Hash): Basis
   const { epoch, run, everyMs, series } = batch;
   const isUnchanged = before !== null && before.series === series;
   const seriesId = isUnchanged ? before.seriesId : hash(new TextEncoder().encode(JSON.stringify(series)));
-  const values = Float64Array.from(series, (_, row) => findLast(batch, row, before?.values[row] ?? NaN));
+  const last = findLast(batch, before?.last ?? null);
   const origin = Float64Array.of(epoch, run ?? -1, everyMs ?? -1);
-  const bytes = new Uint8Array(seriesId.byteLength + origin.byteLength + values.byteLength);
-  bytes.set(seriesId);
-  bytes.set(new Uint8Array(origin.buffer), seriesId.byteLength);
-  bytes.set(new Uint8Array(values.buffer), seriesId.byteLength + origin.byteLength);
-  return { id: hash(bytes).subarray(0, BASIS_ID_BYTES), epoch, run, everyMs, series, seriesId, values };
+  const parts = [seriesId, new Uint8Array(origin.buffer), new Uint8Array(last.values.buffer), last.holes];
+  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.byteLength, 0));
+  let end = 0;
+  for (const part of parts) {
+    bytes.set(part, end);
+    end += part.byteLength;
+  }
+  return { id: hash(bytes).subarray(0, BASIS_ID_BYTES), epoch, run, everyMs, series, seriesId, last };
 }
 
-function findLast({ values, ticksMs: { length: ticks } }: Batch, row: number, before: number): number {
-  for (let place = (row + 1) * ticks - 1; place >= row * ticks; place -= 1) {
-    const value = values[place] ?? NaN;
-    if (!Number.isNaN(value)) return value;
+function findLast({ series, values, ticksMs: { length: ticks } }: Batch, before: Before | null): Before {
+  const last = extend(before ?? NOTHING, series.length - (before ?? NOTHING).values.length);
+  if (ticks === 0) return last;
+  for (let row = 0; row < series.length; row += 1) {
+    const samples = values.subarray(row * ticks, (row + 1) * ticks);
+    const value = samples.findLast((one) => !Number.isNaN(one));
+    if (value !== undefined) last.values[row] = value;
+    last.holes[row] = Number.isNaN(samples[ticks - 1]) ? 1 : 0;
   }
-  return before;
+  return last;
+}
+
+const NOTHING: Before = { values: new Float64Array(0), holes: new Uint8Array(0) };
+
+/** A copy, with so many series more of which nothing came yet. */
+function extend({ values, holes }: Before, more: number): Before {
+  const extended = {
+    values: new Float64Array(values.length + more).fill(NaN),
+    holes: new Uint8Array(holes.length + more).fill(1),
+  };
+  extended.values.set(values);
+  extended.holes.set(holes);
+  return extended;
 }
 
 /**
@@ -107,7 +127,7 @@ export function encodeBrief(batch: Batch, basis: Basis): Uint8Array {
     sentMs: batch.sentMs,
     t: batch.ticksMs,
     ...(added.length === 0 ? {} : { s: added }),
-    d: encodeDifferences(batch.values, extend(basis.values, added.length)),
+    d: encodeDifferences(batch.values, extend(basis.last, added.length)),
     ...encodeNews(batch),
   });
 }
@@ -149,7 +169,7 @@ function readBrief(message: Record<string, unknown>, basis: Basis | null): Resul
     return err(`these are ${series.length * ticks} samples, more than ${SAMPLES_MAX}`);
   const differences = message['d'];
   if (!(differences instanceof Uint8Array)) return err(`d must be binary, was ${show(differences)}`);
-  const values = decodeDifferences(differences, extend(basis.values, added.value.length), ticks);
+  const values = decodeDifferences(differences, extend(basis.last, added.value.length), ticks);
   if (!values.ok) return values;
   const { epoch, run, everyMs } = basis;
   return ok({
@@ -169,14 +189,6 @@ function findAddedFault({ series }: Basis, added: readonly Series[]): string | n
   const known = new Set(series.map((one) => one.join(' ')));
   const twice = added.find((one) => known.has(one.join(' ')));
   return twice === undefined ? null : `the series ${show(twice.join(' '))} is there twice`;
-}
-
-/** With a hole for each series more. */
-function extend(values: Float64Array, more: number): Float64Array {
-  if (more === 0) return values;
-  const extended = new Float64Array(values.length + more).fill(NaN);
-  extended.set(values);
-  return extended;
 }
 
 function areEqual(one: Uint8Array, other: Uint8Array): boolean {

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 
-import { decodeDifferences, encodeDifferences } from './differences.ts';
+import { decodeDifferences, encodeDifferences, type Before } from './differences.ts';
 
 const SAMPLE = fc.oneof(
   fc.double(),
@@ -10,17 +10,26 @@ const SAMPLE = fc.oneof(
   fc.constantFrom(NaN, 0, -0, Infinity, -Infinity, 2 ** 53, -(2 ** 53), 2 ** 48, 5e-324, 1e300),
 );
 
-function arbitrarySamples(): fc.Arbitrary<{ before: Float64Array; values: Float64Array; ticks: number }> {
-  return fc
-    .tuple(fc.nat({ max: 12 }), fc.nat({ max: 4 }))
-    .chain(([series, ticks]) =>
-      fc
-        .tuple(
-          fc.array(SAMPLE, { minLength: series, maxLength: series }),
-          fc.array(SAMPLE, { minLength: series * ticks, maxLength: series * ticks }),
-        )
-        .map(([before, values]) => ({ before: Float64Array.from(before), values: Float64Array.from(values), ticks })),
-    );
+/** Of series after none of which a hole came, but where nothing came at all. */
+function after(values: Iterable<number>): Before {
+  const all = Float64Array.from(values);
+  return { values: all, holes: Uint8Array.from(all, (value) => (Number.isNaN(value) ? 1 : 0)) };
+}
+
+function arbitrarySamples(): fc.Arbitrary<{ before: Before; values: Float64Array; ticks: number }> {
+  return fc.tuple(fc.nat({ max: 12 }), fc.nat({ max: 4 })).chain(([series, ticks]) =>
+    fc
+      .tuple(
+        fc.array(SAMPLE, { minLength: series, maxLength: series }),
+        fc.array(fc.nat({ max: 1 }), { minLength: series, maxLength: series }),
+        fc.array(SAMPLE, { minLength: series * ticks, maxLength: series * ticks }),
+      )
+      .map(([last, holes, values]) => ({
+        before: { values: Float64Array.from(last), holes: Uint8Array.from(holes) },
+        values: Float64Array.from(values),
+        ticks,
+      })),
+  );
 }
 
 test('decodeDifferences() gives back what encodeDifferences() took, bit by bit', () => {
@@ -36,7 +45,7 @@ test('decodeDifferences() gives back what encodeDifferences() took, bit by bit',
 test('decodeDifferences() never throws, and gives as many values as were asked for', () => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 60 }), fc.nat({ max: 20 }), fc.nat({ max: 3 }), (bytes, series, ticks) => {
-      const before = new Float64Array(series).fill(7);
+      const before = after(new Float64Array(series).fill(7));
       const decoded = decodeDifferences(bytes, before, ticks);
       expect(decoded.ok ? decoded.value.length : series * ticks).toBe(series * ticks);
     }),
@@ -53,7 +62,13 @@ test.for([
   ['a series ends', [1], [NaN], 1 + 1],
   ['a fraction with all its bits', [1], [1 / 3], 1 + 1 + 8],
 ] as const)('encodeDifferences() is short: %s', ([, before, values, bytes]) => {
-  expect(encodeDifferences(Float64Array.from(values), Float64Array.from(before))).toHaveLength(bytes);
+  expect(encodeDifferences(Float64Array.from(values), after(before))).toHaveLength(bytes);
+});
+
+test('a series that comes now and then costs nothing in between, and goes on from its last value', () => {
+  const before = { values: Float64Array.of(1_000_000), holes: Uint8Array.of(1) };
+  expect(encodeDifferences(Float64Array.of(NaN), before)).toEqual(Uint8Array.of(0));
+  expect(encodeDifferences(Float64Array.of(NaN, NaN, 1_000_003), before)).toHaveLength(1 + 1);
 });
 
 test.for([
@@ -64,6 +79,6 @@ test.for([
   ['more than there is', [0, 8], '1 bytes follow'],
   ['what has no meaning', [1, 23], 'may not be 23'],
 ] as const)('decodeDifferences() refuses %s', ([, bytes, reason]) => {
-  const decoded = decodeDifferences(Uint8Array.from(bytes), Float64Array.of(1), 1);
+  const decoded = decodeDifferences(Uint8Array.from(bytes), after([1]), 1);
   expect(decoded.ok ? 'taken' : decoded.error).toContain(reason);
 });

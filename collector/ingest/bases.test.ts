@@ -22,7 +22,7 @@ test('bases are kept by host, the newest of each; those of hosts that are alike 
   const before = bases.heldBytes();
   bases.keep('a', makeBatch(3, 3), null);
   expect(bases.heldBytes()).toBe(before);
-  expect([...(bases.find('a')?.values ?? [])]).toEqual([3, 3, 3]);
+  expect([...(bases.find('a')?.last.values ?? [])]).toEqual([3, 3, 3]);
 });
 
 test('beyond the limit nothing more is kept, until one has not been heard of for long', () => {

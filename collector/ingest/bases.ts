@@ -9,8 +9,8 @@ export const BASES_BYTES_MAX = 64 * 1024 * 1024;
 export const BASIS_MS_MAX = 10 * 60_000;
 /** Lists of series that differ are few where hosts are alike; beyond so many they are looked for anew. */
 const LISTS_MAX = 1_000;
-/** Of a series: its last value, and its place in the list. Its texts are in memory anyway, with its newest value. */
-const SERIES_BYTES = 16;
+/** Of a series: its last value, whether a hole came since, its place in the list. Its texts are in memory anyway. */
+const SERIES_BYTES = 17;
 /** Of a basis: its objects. */
 const BASIS_BYTES = 500;
 
