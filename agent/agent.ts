@@ -21,6 +21,7 @@ import { readInventory } from './sources/inventory.ts';
 import { readUptime } from './sources/uptime.ts';
 import { MEMORY_BYTES_MAX, openSpool, SPOOL_AGE_MS_MAX, SPOOL_BYTES_MAX, type Spool } from './spool/spool.ts';
 import {
+  keepIn,
   makeStateDirectory,
   readIdentity,
   readMachine,
@@ -143,7 +144,7 @@ function closeSpool(spool: Spool, log: Log): void {
 
 /** Opens the sources and what reads them. */
 async function openSourceReader(
-  { root, sources }: Pick<Config, 'root' | 'sources'>,
+  { root, sources, stateDirectory }: Config,
   { log, now }: Pick<Surroundings, 'log' | 'now'>,
   {
     openSources: open,
@@ -154,7 +155,13 @@ async function openSourceReader(
   let reader: Reader | null = null;
   const listCosts = (): readonly SourceCost[] => reader?.listCosts() ?? [];
   reader = openReader({
-    sources: await open(sources, { root, now, listCosts, readClockOffset }),
+    sources: await open(sources, {
+      root,
+      now,
+      listCosts,
+      readClockOffset,
+      keepFor: (name) => keepIn(stateDirectory, name),
+    }),
     note,
     log,
     now,

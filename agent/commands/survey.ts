@@ -5,6 +5,7 @@ import { err } from '@muster/proto/result';
 
 import type { Config } from '../config.ts';
 import { makeMeter, readProcessClocks, type Cost } from '../meter.ts';
+import { KEEP_NOTHING } from '../rebase.ts';
 import type { Finding, ReadResult, Source } from '../source.ts';
 import { openSources } from '../sources.ts';
 
@@ -28,6 +29,7 @@ export async function survey({ root, sources: settings }: Config): Promise<reado
     now: Date.now,
     listCosts: () => [],
     readClockOffset: () => null,
+    keepFor: () => KEEP_NOTHING,
   });
   try {
     const meter = makeMeter(readProcessClocks());

@@ -51,7 +51,7 @@ export function makeFilesystemSource(options: FilesystemOptions): Source {
       for (const { mount, labels } of mounts.value) {
         const answer = labels === null ? 'has too long a name' : (answers.get(mount) ?? SILENT);
         if (typeof answer === 'string') leftOut.push(`${mount.mountPoint.slice(0, 100)} ${answer}`);
-        else if (labels !== null) samples.push(...sampleFilesystem(answer, mount.type, labels));
+        else if (labels !== null) samples.push(...sampleFilesystem(answer, mount, labels));
       }
       return ok(leftOut.length === 0 ? { samples } : { samples, remark: describe(leftOut) });
     },
@@ -169,14 +169,18 @@ export function makeLabels({ source, mountPoint, type }: Mount): FilesystemLabel
  * as needed (btrfs). No sizes in user space (FUSE): it may count in other blocks (`frsize`, which Node does not tell)
  * than `bsize`, so that only what does not depend on them is right.
  */
-export function sampleFilesystem(answer: StatFs, type: string, labels: FilesystemLabels): Sample[] {
+export function sampleFilesystem(
+  answer: StatFs,
+  { type, isReadOnly }: Pick<Mount, 'type' | 'isReadOnly'>,
+  labels: FilesystemLabels,
+): Sample[] {
   const { bsize, blocks, files } = answer;
   if (blocks <= 0) return [];
   const freeBlocks = Math.min(answer.bfree, blocks);
   // Some servers and quotas report more available than free, or a negative number as a huge one.
   const availableBlocks = Math.min(answer.bavail, freeBlocks);
   const usedBlocks = blocks - freeBlocks;
-  const samples: Sample[] = [];
+  const samples: Sample[] = [{ metric: 'system.filesystem.read_only', labels: labels.all, value: isReadOnly ? 1 : 0 }];
   if (!isFuse(type)) {
     samples.push(
       { metric: 'system.filesystem.usage', labels: labels.used, value: usedBlocks * bsize },

@@ -10,6 +10,9 @@ const TICKS_PER_SECOND = 100;
 /** How long a program may take to end when it is told to. */
 const STOP_MS = 12_000;
 
+/** It ends with us, however we end. */
+const IN_NAMESPACE = ['setpriv', '--pdeathsig', 'KILL', '--', 'unshare', '--pid', '--fork', '--kill-child', '--'];
+
 export type ObservedOptions = {
   readonly command: string;
   readonly args: readonly string[];
@@ -37,7 +40,7 @@ export type ObservedProcess = {
 export async function startObserved({ command, args, env = {} }: ObservedOptions): Promise<ObservedProcess> {
   const isRoot = process.getuid?.() === 0;
   const line = [command, ...args];
-  const [program = '', ...rest] = isRoot ? ['unshare', '--pid', '--fork', '--kill-child', '--', ...line] : line;
+  const [program = '', ...rest] = isRoot ? [...IN_NAMESPACE, ...line] : line;
   const startedMs = performance.now();
   const child = spawn(program, rest, { env: { ...process.env, ...env }, stdio: 'ignore' });
   const hasEnded = (): boolean => child.exitCode !== null || child.signalCode !== null;
