@@ -18,7 +18,7 @@ const SURROUNDINGS = {
   root,
   now: () => 1_000_000,
   listCosts: () => [],
-  readClockOffset: () => null,
+  readClockOffset: () => ({ offsetSeconds: 0.125, errorSeconds: 0.01 }),
   keepFor: () => KEEP_NOTHING,
 };
 
