@@ -10,6 +10,7 @@ import { makeApp, type Route } from './http/app.ts';
 import { openLiveServer } from './http/live-server.ts';
 import { loadPage } from './http/page.ts';
 import { makeCompletenessRoute } from './http/routes/completeness.ts';
+import { makeEventsRoute } from './http/routes/events.ts';
 import { makeEnrollRoutes } from './http/routes/enroll.ts';
 import { makeHealthRoutes } from './http/routes/health.ts';
 import { makeHostRoutes } from './http/routes/hosts.ts';
@@ -32,6 +33,7 @@ import { hashSecret, isSecret } from './secret.ts';
 import { makeSessions, type Sessions } from './sessions.ts';
 import { readCompleteness } from './store/completeness.ts';
 import { dropBefore } from './store/drop.ts';
+import { readEvents } from './store/events.ts';
 import { readNewest, readSeries } from './store/queries.ts';
 
 export type Collector = {
@@ -155,6 +157,7 @@ function makeRoutes(parts: RouteParts): readonly Route[] {
       readSeries: (query) => readSeries(engine, { ...query, rolledUntilMs: rollup.rolledUntilMs() }),
     }),
     makeCompletenessRoute({ isHost: latest.has, readCompleteness: (query) => readCompleteness(engine, query), now }),
+    makeEventsRoute({ isHost: latest.has, readEvents: (query) => readEvents(engine, query), now }),
     makeSamplesRoute({ dropBefore: (beforeMs) => dropBefore(parts.store, beforeMs), log, now }),
   ];
 }

@@ -9,6 +9,9 @@ import { readText } from '../read-text.ts';
 import type { Sample, Source } from '../source.ts';
 import { chooseMounts, isFuse, isRemote, parseMounts, parseNodev, type Mount } from './mounts.ts';
 
+/** Space goes slowly, and each question costs a turn of the thread pool. */
+const EVERY_MS = 10_000;
+
 /** What statfs(2) says, in blocks of `bsize` bytes. `bavail` is what an ordinary user may still take of `bfree`. */
 export type StatFs = {
   readonly bsize: number;
@@ -42,6 +45,7 @@ export function makeFilesystemSource(options: FilesystemOptions): Source {
   const ask = makeAsker(options);
   return {
     name: 'filesystem',
+    everyMs: EVERY_MS,
     read: async () => {
       const mounts = readMounts();
       if (!mounts.ok) return mounts;
