@@ -59,7 +59,7 @@ const ONLY_IN: readonly (readonly [module: string, place: RegExp])[] = [
   ['chart.js', /^web\/chart\//],
   ['chdb', /^collector\/store\/embedded\.ts$/],
   ['@clickhouse/client', /^collector\/store\//],
-  ['undici', /^agent\//],
+  ['undici', /^agent\/sources\//],
 ];
 
 const PURE = /^(proto|collector\/domain)\//;
