@@ -139,14 +139,14 @@ function closeSpool(spool: Spool, log: Log): void {
 
 /** Opens the sources and what reads them. */
 async function openSourceReader(
-  { root, sources }: Pick<Config, 'root' | 'sources'>,
+  { root, sources, checks }: Pick<Config, 'root' | 'sources' | 'checks'>,
   { log, now }: Pick<Surroundings, 'log' | 'now'>,
   { openSources: open, note }: Pick<Parts, 'openSources'> & Pick<ReaderOptions, 'note'>,
 ): Promise<Reader> {
   let reader: Reader | null = null;
   const listCosts = (): readonly SourceCost[] => reader?.listCosts() ?? [];
   reader = openReader({
-    sources: await open(sources, { root, now, listCosts }),
+    sources: await open(sources, { root, now, listCosts, checks }),
     note,
     log,
     now,

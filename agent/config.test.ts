@@ -21,6 +21,7 @@ test('parseConfig() has a default for everything but the token', () => {
       root: '/',
       labels: {},
       sources: {},
+      checks: [],
     },
   });
 });

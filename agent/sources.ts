@@ -1,11 +1,16 @@
 import { statfs } from 'node:fs/promises';
+import { hostname } from 'node:os';
 
 import * as v from 'valibot';
 
 import type { SourceCost } from './reader.ts';
+import { scheduleTimer } from './schedule.ts';
 import { map, percent, time } from './settings.ts';
 import type { Source } from './source.ts';
 import { makeAgentSource } from './sources/agent.ts';
+import { makeCheckSource } from './sources/check.ts';
+import type { Check } from './sources/checks/check.ts';
+import { runProbe } from './sources/checks/run.ts';
 import { makeCpuSource } from './sources/cpu.ts';
 import { makeDiskSource } from './sources/disk.ts';
 import { makeFilesystemSource, STATFS_MS_MAX } from './sources/filesystem.ts';
@@ -22,6 +27,8 @@ export type SourceSurroundings = {
   /** The wall clock. */
   readonly now: () => number;
   readonly listCosts: () => readonly SourceCost[];
+  /** What the configuration lists below `checks`. */
+  readonly checks: readonly Check[];
 };
 
 /** A kind of source: its own settings in the configuration, below `sources`, and how one is made of them. */
@@ -54,6 +61,21 @@ export const SOURCES = {
   }),
   network: plain('network interfaces', makeNetworkSource),
   uptime: plain('uptime', makeUptimeSource),
+  check: kind({
+    title: 'checks: services that this host looks at',
+    isOn: true,
+    settings: {},
+    open: (_settings, { root, now, checks }) =>
+      makeCheckSource({
+        checks,
+        salt: hostname(),
+        root,
+        now,
+        nowMs: () => performance.now(),
+        schedule: scheduleTimer,
+        runProbe,
+      }),
+  }),
   agent: kind({
     title: 'what the agent itself costs',
     isOn: true,

@@ -34,6 +34,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'agent/ratio.ts',
     'agent/read-text.ts',
     'agent/remember.ts',
+    'agent/schedule.ts',
     'agent/settings.ts',
     'agent/package.json',
     'proto',
