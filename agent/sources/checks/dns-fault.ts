@@ -1,7 +1,7 @@
 import { describeFault } from './failure.ts';
 import type { Failure } from './check.ts';
 
-/** Errors of Node's resolver (c-ares). `isUnknown`: the servers have answered, and know nothing of the name. */
+/** Errors of Node's resolver (c-ares). `isUnknown`: the servers know nothing of the name, or there are none; the system may. */
 const DNS_FAULTS: Readonly<Record<string, readonly [words: string, isUnknown: boolean]>> = {
   ENOTFOUND: ['there is no such name (NXDOMAIN)', true],
   ENODATA: ['the name has no such record', true],
@@ -13,7 +13,7 @@ const DNS_FAULTS: Readonly<Record<string, readonly [words: string, isUnknown: bo
   EBADRESP: ['the answer of the name server is malformed', false],
   EBADQUERY: ['the name cannot be asked for', false],
   ETIMEOUT: ['the name server does not answer', false],
-  ECONNREFUSED: ['there is no name server (the question was refused)', false],
+  ECONNREFUSED: ['there is no name server (the question was refused)', true],
 };
 
 export function describeDnsFault(cause: unknown): { readonly failure: Failure; readonly isUnknown: boolean } {

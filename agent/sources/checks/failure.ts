@@ -27,7 +27,11 @@ export function describeFault(cause: unknown): Failure {
   if (known !== undefined) return known;
   const family = FAMILIES.find(([pattern]) => pattern.test(code))?.[1];
   if (family?.type === 'tls') return { type: 'tls', words: `${family.words} (${code})` };
-  return family ?? { type: 'other', words: code === '' ? 'an unknown error' : `the system says ${code}` };
+  return family ?? { type: 'other', words: `the system says ${code === '' ? nameOf(cause) : code}` };
+}
+
+function nameOf(cause: unknown): string {
+  return cause instanceof Error ? cause.name : 'something that is no error';
 }
 
 /** The code of the first address that was tried, where several were (AggregateError). */

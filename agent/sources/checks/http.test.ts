@@ -4,8 +4,10 @@ import type { AddressInfo, Socket } from 'node:net';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 
+import fc from 'fast-check';
 import { afterEach, expect, test } from 'vitest';
 
+import { anyTextLike } from '../../testing/any-text.ts';
 import { makeRoot } from '../../testing/fixture.ts';
 import { failureOf, look, makeHttpProbe } from '../../testing/probes.ts';
 import { openService, type Service } from '../../testing/services.ts';
@@ -267,6 +269,23 @@ test('headers of a file are read for each run, and no word of the file is told',
     expect(await ask()).toBe('setup: line 2 of the header file is no "Name: value" of a request');
   }
   expect(seen.map(({ headers }) => headers['authorization'])).toEqual(['Bearer one', 'Bearer two']);
+});
+
+test('whatever a server sends, the run ends, and its failure has a name', async () => {
+  let answer = Buffer.alloc(0);
+  const service = await open((socket) => void socket.once('data', () => socket.end(answer)));
+  const like = anyTextLike(`${OK}transfer-encoding: chunked\r\nlocation: /x\r\n\r\n4\r\nwell\r\n0\r\n\r\n`);
+  await fc.assert(
+    fc.asyncProperty(fc.oneof(like, fc.string({ unit: 'binary' })), async (text) => {
+      answer = Buffer.from(text);
+      const probe = makeHttpProbe(`http://127.0.0.1:${service.port}/`, { body: 'well', isFollowing: true });
+      const { failure } = await look(probe, 2_000);
+      const known = /^(protocol|closed|status|body|redirect|timeout)$/;
+      if (failure !== null) expect(failure.type).toMatch(known);
+    }),
+    { numRuns: 100 },
+  );
+  await expect.poll(service.countConnections).toBe(0);
 });
 
 test.for([

@@ -19,7 +19,7 @@ export const QUESTIONS = 3;
 
 /**
  * The addresses of a name, as the programs of this host see them: what `etc/hosts` says, else the name servers, else,
- * when those know no such name, all else that the system asks (search domains, mDNS, its own name).
+ * when those know nothing of it, all else that the system asks (search domains, mDNS, its own name).
  *
  * The name servers are asked without the system's own call (getaddrinfo), because that cannot be given up: it would hold
  * one of Node's four threads for as long as a server is silent, and the agent itself needs one to find its collector.

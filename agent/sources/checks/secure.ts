@@ -22,7 +22,7 @@ export async function secure(
   settings: TlsSettings,
   run: Run,
 ): Promise<Result<TLSSocket, Failure>> {
-  const context = await openContext(settings.caFile);
+  const context = openContext(settings.caFile);
   if (!context.ok) return context;
   const name = settings.serverName ?? host;
   const secured = await measure(run, 'tls', () => shakeHands(socket, name, context.value, run));
@@ -39,11 +39,15 @@ export async function secure(
   });
 }
 
-/** TLS is loaded when the first check needs it, and trusted certificates are parsed once, until their file changes. */
+/** Loaded when the first check needs it: it takes 1.4 MiB. An `import()` for each run would cost more than a TCP check. */
+function loadTls() {
+  return process.getBuiltinModule('node:tls');
+}
+
+/** Trusted certificates are parsed once, until their file changes. */
 const contexts = new Map<string, { readonly text: string; readonly context: SecureContext }>();
 
-async function openContext(caFile: string | null): Promise<Result<SecureContext, Failure>> {
-  const { createSecureContext } = await import('node:tls');
+function openContext(caFile: string | null): Result<SecureContext, Failure> {
   const key = caFile ?? '';
   try {
     const text = caFile === null ? '' : readText(caFile);
@@ -51,7 +55,7 @@ async function openContext(caFile: string | null): Promise<Result<SecureContext,
       return err({ type: 'setup', words: `there is no ${key}, which should hold the trusted certificates` });
     const known = contexts.get(key);
     if (known?.text === text) return ok(known.context);
-    const context = createSecureContext(caFile === null ? {} : { ca: text });
+    const context = loadTls().createSecureContext(caFile === null ? {} : { ca: text });
     contexts.set(key, { text, context });
     return ok(context);
   } catch (cause) {
@@ -62,15 +66,14 @@ async function openContext(caFile: string | null): Promise<Result<SecureContext,
   }
 }
 
-async function shakeHands(
+function shakeHands(
   socket: Socket,
   name: string,
   secureContext: SecureContext,
   run: Run,
 ): Promise<Result<TLSSocket, Failure>> {
-  const { connect } = await import('node:tls');
   return new Promise((resolve) => {
-    const secured = connect({
+    const secured = loadTls().connect({
       socket,
       secureContext,
       host: name,
