@@ -9,7 +9,7 @@ import { err, ok, type Result } from '@muster/proto/result';
 import * as v from 'valibot';
 import { isMap, isSeq, LineCounter, parseDocument, type Document } from 'yaml';
 
-import { HIDDEN, isScalar, map, scalar } from './settings.ts';
+import { isScalar, map, scalar } from './settings.ts';
 import { SOURCES_SCHEMA, type SourceSettings } from './sources.ts';
 import type { Check } from './sources/checks/check.ts';
 import { CHECKS_SCHEMA } from './sources/checks/settings.ts';
@@ -34,6 +34,9 @@ export type ConfigFiles = {
   /** The names in a directory; throws when there is none. */
   readonly listFiles: (directory: string) => readonly string[];
 };
+
+/** Of a value, in the text of a fault. */
+const VALUE_LENGTH_MAX = 80;
 
 /** What no file says. */
 export const NO_FILES: FileConfig = { options: new Map(), labels: {}, sources: {}, checks: [] };
@@ -123,6 +126,8 @@ function parseConfigFile(file: string, text: string, schema: Schema): Result<Fil
   if (document.errors.length > 0) {
     return err(document.errors.map(({ pos: [offset], message }) => `${at(offset)} ${message}`));
   }
+  if (document.contents !== null && !isMap(document.contents))
+    return err([`${at(0)} the file must be a map of settings`]);
   let value: unknown;
   try {
     value = document.toJS() ?? {}; // null: empty, or comments only
@@ -174,12 +179,9 @@ function describeIssue({ path, expected, message, input }: v.BaseIssue<unknown>)
   const keys = (path ?? []).map(({ key }) => String(key));
   if (expected === 'never')
     return `${keys.slice(0, -1).join('.') || 'the file'} has no ${keys.at(-1)}; it may have ${message}`;
-  return `${keys.join('.') || 'the file'} must be ${message}${input === HIDDEN ? '' : `, was ${show(input)}`}`;
-}
-
-function show(value: unknown): string {
-  const text = JSON.stringify(value) ?? 'nothing';
-  return text.length > 80 ? `${text.slice(0, 80)}…` : text;
+  // A list or a map may hold secrets that were put in the wrong place.
+  const was = isScalar(input) ? `, was ${JSON.stringify(input).slice(0, VALUE_LENGTH_MAX)}` : '';
+  return `${keys.join('.') || 'the file'} must be ${message}${was}`;
 }
 
 function merge(before: FileConfig, after: FileConfig): FileConfig {

@@ -15,11 +15,14 @@ async function run(program: string, args: readonly string[]) {
 test.for([
   ['agent-disk-full', ['--cycles', '0'], '--cycles must be a whole number of 1 or more, was "0"'],
   ['bombs', ['--agents', '1000'], '--agents must be a whole number from 1 to 900, was "1000"'],
+  ['build-agent', ['--only', 'linux-x32'], '--only must be linux-x64 or linux-arm64, was "linux-x32"'],
   ['chaos', ['--drop-replies', '2'], '--drop-replies must be a number from 0 to 1, was "2"'],
   ['disk-full', ['--cycles', '26'], '--cycles must be a whole number from 1 to 25, was "26"'],
   ['fault-proxy', ['--cut', 'half'], '--cut must be a number from 0 to 1, was "half"'],
   ['fuzz-ingest', ['--count', '1.5'], '--count must be a whole number of 1 or more, was "1.5"'],
   ['herd', ['--away', '0'], '--away must be a whole number of 1 or more, was "0"'],
+  ['service-proof', ['--agents', ''], '--agents must be a text, was ""'],
+  ['build-deb', ['--agents', ''], '--agents must be a text, was ""'],
   ['spool-damage', ['--rounds', '-1'], '--rounds must be a whole number of 1 or more, was "-1"'],
 ] as const)('%s says what it is for, and what is wrong with an option', async ([program, args, fault]) => {
   const [help, wrong] = await Promise.all([run(program, ['--help']), run(program, [...args, '--colour'])]);

@@ -43,19 +43,25 @@ function pick(found: readonly Found[], family: Family): readonly Found[] {
   return family === 0 ? found : found.filter((one) => one.family === family);
 }
 
+const NO_HOSTS: ReadonlyMap<string, readonly Found[]> = new Map();
+
 let hosts: { readonly path: string; readonly stamp: string; readonly names: ReadonlyMap<string, readonly Found[]> } = {
   path: '',
   stamp: '',
-  names: new Map(),
+  names: NO_HOSTS,
 };
 
 /** Some hosts files have a hundred thousand lines: it is read again only when it has changed. */
 function readHosts(root: string): ReadonlyMap<string, readonly Found[]> {
   const path = join(root, 'etc/hosts');
-  const stat = statSync(path, { throwIfNoEntry: false });
-  const stamp = stat === undefined ? '' : `${stat.mtimeMs} ${stat.size} ${stat.ino}`;
-  if (path !== hosts.path || stamp !== hosts.stamp) hosts = { path, stamp, names: parseHosts(readText(path) ?? '') };
-  return hosts.names;
+  try {
+    const { mtimeMs, size, ino } = statSync(path);
+    const stamp = `${mtimeMs} ${size} ${ino}`;
+    if (path !== hosts.path || stamp !== hosts.stamp) hosts = { path, stamp, names: parseHosts(readText(path) ?? '') };
+    return hosts.names;
+  } catch {
+    return NO_HOSTS; // there is none, or it is nothing for us: the name servers are asked
+  }
 }
 
 /** hosts(5): an address, then the names of it. */
