@@ -5,6 +5,7 @@ import type { Inventory } from '@muster/proto/batch';
 import { describeError, type Log } from '@muster/proto/log';
 import { Pool, type Dispatcher } from 'undici';
 
+import { makeClockOffset } from './clock-offset.ts';
 import { clampEvery, type Config } from './config.ts';
 import { enroll } from './enroll.ts';
 import { lockState } from './lock.ts';
@@ -33,8 +34,8 @@ import {
 
 /** How long a request to the collector may take: a slow line, and its commit. */
 const DEADLINE_MS = 10_000;
-/** One connection for each lane of the push. A kept one outlives the time between two pushes, if the collector does not close it before. */
-const POOL_OPTIONS = { connections: 2, connectTimeout: 5_000, keepAliveTimeout: 75_000, keepAliveMaxTimeout: 75_000 };
+/** One connection for each lane of the push. A kept one outlives the time between two pushes, and ends before the collector ends it. */
+const POOL_OPTIONS = { connections: 2, connectTimeout: 5_000, keepAliveTimeout: 70_000, keepAliveMaxTimeout: 70_000 };
 /** A container engine kills ten seconds after it asked. */
 const FLUSH_MS = 9_000;
 
@@ -93,6 +94,7 @@ export async function openAgent(config: Config, surroundings: Surroundings, part
     });
     opened.push({ close: async () => closeSpool(spool, log) });
     describeHost(config, spool, { ...surroundings, readInventory: parts.readInventory });
+    const clockOffset = makeClockOffset();
     const push = openPush({
       ...surroundings,
       pool,
@@ -100,6 +102,7 @@ export async function openAgent(config: Config, surroundings: Surroundings, part
       run: randomBytes(6).readUIntBE(0, 6),
       authorise: identity === null ? makeEnroller(config, pool, surroundings, refuse) : async () => identity.token,
       setEvery: (everyMs) => sampler.setEvery(clampEvery(everyMs ?? config.everyMs)),
+      onExchange: clockOffset.note,
       keepRefused: (batch) => keepRefused(join(config.stateDirectory, 'refused'), batch),
       deadlineMs: DEADLINE_MS,
       flushMs: FLUSH_MS,
@@ -108,6 +111,7 @@ export async function openAgent(config: Config, surroundings: Surroundings, part
     const reader = await openSourceReader(config, surroundings, {
       openSources: parts.openSources,
       note: (event) => spool.note(event),
+      readClockOffset: clockOffset.read,
     });
     opened.push(reader);
     const sampler = openSampler({
@@ -169,12 +173,23 @@ function closeSpool(spool: Spool, log: Log): void {
 async function openSourceReader(
   { root, sources, checks, stateDirectory }: Config,
   { log, now }: Pick<Surroundings, 'log' | 'now'>,
-  { openSources: open, note }: Pick<Parts, 'openSources'> & Pick<ReaderOptions, 'note'>,
+  {
+    openSources: open,
+    note,
+    readClockOffset,
+  }: Pick<Parts, 'openSources'> & Pick<ReaderOptions, 'note'> & Pick<SourceSurroundings, 'readClockOffset'>,
 ): Promise<Reader> {
   let reader: Reader | null = null;
   const listCosts = (): readonly SourceCost[] => reader?.listCosts() ?? [];
   reader = openReader({
-    sources: await open(sources, { root, now, listCosts, checks, keepFor: (name) => keepIn(stateDirectory, name) }),
+    sources: await open(sources, {
+      root,
+      now,
+      listCosts,
+      checks,
+      readClockOffset,
+      keepFor: (name) => keepIn(stateDirectory, name),
+    }),
     note,
     log,
     now,
@@ -183,7 +198,7 @@ async function openSourceReader(
   return reader;
 }
 
-/** What is told about the host once per start. The inventory takes a second, and nothing waits for it. */
+/** What is told about the host once per start. Nothing waits for the inventory. */
 function describeHost(
   config: Config,
   spool: Spool,
@@ -194,7 +209,7 @@ function describeHost(
   } catch (cause) {
     log.warn('boot.failed', { cause });
   }
-  read().then(
+  read(config.root).then(
     (info) => spool.describe(withLabels(info, config)),
     (cause: unknown) => log.warn('inventory.failed', { cause }),
   );

@@ -12,6 +12,7 @@ import { makeAgentSource } from './sources/agent.ts';
 import { makeCheckSource } from './sources/check.ts';
 import type { Check } from './sources/checks/check.ts';
 import { runProbe } from './sources/checks/run.ts';
+import { makeClockSource, type ClockOffset } from './sources/clock.ts';
 import { makeConnectionSource } from './sources/connection.ts';
 import { makeCpuSource } from './sources/cpu.ts';
 import { makeDiskSource } from './sources/disk.ts';
@@ -38,6 +39,7 @@ export type SourceSurroundings = {
   readonly listCosts: () => readonly SourceCost[];
   /** What the configuration lists below `checks`. */
   readonly checks: readonly Check[];
+  readonly readClockOffset: () => ClockOffset | null;
   /** Where a source of this name keeps a little over restarts. */
   readonly keepFor: (name: string) => Keep;
 };
@@ -110,6 +112,12 @@ export const SOURCES = {
         schedule: scheduleTimer,
         runProbe,
       }),
+  }),
+  clock: kind({
+    title: 'the clock, beside the collector’s',
+    isOn: true,
+    settings: {},
+    open: (_settings, { readClockOffset }) => makeClockSource(readClockOffset),
   }),
   agent: kind({
     title: 'what the agent itself costs',

@@ -139,7 +139,7 @@ test('the executable finds out about the machine what the sources find out', asy
   await collector.until(() => collector.batches.some(({ info }) => info !== undefined));
   child.kill('SIGTERM');
   await once(child, 'close');
-  expect(collector.batches.find(({ info }) => info !== undefined)?.info).toEqual(await readInventory());
+  expect(collector.batches.find(({ info }) => info !== undefined)?.info).toEqual(await readInventory('/'));
   await collector.close();
 });
 

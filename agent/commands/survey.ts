@@ -31,6 +31,7 @@ export async function survey({ root, sources: settings, checks }: Config): Promi
     now: Date.now,
     listCosts: () => [],
     checks,
+    readClockOffset: () => null,
     keepFor: () => KEEP_NOTHING,
   });
   try {
