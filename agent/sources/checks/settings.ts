@@ -111,7 +111,7 @@ const KINDS = Object.keys(READERS) as readonly Probe['kind'][]; // the keys of j
 
 const NO_KIND = `a map with one of ${KINDS.join(', ')}, which says what is looked at`;
 const NO_PING =
-  `${NO_KIND}: nobody but root can send an ICMP ping without starting a program, so ` +
+  `${NO_KIND}: Node.js can send no ICMP ping without native code or another program, so ` +
   '"tcp: host:port" with a port that answers stands for it';
 
 /** The list below `checks` in a configuration file. No fault shows a header, or an address of http. */
