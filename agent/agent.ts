@@ -174,7 +174,7 @@ function closeSpool(spool: Spool, log: Log): void {
 
 /** Opens the sources and what reads them. */
 async function openSourceReader(
-  { root, sources, stateDirectory }: Config,
+  { root, sources, checks, stateDirectory }: Config,
   { log, now }: Pick<Surroundings, 'log' | 'now'>,
   {
     openSources: open,
@@ -189,6 +189,7 @@ async function openSourceReader(
       root,
       now,
       listCosts,
+      checks,
       readClockOffset,
       keepFor: (name) => keepIn(stateDirectory, name),
     }),

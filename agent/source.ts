@@ -45,5 +45,7 @@ export type Source = {
   readonly cpuRatioMax?: number;
   /** What it can and cannot see of this host, besides what its reading says. */
   readonly diagnose?: () => Promise<readonly Finding[]>;
+  /** Resolves when what it looks at beside its readings has been looked at once; for those who read it only once. */
+  readonly settle?: () => Promise<void>;
   readonly close?: () => Promise<void>;
 };

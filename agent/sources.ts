@@ -1,12 +1,17 @@
 import { statfs } from 'node:fs/promises';
+import { hostname } from 'node:os';
 
 import * as v from 'valibot';
 
 import type { SourceCost } from './reader.ts';
+import { scheduleTimer } from './schedule.ts';
 import type { Keep } from './rebase.ts';
 import { map, percent, time } from './settings.ts';
 import type { Source } from './source.ts';
 import { makeAgentSource } from './sources/agent.ts';
+import { makeCheckSource } from './sources/check.ts';
+import type { Check } from './sources/checks/check.ts';
+import { runProbe } from './sources/checks/run.ts';
 import { makeClockSource, type ClockOffset } from './sources/clock.ts';
 import { makeConnectionSource } from './sources/connection.ts';
 import { makeCpuSource } from './sources/cpu.ts';
@@ -32,6 +37,8 @@ export type SourceSurroundings = {
   /** The wall clock. */
   readonly now: () => number;
   readonly listCosts: () => readonly SourceCost[];
+  /** What the configuration lists below `checks`. */
+  readonly checks: readonly Check[];
   readonly readClockOffset: () => ClockOffset | null;
   /** Where a source of this name keeps a little over restarts. */
   readonly keepFor: (name: string) => Keep;
@@ -91,6 +98,21 @@ export const SOURCES = {
   handle: plain('open files', makeHandleSource),
   user: plain('sessions of people logged in', makeUserSource),
   uptime: plain('uptime', makeUptimeSource),
+  check: kind({
+    title: 'checks: services that this host looks at',
+    isOn: true,
+    settings: {},
+    open: (_settings, { root, now, checks }) =>
+      makeCheckSource({
+        checks,
+        salt: hostname(),
+        root,
+        now,
+        nowMs: () => performance.now(),
+        schedule: scheduleTimer,
+        runProbe,
+      }),
+  }),
   clock: kind({
     title: 'the clock, beside the collector’s',
     isOn: true,

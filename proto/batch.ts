@@ -59,7 +59,8 @@ const INVENTORY_NUMBERS = ['cores', 'memoryBytes'] as const;
 /**
  * What happens at one instant. `subject` says to whom or why, in a few words: the process that was killed for want of
  * memory (`oom-kill`); the agent's source that costs too much and is read less often, or no more (`source-slowed`,
- * `source-off`); what was beyond the limit of custom series (`series-dropped`); the version that the agent brought itself
+ * `source-off`); what was beyond the limit of custom series (`series-dropped`); the service that a check finds down, and
+ * why, or up again (`check-down`, `check-up`); the version that the agent brought itself
  * to, or could not (`updated`, `update-failed`).
  */
 export const MOMENT_KINDS = [
@@ -69,6 +70,8 @@ export const MOMENT_KINDS = [
   'source-slowed',
   'source-off',
   'series-dropped',
+  'check-down',
+  'check-up',
   'updated',
   'update-failed',
 ] as const;

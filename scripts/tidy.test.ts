@@ -36,6 +36,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'agent/read-text.ts',
     'agent/rebase.ts',
     'agent/remember.ts',
+    'agent/schedule.ts',
     'agent/settings.ts',
     'agent/package.json',
     'proto',

@@ -88,6 +88,7 @@ async function start({ url, agents: herd, metrics, everyMs, seed }: HerdOrder & 
       root,
       labels: {},
       sources: {},
+      checks: [],
       update: null,
     };
     const parts = {
