@@ -1,5 +1,6 @@
 import { Packr, Unpackr } from 'msgpackr';
 
+import { isMetric, readDescriptions, type MetricDescription } from './custom.ts';
 import { LABELS_LENGTH_MAX, parseLabels, type Labels } from './labels.ts';
 import { findFault } from './msgpack.ts';
 import { isRecord } from './record.ts';
@@ -13,7 +14,6 @@ export const RECORDS_MAX = 600;
 /** What a host with 256 cores, 1,000 mounts or 1,000 containers needs, and some. */
 export const SERIES_MAX = 20_000;
 export const EVENTS_MAX = 100;
-export const METRIC_LENGTH_MAX = 128;
 export const TEXT_LENGTH_MAX = 256;
 /** A tick further ahead of the collector's clock is not stored with the others: it would open a partition of its own. */
 export const FUTURE_MS_MAX = 5 * 60_000;
@@ -103,6 +103,9 @@ export type Gap = {
  * `epoch` is random per spool and `seq` rises by one with each record of it; together they name the batch. One that was
  * joined of several records carries those from `since` to `seq`; without it, `seq` alone. `run` is random per start of
  * the agent: two that take turns are two agents with one identity.
+ *
+ * `described` says of the metrics of `series` that are not in the catalogue what they are, each once; it belongs to
+ * `series`, and goes where that goes.
  */
 export type Batch = {
   readonly epoch: number;
@@ -113,6 +116,7 @@ export type Batch = {
   readonly everyMs?: number;
   readonly ticksMs: readonly number[];
   readonly series: readonly Series[];
+  readonly described?: readonly MetricDescription[];
   readonly values: Float64Array;
   readonly info?: Inventory;
   readonly events?: readonly HostEvent[];
@@ -134,6 +138,7 @@ export function encodeBatch(batch: Batch): Uint8Array {
     ...(batch.everyMs === undefined ? {} : { everyMs: batch.everyMs }),
     t: batch.ticksMs,
     s: batch.series,
+    ...(batch.described === undefined || batch.described.length === 0 ? {} : { m: batch.described }),
     x: new Uint8Array(values.buffer, values.byteOffset, values.byteLength),
     ...(batch.info === undefined ? {} : { info: batch.info }),
     ...(batch.events === undefined || batch.events.length === 0 ? {} : { events: batch.events }),
@@ -160,6 +165,8 @@ export function decodeBatch(bytes: Uint8Array): Result<Batch, string> {
   if (!ticksMs.ok) return ticksMs;
   const series = readSeries(message['s']);
   if (!series.ok) return series;
+  const described = readDescriptions(message['m']);
+  if (!described.ok) return described;
   const values = readValues(message['x'], series.value.length * ticksMs.value.length);
   if (!values.ok) return values;
   const info = readInventory(message['info']);
@@ -173,6 +180,7 @@ export function decodeBatch(bytes: Uint8Array): Result<Batch, string> {
     ...origin.value,
     ticksMs: ticksMs.value,
     series: series.value,
+    ...(described.value.length === 0 ? {} : { described: described.value }),
     values: values.value,
     ...(info.value === null ? {} : { info: info.value }),
     events: events.value,
@@ -211,8 +219,6 @@ function readTicks(value: unknown): Result<number[], string> {
   return ok(ticksMs);
 }
 
-const METRIC_PATTERN = /^[a-z][a-z0-9_]*(\.[a-z0-9_]+)*$/;
-
 function readSeries(value: unknown): Result<Series[], string> {
   if (!Array.isArray(value)) return err(`s must be an array of [metric, labels], was ${show(value)}`);
   if (value.length > SERIES_MAX) return err(`s holds ${value.length} series, more than ${SERIES_MAX}`);
@@ -222,7 +228,7 @@ function readSeries(value: unknown): Result<Series[], string> {
     if (!Array.isArray(entry) || entry.length !== 2)
       return err(`a series must be [metric, labels], was ${show(entry)}`);
     const [metric, labels]: unknown[] = entry;
-    if (typeof metric !== 'string' || metric.length > METRIC_LENGTH_MAX || !METRIC_PATTERN.test(metric)) {
+    if (!isMetric(metric)) {
       return err(`a metric's name is lower-case words joined by dots, was ${show(metric)}`);
     }
     if (typeof labels !== 'string') return err(`the labels of ${metric} must be one string, were ${show(labels)}`);

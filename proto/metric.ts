@@ -1,4 +1,5 @@
 import { AGENT_METRICS } from './metrics/agent.ts';
+import { CUSTOM_METRICS } from './metrics/custom.ts';
 import { HOST_METRICS } from './metrics/host.ts';
 import type { Metric } from './metrics/kinds.ts';
 
@@ -11,6 +12,7 @@ export type { Metric, MetricKind } from './metrics/kinds.ts';
 export const METRICS = {
   ...HOST_METRICS,
   ...AGENT_METRICS,
+  ...CUSTOM_METRICS,
 } as const satisfies Record<string, Metric>;
 
 export type MetricName = keyof typeof METRICS;
