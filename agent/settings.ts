@@ -87,3 +87,8 @@ export function map<E extends v.ObjectEntries>(entries: E) {
   const keys = Object.keys(entries).join(', ');
   return v.strictObject(entries, ({ expected }) => (expected === 'never' ? keys : 'a map'));
 }
+
+/** A path from the root on. */
+export const absolutePath = scalar((written) =>
+  written.startsWith('/') ? ok(written) : err('a path that begins with /'),
+);

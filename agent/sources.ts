@@ -2,6 +2,8 @@ import { statfs } from 'node:fs/promises';
 
 import * as v from 'valibot';
 
+import { LISTEN_SETTINGS } from './custom/listen.ts';
+import { makeSeriesPool, type SeriesPool } from './custom/series.ts';
 import type { SourceCost } from './reader.ts';
 import { map, percent, time } from './settings.ts';
 import type { Source } from './source.ts';
@@ -13,6 +15,7 @@ import { makeLoadSource } from './sources/load.ts';
 import { makeMemorySource } from './sources/memory.ts';
 import { makeNetworkSource } from './sources/network.ts';
 import { makePressureSource } from './sources/pressure.ts';
+import { makeTextfileSource, TEXTFILE_SETTINGS } from './sources/textfile.ts';
 import { makeUptimeSource } from './sources/uptime.ts';
 
 /** What a source is given of the agent, besides its own settings. */
@@ -22,6 +25,11 @@ export type SourceSurroundings = {
   /** The wall clock. */
   readonly now: () => number;
   readonly listCosts: () => readonly SourceCost[];
+};
+
+type Given = SourceSurroundings & {
+  /** The series that are not ours, of all sources. */
+  readonly pool: SeriesPool;
 };
 
 /** A kind of source: its own settings in the configuration, below `sources`, and how one is made of them. */
@@ -34,7 +42,7 @@ export type SourceKind<E extends v.ObjectEntries = v.ObjectEntries> = {
   readonly settings: E;
   readonly open: (
     settings: v.InferOutput<v.StrictObjectSchema<E, string>>,
-    surroundings: SourceSurroundings,
+    surroundings: Given,
   ) => Source | Promise<Source>;
 };
 
@@ -54,6 +62,25 @@ export const SOURCES = {
   }),
   network: plain('network interfaces', makeNetworkSource),
   uptime: plain('uptime', makeUptimeSource),
+  statsd: kind({
+    title: 'custom metrics that services send as StatsD, over UDP',
+    isOn: false,
+    settings: LISTEN_SETTINGS,
+    // Loaded when it is on: servers are of no use to those who switch none on.
+    open: async (settings, given) => (await import('./sources/statsd.ts')).openStatsdSource({ settings, ...given }),
+  }),
+  otlp: kind({
+    title: 'custom metrics that services export as OTLP, over HTTP',
+    isOn: false,
+    settings: LISTEN_SETTINGS,
+    open: async (settings, given) => (await import('./sources/otlp.ts')).openOtlpSource({ settings, ...given }),
+  }),
+  textfile: kind({
+    title: 'custom metrics in files in the Prometheus format',
+    isOn: true,
+    settings: TEXTFILE_SETTINGS,
+    open: (settings, given) => makeTextfileSource({ settings, ...given }),
+  }),
   agent: kind({
     title: 'what the agent itself costs',
     isOn: true,
@@ -90,11 +117,12 @@ export async function openSources(
   surroundings: SourceSurroundings,
 ): Promise<readonly Source[]> {
   const sources: Source[] = [];
+  const pool = makeSeriesPool();
   for (const name of SOURCE_NAMES) {
     const said = settings[name] ?? SOURCES[name].isOn;
     if (said === false) continue;
     const { every, cpu, ...own } = said === true ? ({} as Readonly<Record<string, unknown>>) : said;
-    const source = await (SOURCES[name] as SourceKind).open(own, surroundings);
+    const source = await (SOURCES[name] as SourceKind).open(own, { ...surroundings, pool });
     sources.push({
       ...source,
       ...(typeof every === 'number' ? { everyMs: every } : {}),
