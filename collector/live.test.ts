@@ -3,6 +3,7 @@ import { connect } from 'node:net';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
 import { encodeBatch } from '@muster/proto/batch';
+import { findAbout } from '@muster/proto/custom';
 import { TOPICS_MAX, type LiveMessage } from '@muster/proto/live';
 
 import type { LiveSocket } from './http/live-server.ts';
@@ -198,7 +199,7 @@ function makeSlowSocket() {
 }
 
 function openTestHub() {
-  const latest = makeLatest();
+  const latest = makeLatest(findAbout);
   for (let i = 1; i <= TOPICS_MAX + 1; i += 1) latest.addHost(`web-${i}`, `web-${i}`, null);
   const hub = openLiveHub(latest, () => 1000);
   const push = (seq: number): void => {
