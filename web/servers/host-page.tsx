@@ -6,6 +6,7 @@ import { createTitle } from '../title.ts';
 import { Notice } from '../ui/notice.tsx';
 import { CHART_SPECS, type ChartSpec } from './chart-specs.ts';
 import { FilesystemTable } from './filesystem-table.tsx';
+import { CustomTable } from './custom-table.tsx';
 import { DataLine } from './data-line.tsx';
 import { createHistory, type History } from './history.ts';
 import { createHost, type Host } from './host.ts';
@@ -95,6 +96,7 @@ function HostCharts(props: { readonly host: Host; readonly history: History; rea
     <div class="charts">
       <For each={CHART_SPECS}>{draw}</For>
       <FilesystemTable latest={props.host.latest()} />
+      <CustomTable latest={props.host.latest()} />
     </div>
   );
 }
