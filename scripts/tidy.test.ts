@@ -30,10 +30,12 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'agent/sources': [
     'agent/sources',
     'agent/custom',
+    'agent/list-directory.ts',
     'agent/source.ts',
     'agent/rate.ts',
     'agent/ratio.ts',
     'agent/read-text.ts',
+    'agent/rebase.ts',
     'agent/remember.ts',
     'agent/settings.ts',
     'agent/package.json',
@@ -58,7 +60,6 @@ const ONLY_IN: readonly (readonly [module: string, place: RegExp])[] = [
   ['chart.js', /^web\/chart\//],
   ['chdb', /^collector\/store\/embedded\.ts$/],
   ['@clickhouse/client', /^collector\/store\//],
-  ['systeminformation', /^agent\/sources\/inventory\.ts$/],
   ['undici', /^agent\//],
 ];
 
