@@ -175,7 +175,7 @@ test('a page that reads nothing for a while costs little and then gets the newes
   raw.resume();
   await until('a snapshot of the newest state', () => {
     const at = text.lastIndexOf('host-snapshot');
-    return (at >= 0 && text.includes('"value":99}', at)) || null;
+    return (at >= 0 && text.includes('"value":99,', at)) || null;
   });
   const received = (text.match(/"kind":"host-patch"/g) ?? []).length;
   expect(received).toBeLessThan(100);
