@@ -102,3 +102,8 @@ export function list<S extends v.GenericSchema>(schema: S) {
 export function map<E extends v.ObjectEntries>(entries: E) {
   return v.objectWithRest(entries, v.never(Object.keys(entries).join(', ')), 'a map');
 }
+
+/** A path from the root on. */
+export const absolutePath = scalar((written) =>
+  written.startsWith('/') ? ok(written) : err('a path that begins with /'),
+);

@@ -3,9 +3,12 @@ import { hostname } from 'node:os';
 
 import * as v from 'valibot';
 
+import { LISTEN_SETTINGS } from './custom/listen.ts';
+import { makeSeriesPool, type SeriesPool } from './custom/series.ts';
 import type { SourceCost } from './reader.ts';
 import { scheduleTimer } from './schedule.ts';
 import type { Keep } from './rebase.ts';
+import { scheduleTimer } from './schedule.ts';
 import { map, percent, time } from './settings.ts';
 import type { Source } from './source.ts';
 import { makeAgentSource } from './sources/agent.ts';
@@ -27,6 +30,7 @@ import { makeOomSource } from './sources/oom.ts';
 import { makePagingSource } from './sources/paging.ts';
 import { makePressureSource } from './sources/pressure.ts';
 import { makeTcpSource } from './sources/tcp.ts';
+import { makeTextfileSource, TEXTFILE_SETTINGS } from './sources/textfile.ts';
 import { makeUptimeSource } from './sources/uptime.ts';
 import { makeUserSource } from './sources/user.ts';
 
@@ -44,6 +48,11 @@ export type SourceSurroundings = {
   readonly keepFor: (name: string) => Keep;
 };
 
+type Given = SourceSurroundings & {
+  /** The series that are not ours, of all sources. */
+  readonly pool: SeriesPool;
+};
+
 /** A kind of source: its own settings in the configuration, below `sources`, and how one is made of them. */
 export type SourceKind<E extends v.ObjectEntries = v.ObjectEntries> = {
   /** In a few words, for `doctor`. */
@@ -54,7 +63,7 @@ export type SourceKind<E extends v.ObjectEntries = v.ObjectEntries> = {
   readonly settings: E;
   readonly open: (
     settings: v.InferOutput<v.ObjectSchema<E, undefined>>,
-    surroundings: SourceSurroundings,
+    surroundings: Given,
   ) => Source | Promise<Source>;
 };
 
@@ -113,6 +122,25 @@ export const SOURCES = {
         runProbe,
       }),
   }),
+  statsd: kind({
+    title: 'custom metrics that services send as StatsD, over UDP',
+    isOn: false,
+    settings: LISTEN_SETTINGS,
+    // Loaded when it is on: servers are of no use to those who switch none on.
+    open: async (settings, given) => (await import('./sources/statsd.ts')).openStatsdSource({ settings, ...given }),
+  }),
+  otlp: kind({
+    title: 'custom metrics that services export as OTLP, over HTTP',
+    isOn: false,
+    settings: LISTEN_SETTINGS,
+    open: async (settings, given) => (await import('./sources/otlp.ts')).openOtlpSource({ settings, ...given }),
+  }),
+  textfile: kind({
+    title: 'custom metrics in files in the Prometheus format',
+    isOn: true,
+    settings: TEXTFILE_SETTINGS,
+    open: (settings, given) => makeTextfileSource({ settings, ...given }),
+  }),
   clock: kind({
     title: 'the clock, beside the collector’s',
     isOn: true,
@@ -155,11 +183,12 @@ export async function openSources(
   surroundings: SourceSurroundings,
 ): Promise<readonly Source[]> {
   const sources: Source[] = [];
+  const pool = makeSeriesPool();
   for (const name of SOURCE_NAMES) {
     const said = settings[name] ?? SOURCES[name].isOn;
     if (said === false) continue;
     const { every, cpu, ...own } = said === true ? ({} as Readonly<Record<string, unknown>>) : said;
-    const source = await (SOURCES[name] as SourceKind).open(own, surroundings);
+    const source = await (SOURCES[name] as SourceKind).open(own, { ...surroundings, pool });
     sources.push({
       ...source,
       ...(typeof every === 'number' ? { everyMs: every } : {}),

@@ -1,5 +1,6 @@
 import { Packr, Unpackr } from 'msgpackr';
 
+import { isMetric, readDescriptions, type MetricDescription } from './custom.ts';
 import { LABELS_LENGTH_MAX, parseLabels, type Labels } from './labels.ts';
 import { findFault } from './msgpack.ts';
 import { isRecord } from './record.ts';
@@ -13,7 +14,6 @@ export const RECORDS_MAX = 600;
 /** What a host with 256 cores, 1,000 mounts or 1,000 containers needs, and some. */
 export const SERIES_MAX = 20_000;
 export const EVENTS_MAX = 100;
-export const METRIC_LENGTH_MAX = 128;
 export const TEXT_LENGTH_MAX = 256;
 /** A tick further ahead of the collector's clock is not stored with the others: it would open a partition of its own. */
 export const FUTURE_MS_MAX = 5 * 60_000;
@@ -107,6 +107,9 @@ export type Gap = {
  * joined of several records carries those from `since` to `seq`; without it, `seq` alone. `run` is random per start of
  * the agent: two that take turns are two agents with one identity.
  *
+ * `described` says of the metrics of `series` that are not in the catalogue what they are, each once; it belongs to
+ * `series`, and goes where that goes.
+ *
  * `keep` asks the collector to keep what the next batch may be told beside (basis.ts).
  */
 export type Batch = {
@@ -118,6 +121,7 @@ export type Batch = {
   readonly everyMs?: number;
   readonly ticksMs: readonly number[];
   readonly series: readonly Series[];
+  readonly described?: readonly MetricDescription[];
   readonly values: Float64Array;
   readonly info?: Inventory;
   readonly events?: readonly HostEvent[];
@@ -140,6 +144,7 @@ export function encodeBatch(batch: Batch): Uint8Array {
     ...(batch.everyMs === undefined ? {} : { everyMs: batch.everyMs }),
     t: batch.ticksMs,
     s: batch.series,
+    ...(batch.described === undefined || batch.described.length === 0 ? {} : { m: batch.described }),
     x: new Uint8Array(values.buffer, values.byteOffset, values.byteLength),
     ...encodeNews(batch),
     ...(batch.keep === undefined ? {} : { keep: batch.keep }),
@@ -184,10 +189,20 @@ export function readBatch(message: Record<string, unknown>): Result<Batch, strin
   if (!origin.ok) return origin;
   const series = readSeries(message['s']);
   if (!series.ok) return series;
+  const described = readDescriptions(message['m']);
+  if (!described.ok) return described;
   const values = readValues(message['x'], series.value.length * more.ticksMs.length);
   if (!values.ok) return values;
-  const keep = message['keep'] === true ? { keep: true as const } : {};
-  return ok({ epoch, seq, ...more, ...origin.value, series: series.value, values: values.value, ...keep });
+  return ok({
+    epoch,
+    seq,
+    ...more,
+    ...origin.value,
+    series: series.value,
+    ...(described.value.length === 0 ? {} : { described: described.value }),
+    values: values.value,
+    ...(message['keep'] === true ? { keep: true as const } : {}),
+  });
 }
 
 /** What every batch says itself, beside what it may leave to the one before. */
@@ -239,8 +254,6 @@ function readTicks(value: unknown): Result<number[], string> {
   return ok(ticksMs);
 }
 
-const METRIC_PATTERN = /^[a-z][a-z0-9_]*(\.[a-z0-9_]+)*$/;
-
 export function readSeries(value: unknown): Result<Series[], string> {
   if (!Array.isArray(value)) return err(`s must be an array of [metric, labels], was ${show(value)}`);
   if (value.length > SERIES_MAX) return err(`s holds ${value.length} series, more than ${SERIES_MAX}`);
@@ -250,7 +263,7 @@ export function readSeries(value: unknown): Result<Series[], string> {
     if (!Array.isArray(entry) || entry.length !== 2)
       return err(`a series must be [metric, labels], was ${show(entry)}`);
     const [metric, labels]: unknown[] = entry;
-    if (typeof metric !== 'string' || metric.length > METRIC_LENGTH_MAX || !METRIC_PATTERN.test(metric)) {
+    if (!isMetric(metric)) {
       return err(`a metric's name is lower-case words joined by dots, was ${show(metric)}`);
     }
     if (typeof labels !== 'string') return err(`the labels of ${metric} must be one string, were ${show(labels)}`);

@@ -1,5 +1,6 @@
 import { AGENT_METRICS } from './metrics/agent.ts';
 import { CHECK_METRICS } from './metrics/check.ts';
+import { CUSTOM_METRICS } from './metrics/custom.ts';
 import { HOST_METRICS } from './metrics/host.ts';
 import type { Metric } from './metrics/kinds.ts';
 
@@ -13,6 +14,7 @@ export const METRICS = {
   ...HOST_METRICS,
   ...AGENT_METRICS,
   ...CHECK_METRICS,
+  ...CUSTOM_METRICS,
 } as const satisfies Record<string, Metric>;
 
 export type MetricName = keyof typeof METRICS;

@@ -29,6 +29,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   agent: ['agent', 'proto'],
   'agent/sources': [
     'agent/sources',
+    'agent/custom',
     'agent/list-directory.ts',
     'agent/source.ts',
     'agent/rate.ts',
