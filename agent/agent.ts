@@ -146,7 +146,7 @@ async function openSourceReader(
   let reader: Reader | null = null;
   const listCosts = (): readonly SourceCost[] => reader?.listCosts() ?? [];
   reader = openReader({
-    sources: await open(sources, { root, now, listCosts }),
+    sources: await open(sources, { root, now, listCosts, log }),
     note,
     log,
     now,

@@ -102,8 +102,8 @@ test('an agent samples this machine, survives an outage without losing a tick, a
   expect(JSON.parse(readFileSync(join(state, 'identity.json'), 'utf8'))).toMatchObject({ host: 'host-1' });
 });
 
-/** What a machine without swap, pressure, disks of its own or inodes does not have. */
-const OPTIONAL = /^system\.(paging|pressure|disk|filesystem\.inodes)\./;
+/** What a machine without swap, pressure, disks of its own or inodes does not have, and what is off by default. */
+const OPTIONAL = /^(system\.(paging|pressure|disk|filesystem\.inodes)|container)\./;
 
 test('an agent samples before it is enrolled, and delivers that and a boot that it cannot make a note of', async () => {
   const state = makeState();

@@ -1,11 +1,13 @@
 import { statfs } from 'node:fs/promises';
 
+import type { Log } from '@muster/proto/log';
 import * as v from 'valibot';
 
 import type { SourceCost } from './reader.ts';
 import { map, percent, time } from './settings.ts';
 import type { Source } from './source.ts';
 import { makeAgentSource } from './sources/agent.ts';
+import { CONTAINER_SETTINGS, openContainerSource } from './sources/containers.ts';
 import { makeCpuSource } from './sources/cpu.ts';
 import { makeDiskSource } from './sources/disk.ts';
 import { makeFilesystemSource, STATFS_MS_MAX } from './sources/filesystem.ts';
@@ -22,6 +24,8 @@ export type SourceSurroundings = {
   /** The wall clock. */
   readonly now: () => number;
   readonly listCosts: () => readonly SourceCost[];
+  /** Where a source says once what whoever switched it on must know. */
+  readonly log?: Log;
 };
 
 /** A kind of source: its own settings in the configuration, below `sources`, and how one is made of them. */
@@ -54,6 +58,12 @@ export const SOURCES = {
   }),
   network: plain('network interfaces', makeNetworkSource),
   uptime: plain('uptime', makeUptimeSource),
+  containers: kind({
+    title: 'containers of Docker or Podman',
+    isOn: false,
+    settings: CONTAINER_SETTINGS,
+    open: openContainerSource,
+  }),
   agent: kind({
     title: 'what the agent itself costs',
     isOn: true,

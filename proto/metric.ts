@@ -1,4 +1,5 @@
 import { AGENT_METRICS } from './metrics/agent.ts';
+import { CONTAINER_METRICS } from './metrics/container.ts';
 import { HOST_METRICS } from './metrics/host.ts';
 import type { Metric } from './metrics/kinds.ts';
 
@@ -10,6 +11,7 @@ export type { Metric, MetricKind } from './metrics/kinds.ts';
  */
 export const METRICS = {
   ...HOST_METRICS,
+  ...CONTAINER_METRICS,
   ...AGENT_METRICS,
 } as const satisfies Record<string, Metric>;
 
