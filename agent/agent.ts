@@ -3,12 +3,13 @@ import { join } from 'node:path';
 
 import type { Inventory } from '@muster/proto/batch';
 import { describeError, type Log } from '@muster/proto/log';
-import { Pool } from 'undici';
+import { Pool, type Dispatcher } from 'undici';
 
 import { clampEvery, type Config } from './config.ts';
 import { enroll } from './enroll.ts';
 import { lockState } from './lock.ts';
 import { readProcessClocks } from './meter.ts';
+import { NO_NOTIFIER, type Notifier } from './notify.ts';
 import { openPush } from './push.ts';
 import { openReader, type Reader, type ReaderOptions, type SourceCost } from './reader.ts';
 import { keepRefused } from './refused.ts';
@@ -20,6 +21,7 @@ import { readInventory } from './sources/inventory.ts';
 import { readUptime } from './sources/uptime.ts';
 import { MEMORY_BYTES_MAX, openSpool, SPOOL_AGE_MS_MAX, SPOOL_BYTES_MAX, type Spool } from './spool/spool.ts';
 import {
+  keepIn,
   makeStateDirectory,
   readIdentity,
   readMachine,
@@ -41,6 +43,8 @@ export type Surroundings = {
   readonly now: () => number;
   readonly random: () => number;
   readonly schedule: Schedule;
+  /** Is told what shows that the agent works; none where nobody supervises it. */
+  readonly notifier?: Notifier;
 };
 
 export type Agent = {
@@ -65,7 +69,7 @@ type Part = { readonly close: () => Promise<void> };
  * this host is may be found out later, and what was sampled until then is delivered later.
  */
 export async function openAgent(config: Config, surroundings: Surroundings, parts = PARTS): Promise<Agent> {
-  const { log, now } = surroundings;
+  const { log, now, notifier = NO_NOTIFIER } = surroundings;
   const { promise: refused, resolve: refuse } = Promise.withResolvers<string>();
   const opened: Part[] = [];
   try {
@@ -73,8 +77,9 @@ export async function openAgent(config: Config, surroundings: Surroundings, part
     const lock = lockState(config.stateDirectory);
     opened.push({ close: async () => lock.release() });
     const identity = readIdentity(config.stateDirectory);
-    const pool = new Pool(config.url, POOL_OPTIONS);
-    opened.push({ close: () => pool.destroy() });
+    const connections = new Pool(config.url, POOL_OPTIONS);
+    opened.push({ close: () => connections.destroy() });
+    const pool = tellRequests(connections, notifier);
     const spool = parts.openSpool({
       directory: join(config.stateDirectory, 'spool'),
       bytesMax: SPOOL_BYTES_MAX,
@@ -89,7 +94,7 @@ export async function openAgent(config: Config, surroundings: Surroundings, part
     const push = openPush({
       ...surroundings,
       pool,
-      spool,
+      spool: tellDelivered(spool, notifier),
       run: randomBytes(6).readUIntBE(0, 6),
       authorise: identity === null ? makeEnroller(config, pool, surroundings, refuse) : async () => identity.token,
       setEvery: (everyMs) => sampler.setEvery(clampEvery(everyMs ?? config.everyMs)),
@@ -110,6 +115,7 @@ export async function openAgent(config: Config, surroundings: Surroundings, part
       take: (tick) => {
         spool.add(tick);
         push.wake(tick.tsMs);
+        notifier.ticked(tick.everyMs);
       },
     });
     opened.push({
@@ -129,6 +135,25 @@ export async function openAgent(config: Config, surroundings: Surroundings, part
   }
 }
 
+/** The same connections, whose every request is told. */
+function tellRequests(connections: Pool, { asked }: Notifier): Dispatcher {
+  return connections.compose((dispatch) => (request, handler) => {
+    asked();
+    return dispatch(request, handler);
+  });
+}
+
+/** The same spool, whose every batch that the collector has stored is told. */
+function tellDelivered(spool: Spool, { delivered }: Notifier): Spool {
+  return {
+    ...spool,
+    settle: (parcel) => {
+      spool.settle(parcel);
+      delivered();
+    },
+  };
+}
+
 /** What the collector has not taken by now is on the disk, unless the disk takes nothing either. */
 function closeSpool(spool: Spool, log: Log): void {
   const samples = spool.countWaiting();
@@ -139,14 +164,14 @@ function closeSpool(spool: Spool, log: Log): void {
 
 /** Opens the sources and what reads them. */
 async function openSourceReader(
-  { root, sources }: Pick<Config, 'root' | 'sources'>,
+  { root, sources, stateDirectory }: Config,
   { log, now }: Pick<Surroundings, 'log' | 'now'>,
   { openSources: open, note }: Pick<Parts, 'openSources'> & Pick<ReaderOptions, 'note'>,
 ): Promise<Reader> {
   let reader: Reader | null = null;
   const listCosts = (): readonly SourceCost[] => reader?.listCosts() ?? [];
   reader = openReader({
-    sources: await open(sources, { root, now, listCosts, log }),
+    sources: await open(sources, { root, now, listCosts, log, keepFor: (name) => keepIn(stateDirectory, name) }),
     note,
     log,
     now,
@@ -192,7 +217,7 @@ function noteBoot({ root, stateDirectory }: Config, spool: Spool, now: () => num
 /** Gives the token of a host that has yet to join the fleet, and keeps its identity. Refused, it tells `refuse` why. */
 function makeEnroller(
   { token, name, root, stateDirectory }: Config,
-  pool: Pool,
+  pool: Dispatcher,
   surroundings: Surroundings,
   refuse: (reason: string) => void,
 ): (closing: Closing) => Promise<string | null> {

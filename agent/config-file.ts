@@ -26,7 +26,9 @@ export type ConfigFiles = {
   readonly listFiles: (directory: string) => readonly string[];
 };
 
-/** Files that hold the whole of it, and what comes after them. */
+/** Of a value, in the text of a fault. */
+const VALUE_LENGTH_MAX = 80;
+
 const NO_FILES: FileConfig = { options: new Map(), labels: {}, sources: {} };
 
 /**
@@ -108,6 +110,8 @@ function parseConfigFile(file: string, text: string, schema: Schema): Result<Fil
   if (document.errors.length > 0) {
     return err(document.errors.map(({ pos: [offset], message }) => `${at(offset)} ${message}`));
   }
+  if (document.contents !== null && !isMap(document.contents))
+    return err([`${at(0)} the file must be a map of settings`]);
   let value: unknown;
   try {
     value = document.toJS() ?? {}; // null: empty, or comments only
@@ -155,12 +159,9 @@ function describeIssue({ path, expected, message, input }: v.BaseIssue<unknown>)
   const keys = (path ?? []).map(({ key }) => String(key));
   if (expected === 'never')
     return `${keys.slice(0, -1).join('.') || 'the file'} has no ${keys.at(-1)}; it may have ${message}`;
-  return `${keys.join('.') || 'the file'} must be ${message}, was ${show(input)}`;
-}
-
-function show(value: unknown): string {
-  const text = JSON.stringify(value) ?? 'nothing';
-  return text.length > 80 ? `${text.slice(0, 80)}…` : text;
+  // A list or a map may hold secrets that were put in the wrong place.
+  const was = isScalar(input) ? `, was ${JSON.stringify(input).slice(0, VALUE_LENGTH_MAX)}` : '';
+  return `${keys.join('.') || 'the file'} must be ${message}${was}`;
 }
 
 function merge(before: FileConfig, after: FileConfig): FileConfig {

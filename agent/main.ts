@@ -9,6 +9,7 @@ import { readConfig, type Command } from './commands/command.ts';
 import { DOCTOR } from './commands/doctor.ts';
 import { SAMPLE } from './commands/sample.ts';
 import type { Config } from './config.ts';
+import { superviseBy } from './notify/supervise.ts';
 import manifest from './package.json' with { type: 'json' };
 import { scheduleTimer } from './schedule.ts';
 
@@ -51,10 +52,13 @@ async function run(config: Config): Promise<number> {
   try {
     const { url, name, everyMs } = config;
     log.info('agent.started', { url, name, everyMs });
-    const agent = await openAgent(config, { log, now: Date.now, random: Math.random, schedule: scheduleTimer });
+    const notifier = superviseBy(process.env, config, log);
+    const surroundings = { log, now: Date.now, random: Math.random, schedule: scheduleTimer, notifier };
+    const agent = await openAgent(config, surroundings);
     const refusal = await Promise.race([stopped, agent.refused]);
     if (refusal !== null) log.error('agent.refused', { reason: refusal });
     else log.info('agent.stopping');
+    notifier.close();
     await agent.close();
     log.info('agent.stopped');
     return refusal === null ? 0 : 1;

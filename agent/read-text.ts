@@ -13,7 +13,16 @@ export function readText(path: string): string | null {
   return orNull(path, () => readFileSync(path, 'utf8'));
 }
 
-/** The same of a file of ours, whatever has been put in its place. */
+/** The same, and null whatever the fault is: what the kernel shows of a device may go away while it is read. */
+export function tryText(path: string): string | null {
+  try {
+    return readText(path);
+  } catch {
+    return null;
+  }
+}
+
+/** The text of a file of ours, whatever has been put in its place. */
 export function readOwnText(path: string): string | null {
   return orNull(path, () => readBytes(path).toString('utf8'));
 }

@@ -82,8 +82,7 @@ export function list<S extends v.GenericSchema>(schema: S) {
   return v.array(schema, 'a list');
 }
 
-/** With these keys and no others. */
+/** With these keys and no others; of those that are too many, each is a fault. */
 export function map<E extends v.ObjectEntries>(entries: E) {
-  const keys = Object.keys(entries).join(', ');
-  return v.strictObject(entries, ({ expected }) => (expected === 'never' ? keys : 'a map'));
+  return v.objectWithRest(entries, v.never(Object.keys(entries).join(', ')), 'a map');
 }

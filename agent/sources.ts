@@ -4,18 +4,27 @@ import type { Log } from '@muster/proto/log';
 import * as v from 'valibot';
 
 import type { SourceCost } from './reader.ts';
+import type { Keep } from './rebase.ts';
 import { map, percent, time } from './settings.ts';
 import type { Source } from './source.ts';
 import { makeAgentSource } from './sources/agent.ts';
+import { makeConnectionSource } from './sources/connection.ts';
 import { CONTAINER_SETTINGS, openContainerSource } from './sources/containers.ts';
 import { makeCpuSource } from './sources/cpu.ts';
 import { makeDiskSource } from './sources/disk.ts';
 import { makeFilesystemSource, STATFS_MS_MAX } from './sources/filesystem.ts';
+import { makeFrequencySource } from './sources/frequency.ts';
+import { makeConntrackSource, makeHandleSource } from './sources/handle.ts';
+import { makeLinkSource } from './sources/link.ts';
 import { makeLoadSource } from './sources/load.ts';
 import { makeMemorySource } from './sources/memory.ts';
 import { makeNetworkSource } from './sources/network.ts';
+import { makeOomSource } from './sources/oom.ts';
+import { makePagingSource } from './sources/paging.ts';
 import { makePressureSource } from './sources/pressure.ts';
+import { makeTcpSource } from './sources/tcp.ts';
 import { makeUptimeSource } from './sources/uptime.ts';
+import { makeUserSource } from './sources/user.ts';
 
 /** What a source is given of the agent, besides its own settings. */
 export type SourceSurroundings = {
@@ -26,6 +35,8 @@ export type SourceSurroundings = {
   readonly listCosts: () => readonly SourceCost[];
   /** Where a source says once what whoever switched it on must know. */
   readonly log?: Log;
+  /** Where a source of this name keeps a little over restarts. */
+  readonly keepFor: (name: string) => Keep;
 };
 
 /** A kind of source: its own settings in the configuration, below `sources`, and how one is made of them. */
@@ -37,7 +48,7 @@ export type SourceKind<E extends v.ObjectEntries = v.ObjectEntries> = {
   /** All of them optional. */
   readonly settings: E;
   readonly open: (
-    settings: v.InferOutput<v.StrictObjectSchema<E, string>>,
+    settings: v.InferOutput<v.ObjectSchema<E, undefined>>,
     surroundings: SourceSurroundings,
   ) => Source | Promise<Source>;
 };
@@ -45,10 +56,23 @@ export type SourceKind<E extends v.ObjectEntries = v.ObjectEntries> = {
 /** Every source there is, by its name in the configuration. The order is that of `sample` and `doctor`. */
 export const SOURCES = {
   cpu: plain('processors: time by mode and core', makeCpuSource),
+  frequency: plain('the clock of each core', makeFrequencySource),
   memory: plain('memory and swap', makeMemorySource),
+  paging: plain('paging: pages swapped, faults', makePagingSource),
+  oom: kind({
+    title: 'processes killed for want of memory',
+    isOn: true,
+    settings: {},
+    open: (_settings, { root, now }) => makeOomSource({ root, now }),
+  }),
   load: plain('load averages', makeLoadSource),
   pressure: plain('pressure (PSI): who waits for the CPU, memory, disks', makePressureSource),
-  disk: plain('disks: what they read and wrote', makeDiskSource),
+  disk: kind({
+    title: 'disks: what they read and wrote',
+    isOn: true,
+    settings: {},
+    open: (_settings, { root, keepFor }) => makeDiskSource(root, keepFor('disk')),
+  }),
   filesystem: kind({
     title: 'filesystems: space and inodes',
     isOn: true,
@@ -56,7 +80,18 @@ export const SOURCES = {
     open: (_settings, { root }) =>
       makeFilesystemSource({ root, statfs: (path) => statfs(path), statfsMsMax: STATFS_MS_MAX }),
   }),
-  network: plain('network interfaces', makeNetworkSource),
+  network: kind({
+    title: 'network interfaces: what they carried',
+    isOn: true,
+    settings: {},
+    open: (_settings, { root, keepFor }) => makeNetworkSource(root, keepFor('network')),
+  }),
+  link: plain('network interfaces: up, speed', makeLinkSource),
+  tcp: plain('TCP: segments, retransmits, connections opened and refused', makeTcpSource),
+  connection: plain('TCP connections by state', makeConnectionSource),
+  conntrack: plain('connections that the firewall follows', makeConntrackSource),
+  handle: plain('open files', makeHandleSource),
+  user: plain('sessions of people logged in', makeUserSource),
   uptime: plain('uptime', makeUptimeSource),
   containers: kind({
     title: 'containers of Docker or Podman',

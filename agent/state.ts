@@ -15,6 +15,7 @@ import { isRecord } from '@muster/proto/record';
 
 import { makeDirectory } from './make-directory.ts';
 import { readOwnText, readText } from './read-text.ts';
+import type { Keep } from './rebase.ts';
 
 /** Who this host is to its collector. `token` is a secret. */
 export type Identity = { readonly host: string; readonly token: string };
@@ -127,6 +128,27 @@ export function readNewBoot(root: string, directory: string): Boot | null {
 
 export function writeBoot(directory: string, { bootId }: Boot): void {
   writeWhole(join(directory, 'boot-id'), `${bootId}\n`);
+}
+
+/** Keeps a little for a source. It is worth no more than that: what cannot be read or written is as if it were not there. */
+export function keepIn(directory: string, source: string): Keep {
+  const path = join(directory, `${source}.json`);
+  return {
+    read: () => {
+      try {
+        return JSON.parse(readOwnText(path) ?? 'null');
+      } catch {
+        return null;
+      }
+    },
+    write: (value) => {
+      try {
+        writeWhole(path, `${JSON.stringify(value)}\n`);
+      } catch {
+        // As said above.
+      }
+    },
+  };
 }
 
 /**

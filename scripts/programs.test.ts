@@ -20,6 +20,8 @@ test.for([
   ['fault-proxy', ['--cut', 'half'], '--cut must be a number from 0 to 1, was "half"'],
   ['fuzz-ingest', ['--count', '1.5'], '--count must be a whole number of 1 or more, was "1.5"'],
   ['herd', ['--away', '0'], '--away must be a whole number of 1 or more, was "0"'],
+  ['service-proof', ['--agents', ''], '--agents must be a text, was ""'],
+  ['build-deb', ['--agents', ''], '--agents must be a text, was ""'],
   ['spool-damage', ['--rounds', '-1'], '--rounds must be a whole number of 1 or more, was "-1"'],
 ] as const)('%s says what it is for, and what is wrong with an option', async ([program, args, fault]) => {
   const [help, wrong] = await Promise.all([run(program, ['--help']), run(program, [...args, '--colour'])]);

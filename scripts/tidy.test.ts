@@ -29,10 +29,12 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   agent: ['agent', 'proto'],
   'agent/sources': [
     'agent/sources',
+    'agent/list-directory.ts',
     'agent/source.ts',
     'agent/rate.ts',
     'agent/ratio.ts',
     'agent/read-text.ts',
+    'agent/rebase.ts',
     'agent/remember.ts',
     'agent/settings.ts',
     'agent/package.json',

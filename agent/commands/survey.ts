@@ -5,6 +5,7 @@ import { err } from '@muster/proto/result';
 
 import type { Config } from '../config.ts';
 import { makeMeter, readProcessClocks, type Cost } from '../meter.ts';
+import { KEEP_NOTHING } from '../rebase.ts';
 import type { Finding, ReadResult, Source } from '../source.ts';
 import { openSources } from '../sources.ts';
 
@@ -23,14 +24,20 @@ export type Surveyed = {
 
 /** Reads every source that is on, twice, since much is known only from what happened in between. Nothing is sent. */
 export async function survey({ root, sources: settings }: Config): Promise<readonly Surveyed[]> {
-  const sources = await openSources(settings, { root, now: Date.now, listCosts: () => [] });
+  const sources = await openSources(settings, {
+    root,
+    now: Date.now,
+    listCosts: () => [],
+    keepFor: () => KEEP_NOTHING,
+  });
   try {
     const meter = makeMeter(readProcessClocks());
     for (const source of sources) await readSource(source);
     await sleep(BETWEEN_MS);
     const surveyed: Surveyed[] = [];
     for (const source of sources) {
-      const { value: reading, cost } = await meter(() => readSource(source));
+      meter.begin();
+      const { value: reading, cost } = await meter.measure(() => readSource(source));
       const findings = (await source.diagnose?.()) ?? [];
       surveyed.push({ name: source.name, reading, cost, findings });
     }

@@ -6,7 +6,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 
 import { anyTextLike } from '../testing/any-text.ts';
-import { DEBIAN, readFixture, readSamples } from '../testing/fixture.ts';
+import { DEBIAN, makeRoot, readFixture, readSamples } from '../testing/fixture.ts';
 import { makeCpuSource, parseCpu, readCpu } from './cpu.ts';
 
 test('readCpu() takes seconds by mode and core from a captured machine', () => {
@@ -87,4 +87,28 @@ test('the cpu source gives utilization from the second reading on, and none acro
     'system.cpu.utilization{cpu=0}': 1,
   });
   expect(await read('cpu  1 0 1 8 0 0 0 0\ncpu0 1 0 1 8 0 0 0 0\n')).toEqual({});
+});
+
+test('cores that are switched off and on again, and a guest that is set back, make no impossible share', async () => {
+  const stat = (cores: Readonly<Record<string, readonly number[]>>) =>
+    Object.entries(cores)
+      .map(([name, ticks]) => `${name} ${ticks.join(' ')} 0 0 0 0 0 0\n`)
+      .join('');
+  const root = makeRoot({ 'proc/stat': '' });
+  const source = makeCpuSource(root);
+  const read = async (text: string) => {
+    writeFileSync(join(root, 'proc/stat'), text);
+    const samples = await readSamples(source);
+    return Object.fromEntries(Object.entries(samples).filter(([name]) => /utilization\{(cpu=.)?\}/.test(name)));
+  };
+  const all = 'system.cpu.utilization{}';
+  const core = (number: number) => `system.cpu.utilization{cpu=${number}}`;
+  expect(await read(stat({ cpu: [20, 0, 0, 20], cpu0: [10, 0, 0, 10], cpu1: [10, 0, 0, 10] }))).toEqual({});
+  expect(await read(stat({ cpu: [30, 0, 0, 30], cpu0: [20, 0, 0, 20] }))).toEqual({ [all]: 0.5, [core(0)]: 0.5 });
+  // Back again: nobody knows what it did meanwhile, and its idle time may have been counted from 0.
+  const back = stat({ cpu: [40, 0, 0, 30], cpu0: [30, 0, 0, 20], cpu1: [10, 0, 0, 0] });
+  expect(await read(back)).toEqual({ [all]: 1, [core(0)]: 1 });
+  const later = stat({ cpu: [40, 0, 0, 50], cpu0: [30, 0, 0, 30], cpu1: [10, 0, 0, 10] });
+  expect(await read(later)).toEqual({ [all]: 0, [core(0)]: 0, [core(1)]: 0 });
+  expect(await read(stat({ cpu: [1, 0, 0, 1], cpu0: [1, 0, 0, 1] }))).toEqual({});
 });

@@ -19,7 +19,13 @@ export type CpuMode = (typeof MODES)[number];
 export type CpuTimes = Readonly<Record<CpuMode, number>>;
 
 /** Seconds since boot, of all cores together and of each core that is on, by its number. */
-export type Cpu = { readonly all: CpuTimes; readonly cores: ReadonlyMap<string, CpuTimes> };
+export type Cpu = {
+  readonly all: CpuTimes;
+  readonly cores: ReadonlyMap<string, CpuTimes>;
+  /** Counted since boot; null where the kernel does not tell. */
+  readonly switches: number | null;
+  readonly interrupts: number | null;
+};
 
 /** The unit of /proc/stat: USER_HZ is 100 on every architecture that Node runs on. */
 const TICKS_PER_SECOND = 100;
@@ -61,7 +67,14 @@ export function parseCpu(text: string): Result<Cpu, string> {
     if (match[1] === '') all = times;
     else cores.set(match[1] ?? '', times);
   }
-  return all === null ? err('proc/stat has no line "cpu"') : ok({ all, cores });
+  if (all === null) return err('proc/stat has no line "cpu"');
+  return ok({ all, cores, switches: findCount(text, 'ctxt'), interrupts: findCount(text, 'intr') });
+}
+
+/** The first number of a line; the line of interrupts goes on with one for each kind, thousands of them. */
+function findCount(text: string, name: string): number | null {
+  const start = text.indexOf(`\n${name} `);
+  return start === -1 ? null : parseCount(/^\d+(?=[ \n])/.exec(text.slice(start + name.length + 2, start + 40))?.[0]);
 }
 
 function parseTimes(text: string): CpuTimes | null {
@@ -76,7 +89,7 @@ function parseTimes(text: string): CpuTimes | null {
   return Object.fromEntries(entries) as CpuTimes; // one entry for each of MODES
 }
 
-function sampleTimes({ all, cores }: Cpu): Sample[] {
+function sampleTimes({ all, cores, switches, interrupts }: Cpu): Sample[] {
   const samples: Sample[] = MODES.map((mode) => ({
     metric: 'system.cpu.time',
     labels: MODE_LABELS[mode],
@@ -84,6 +97,8 @@ function sampleTimes({ all, cores }: Cpu): Sample[] {
   }));
   // A kernel of one core without SMP prints no line cpu0.
   samples.push({ metric: 'system.cpu.logical.count', labels: '', value: Math.max(1, cores.size) });
+  if (switches !== null) samples.push({ metric: 'system.cpu.context_switches', labels: '', value: switches });
+  if (interrupts !== null) samples.push({ metric: 'system.cpu.interrupts', labels: '', value: interrupts });
   return samples;
 }
 

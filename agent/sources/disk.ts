@@ -4,12 +4,12 @@ import { join } from 'node:path';
 import { formatLabels } from '@muster/proto/labels';
 import { err, ok, type Result } from '@muster/proto/result';
 
-import { parseCount, readText, splitLines } from '../read-text.ts';
+import { parseCount, readText, splitLines, tryText } from '../read-text.ts';
+import { KEEP_NOTHING, makeRebase, type Keep } from '../rebase.ts';
 import { remember } from '../remember.ts';
 import type { Sample, Source } from '../source.ts';
 
-const DIRECTIONS = ['read', 'write'] as const;
-export type DiskDirection = (typeof DIRECTIONS)[number];
+export type DiskDirection = 'read' | 'write';
 
 /** Counted since boot. `seconds` adds up the time of every operation, so that it may run faster than the clock. */
 export type DiskWork = { readonly operations: number; readonly bytes: number; readonly seconds: number };
@@ -26,18 +26,20 @@ const SECTOR_BYTES = 512;
  */
 const VIRTUAL_PATTERN = /^(loop|ram|zram|dm-|md|sr|fd)\d/;
 
-export function makeDiskSource(root: string): Source {
+export function makeDiskSource(root: string, keep: Keep = KEEP_NOTHING): Source {
   const labelsOf = remember((device) => ({
     all: formatLabels({ 'system.device': device }),
     read: formatLabels({ 'disk.io.direction': 'read', 'system.device': device }),
     write: formatLabels({ 'disk.io.direction': 'write', 'system.device': device }),
   }));
+  const rebase = makeRebase({ identify: (name) => identify(root, name), keep });
   return {
     name: 'disk',
     read: () => {
       const disks = readDisks(root);
       if (!disks.ok) return disks;
-      return ok({ samples: disks.value.flatMap((disk) => sampleDisk(disk, labelsOf(disk.name))) });
+      const counters = rebase(new Map(disks.value.map((disk) => [disk.name, toCounters(disk)])));
+      return ok({ samples: [...counters].flatMap(([name, counts]) => sampleDisk(counts, labelsOf(name))) });
     },
   };
 }
@@ -79,15 +81,27 @@ function toWork(operations: Count, sectors: Count, ms: Count): DiskWork | null {
   return { operations, bytes: sectors * SECTOR_BYTES, seconds: ms / 1000 };
 }
 
-function sampleDisk(disk: Disk, labels: Readonly<Record<DiskDirection | 'all', string>>): Sample[] {
-  const samples: Sample[] = [{ metric: 'system.disk.io_time', labels: labels.all, value: disk.busySeconds }];
-  for (const direction of DIRECTIONS) {
-    const { operations, bytes, seconds } = disk[direction];
-    samples.push(
-      { metric: 'system.disk.io', labels: labels[direction], value: bytes },
-      { metric: 'system.disk.operations', labels: labels[direction], value: operations },
-      { metric: 'system.disk.operation_time', labels: labels[direction], value: seconds },
-    );
-  }
-  return samples;
+/** A number that no other disk gets while the machine runs (Linux 5.15), or the number of the device. */
+function identify(root: string, name: string): string | null {
+  const directory = join(root, 'sys/block', name.replaceAll('/', '!'));
+  return tryText(join(directory, 'diskseq')) ?? tryText(join(directory, 'dev'));
+}
+
+const COUNTED = [
+  ['all', 'system.disk.io_time'],
+  ['read', 'system.disk.io'],
+  ['read', 'system.disk.operations'],
+  ['read', 'system.disk.operation_time'],
+  ['write', 'system.disk.io'],
+  ['write', 'system.disk.operations'],
+  ['write', 'system.disk.operation_time'],
+] as const;
+
+/** In the order of COUNTED. */
+function toCounters({ busySeconds, read, write }: Disk): number[] {
+  return [busySeconds, ...[read, write].flatMap(({ bytes, operations, seconds }) => [bytes, operations, seconds])];
+}
+
+function sampleDisk(counts: readonly number[], labels: Readonly<Record<DiskDirection | 'all', string>>): Sample[] {
+  return COUNTED.map(([which, metric], i) => ({ metric, labels: labels[which], value: counts[i] ?? 0 }));
 }

@@ -59,6 +59,22 @@ test('parseMounts() and parseNodev() never throw', () => {
   fc.assert(fc.property(anyTextLike(readFixture('proc/filesystems')), (text) => void parseNodev(text)));
 });
 
+const EXT4 = { type: 'ext4', isReadOnly: false };
+
+test.for([
+  // the mount's options, those of the filesystem, read-only
+  ['rw,noatime', 'rw,errors=remount-ro', false],
+  ['ro,noatime', 'rw', true],
+  ['rw,noatime', 'ro,errors=remount-ro', true],
+] as const)('a mount with %s of a filesystem with %s is read-only: %s', ([options, ofAll, isReadOnly]) => {
+  const [mount] = parseMounts(`36 35 8:1 / /mnt ${options} shared:1 - ext4 /dev/sda1 ${ofAll}\n`);
+  if (mount === undefined) throw new Error('the line is not read');
+  expect(mount.isReadOnly).toBe(isReadOnly);
+  const samples = sampleFilesystem(ANSWER, mount, { all: 'all', used: '', free: '', reserved: '' });
+  const expected = { metric: 'system.filesystem.read_only', labels: 'all', value: isReadOnly ? 1 : 0 };
+  expect(samples).toContainEqual(expected);
+});
+
 test.for([
   // what, answer, used, free, reserved, utilization, inodes used
   ['a disk', ANSWER, [70 * 4096, 20 * 4096, 10 * 4096, 0.77778, 6]],
@@ -67,7 +83,7 @@ test.for([
   ['full', { ...ANSWER, bfree: 5, bavail: 0 }, [95 * 4096, 0, 5 * 4096, 1, 6]],
   ['nothing', { ...ANSWER, blocks: 0 }, [undefined, undefined, undefined, undefined, undefined]],
 ] as const)('sampleFilesystem() of %s', ([, answer, expected]) => {
-  const samples = sampleFilesystem(answer, 'ext4', { all: 'all', used: 'used', free: 'free', reserved: 'reserved' });
+  const samples = sampleFilesystem(answer, EXT4, { all: 'all', used: 'used', free: 'free', reserved: 'reserved' });
   const value = (metric: string, labels: string) =>
     samples.find((sample) => sample.metric === metric && sample.labels === labels)?.value;
   expect([
@@ -80,8 +96,10 @@ test.for([
 });
 
 test.for(['fuse', 'fuseblk', 'fuse.sshfs'])('sampleFilesystem() of %s has no sizes, only what needs none', (type) => {
-  const samples = sampleFilesystem({ ...ANSWER, bsize: 2 ** 20 }, type, { all: '', used: '', free: '', reserved: '' });
+  const labels = { all: '', used: '', free: '', reserved: '' };
+  const samples = sampleFilesystem({ ...ANSWER, bsize: 2 ** 20 }, { ...EXT4, type }, labels);
   expect([...new Set(samples.map(({ metric }) => metric))]).toEqual([
+    'system.filesystem.read_only',
     'system.filesystem.utilization',
     'system.filesystem.inodes.usage',
     'system.filesystem.inodes.utilization',
@@ -96,13 +114,13 @@ test('sampleFilesystem() stays in the legal ranges whatever statfs says', () => 
     parent: '35',
     device: '8:1',
     mountPoint: '/',
-    type: 'ext4',
     source: '/dev/sda1',
+    ...EXT4,
   });
   fc.assert(
     fc.property(answers, (answer) => {
       if (labels === null) throw new Error('a short name is too long');
-      expect(sampleFilesystem(answer, 'ext4', labels).map(findSampleFault).filter(Boolean)).toEqual([]);
+      expect(sampleFilesystem(answer, EXT4, labels).map(findSampleFault).filter(Boolean)).toEqual([]);
     }),
   );
 });
@@ -130,7 +148,7 @@ test('the filesystem source does not wait for a mount that hangs, nor ask it aga
   resolve(ANSWER);
   await settle();
   const reading = await source.read();
-  expect(reading.ok && reading.value.samples).toHaveLength(7);
+  expect(reading.ok && reading.value.samples).toHaveLength(8);
   expect(reading.ok && reading.value.remark).toBe(undefined);
 });
 
@@ -199,7 +217,7 @@ test('a mount that is slower than the sampling keeps its last answer', async () 
   expect(await read()).toBe(0);
   calls.shift()?.(ANSWER);
   await settle();
-  for (let i = 0; i < 3; i += 1) expect(await read()).toBe(7);
+  for (let i = 0; i < 3; i += 1) expect(await read()).toBe(8);
   expect(calls).toHaveLength(1); // asked again once, and under way since
 });
 
@@ -231,9 +249,17 @@ test('the filesystem source goes on when a mount cannot be asked', async () => {
 });
 
 test('makeLabels() is null for a mount point that is too long to travel, and escapes what it takes', () => {
-  const mount = { id: '36', parent: '35', device: '8:1', type: 'ext4', source: '/dev/sda1' };
+  const mount = { id: '36', parent: '35', device: '8:1', source: '/dev/sda1', ...EXT4 };
   expect(makeLabels({ ...mount, mountPoint: `/${'x'.repeat(LABELS_LENGTH_MAX)}` })).toBe(null);
   expect(makeLabels({ ...mount, mountPoint: '/a,b=c\\d\ne' })?.all).toBe(
     'system.device=/dev/sda1,system.filesystem.mountpoint=/a\\,b\\=c\\\\d\ne,system.filesystem.type=ext4',
   );
+});
+
+test('a filesystem is as the first process sees it, not as a service that may write nowhere does', async () => {
+  const line = (options: string) => `36 35 8:1 / / ${options} - ext4 /dev/sda1 rw\n`;
+  const files = { 'proc/filesystems': '\text4\n', 'proc/self/mountinfo': line('ro'), 'proc/1/mountinfo': line('rw') };
+  const options = { root: makeRoot(files), statfs: async () => ANSWER, statfsMsMax: 1_000 };
+  const reading = await makeFilesystemSource(options).read();
+  expect(reading.ok && reading.value.samples.find(({ metric }) => metric.endsWith('read_only'))?.value).toBe(0);
 });

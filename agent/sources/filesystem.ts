@@ -5,9 +5,12 @@ import { describeError } from '@muster/proto/log';
 import { err, ok, type Result } from '@muster/proto/result';
 
 import { ratioOf } from '../ratio.ts';
-import { readText } from '../read-text.ts';
+import { readText, tryText } from '../read-text.ts';
 import type { Sample, Source } from '../source.ts';
 import { chooseMounts, isFuse, isRemote, parseMounts, parseNodev, type Mount } from './mounts.ts';
+
+/** Space goes slowly, and each question costs a turn of the thread pool. */
+const EVERY_MS = 10_000;
 
 /** What statfs(2) says, in blocks of `bsize` bytes. `bavail` is what an ordinary user may still take of `bfree`. */
 export type StatFs = {
@@ -42,6 +45,7 @@ export function makeFilesystemSource(options: FilesystemOptions): Source {
   const ask = makeAsker(options);
   return {
     name: 'filesystem',
+    everyMs: EVERY_MS,
     read: async () => {
       const mounts = readMounts();
       if (!mounts.ok) return mounts;
@@ -51,7 +55,7 @@ export function makeFilesystemSource(options: FilesystemOptions): Source {
       for (const { mount, labels } of mounts.value) {
         const answer = labels === null ? 'has too long a name' : (answers.get(mount) ?? SILENT);
         if (typeof answer === 'string') leftOut.push(`${mount.mountPoint.slice(0, 100)} ${answer}`);
-        else if (labels !== null) samples.push(...sampleFilesystem(answer, mount.type, labels));
+        else if (labels !== null) samples.push(...sampleFilesystem(answer, mount, labels));
       }
       return ok(leftOut.length === 0 ? { samples } : { samples, remark: describe(leftOut) });
     },
@@ -64,7 +68,8 @@ type NamedMount = { readonly mount: Mount; readonly labels: FilesystemLabels | n
 function makeMountReader(root: string): () => Result<readonly NamedMount[], string> {
   let known: { readonly text: string; readonly mounts: readonly NamedMount[] } | null = null;
   return () => {
-    const text = readText(join(root, 'proc/self/mountinfo'));
+    // A service that may write nowhere sees every filesystem as read-only; the first process sees what is.
+    const text = tryText(join(root, 'proc/1/mountinfo')) ?? readText(join(root, 'proc/self/mountinfo'));
     if (text === null) return err('there is no proc/self/mountinfo');
     if (text !== known?.text) {
       const all = parseMounts(text);
@@ -169,14 +174,18 @@ export function makeLabels({ source, mountPoint, type }: Mount): FilesystemLabel
  * as needed (btrfs). No sizes in user space (FUSE): it may count in other blocks (`frsize`, which Node does not tell)
  * than `bsize`, so that only what does not depend on them is right.
  */
-export function sampleFilesystem(answer: StatFs, type: string, labels: FilesystemLabels): Sample[] {
+export function sampleFilesystem(
+  answer: StatFs,
+  { type, isReadOnly }: Pick<Mount, 'type' | 'isReadOnly'>,
+  labels: FilesystemLabels,
+): Sample[] {
   const { bsize, blocks, files } = answer;
   if (blocks <= 0) return [];
   const freeBlocks = Math.min(answer.bfree, blocks);
   // Some servers and quotas report more available than free, or a negative number as a huge one.
   const availableBlocks = Math.min(answer.bavail, freeBlocks);
   const usedBlocks = blocks - freeBlocks;
-  const samples: Sample[] = [];
+  const samples: Sample[] = [{ metric: 'system.filesystem.read_only', labels: labels.all, value: isReadOnly ? 1 : 0 }];
   if (!isFuse(type)) {
     samples.push(
       { metric: 'system.filesystem.usage', labels: labels.used, value: usedBlocks * bsize },

@@ -8,6 +8,8 @@ export type Mount = {
   readonly mountPoint: string;
   readonly type: string;
   readonly source: string;
+  /** The mount, or the whole filesystem, as after an error. */
+  readonly isReadOnly: boolean;
 };
 
 /** Types that are over several disks, or over flash, and so marked as having none. */
@@ -82,8 +84,8 @@ export function parseMounts(text: string): Mount[] {
   for (const line of splitLines(text)) {
     const columns = line.split(' ');
     const dash = columns.indexOf('-', 6); // optional fields, none to many, end at the dash
-    const [id, parent, device, , mountPoint] = columns;
-    const [type, source] = dash === -1 ? [] : columns.slice(dash + 1);
+    const [id, parent, device, , mountPoint, options = ''] = columns;
+    const [type, source, ofAll = ''] = dash === -1 ? [] : columns.slice(dash + 1);
     if (
       id === undefined ||
       parent === undefined ||
@@ -100,6 +102,7 @@ export function parseMounts(text: string): Mount[] {
       mountPoint: unescapeOctal(mountPoint),
       type: unescapeOctal(type),
       source: unescapeOctal(source),
+      isReadOnly: [options, ofAll].some((list) => list.split(',').includes('ro')),
     });
   }
   return mounts;

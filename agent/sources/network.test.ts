@@ -103,3 +103,34 @@ test('parseNetwork() never throws, and of a text cut short it takes only whole l
     }),
   );
 });
+
+test('cards that swap their names make neither a rise nor a fall of what they carried, nor does their sum', async () => {
+  const line = (name: string, bytes: number) => `${name}: ${bytes} 2 3 4 5 6 7 8 ${bytes} 12 13 14 15 16 17 18\n`;
+  const card = (name: string) => `sys/class/net/${name}`;
+  const root = makeRoot({
+    [`${card('eth0')}/device`]: '',
+    [`${card('eth0')}/ifindex`]: '2\n',
+    [`${card('eth1')}/device`]: '',
+    [`${card('eth1')}/ifindex`]: '3\n',
+    'proc/net/dev': line('eth0', 10) + line('eth1', 9e9),
+  });
+  const source = makeNetworkSource(root);
+  const received: (number | undefined)[][] = [];
+  const read = async () => {
+    const samples = await readSamples(source);
+    const of = (name: string) => samples[`system.network.io{${name}network.io.direction=receive}`];
+    received.push([of('network.interface.name=eth0,'), of('network.interface.name=eth1,'), of('')]);
+  };
+  await read();
+  writeFileSync(join(root, card('eth0'), 'ifindex'), '3\n');
+  writeFileSync(join(root, card('eth1'), 'ifindex'), '2\n');
+  writeFileSync(join(root, 'proc/net/dev'), line('eth0', 9e9 + 100) + line('eth1', 20));
+  await read();
+  writeFileSync(join(root, 'proc/net/dev'), line('eth0', 9e9 + 150) + line('eth1', 25));
+  await read();
+  expect(received).toEqual([
+    [10, 9e9, 0],
+    [0, 0, 0],
+    [50, 5, 55],
+  ]);
+});

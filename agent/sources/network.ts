@@ -1,11 +1,12 @@
-import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { formatLabels } from '@muster/proto/labels';
 import { counterRise } from '@muster/proto/metric';
 import { err, ok, type Result } from '@muster/proto/result';
 
-import { parseCount, readText, splitLines } from '../read-text.ts';
+import { listDirectory } from '../list-directory.ts';
+import { parseCount, readText, splitLines, tryText } from '../read-text.ts';
+import { KEEP_NOTHING, makeRebase, type Keep } from '../rebase.ts';
 import { remember } from '../remember.ts';
 import type { Sample, Source } from '../source.ts';
 
@@ -30,19 +31,23 @@ const TOTAL_LABELS = {
   transmit: formatLabels({ 'network.io.direction': 'transmit' }),
 } as const;
 
-export function makeNetworkSource(root: string): Source {
+export function makeNetworkSource(root: string, keep: Keep = KEEP_NOTHING): Source {
   const labelsOf = remember((name) => ({
     receive: formatLabels({ 'network.interface.name': name, 'network.io.direction': 'receive' }),
     transmit: formatLabels({ 'network.interface.name': name, 'network.io.direction': 'transmit' }),
   }));
   const addUp = makeTotal();
+  const findWire = makeWireFinder(root);
+  const rebase = makeRebase({ identify: (name) => tryText(join(root, 'sys/class/net', name, 'ifindex')), keep });
   return {
     name: 'network',
     read: () => {
-      const interfaces = readNetwork(root);
-      if (!interfaces.ok) return interfaces;
-      const total = addUp(interfaces.value, findOnWire(root, interfaces.value));
-      const samples = interfaces.value.flatMap((one) => sampleInterface(one, labelsOf(one.name)));
+      const found = readNetwork(root);
+      if (!found.ok) return found;
+      const counters = rebase(new Map(found.value.map((one) => [one.name, toCounters(one)])));
+      const interfaces = [...counters].map(([name, counts]) => fromCounters(name, counts));
+      const total = addUp(interfaces, findWire(interfaces));
+      const samples = interfaces.flatMap((one) => sampleInterface(one, labelsOf(one.name)));
       for (const direction of DIRECTIONS) {
         samples.push({ metric: 'system.network.io', labels: TOTAL_LABELS[direction], value: total[direction] });
       }
@@ -68,7 +73,7 @@ export function findOnWire(root: string, interfaces: readonly NetworkInterface[]
   const lowest: string[] = [];
   const withDevice: string[] = [];
   for (const { name } of interfaces) {
-    const entries = listEntries(join(root, 'sys/class/net', name));
+    const entries = listDirectory(join(root, 'sys/class/net', name));
     if (entries.some((entry) => entry.startsWith('lower_'))) continue;
     lowest.push(name);
     if (entries.includes('device')) withDevice.push(name);
@@ -76,13 +81,35 @@ export function findOnWire(root: string, interfaces: readonly NetworkInterface[]
   return new Set(withDevice.length > 0 ? withDevice : lowest);
 }
 
-/** Nothing when the interface went away meanwhile, or sysfs is not there. */
-function listEntries(directory: string): readonly string[] {
-  try {
-    return readdirSync(directory);
-  } catch {
-    return [];
-  }
+/** How often it is looked at again what lies over what, when no interface came or went. */
+const WIRE_READS = 60;
+
+/** The same, looked up anew when the interfaces are others, and from time to time: a card may join a bond. */
+function makeWireFinder(root: string): (interfaces: readonly NetworkInterface[]) => ReadonlySet<string> {
+  let known: { readonly names: string; readonly onWire: ReadonlySet<string> } | null = null;
+  let reads = 0;
+  return (interfaces) => {
+    const names = interfaces.map(({ name }) => name).join('/');
+    reads += 1;
+    if (known?.names !== names || reads % WIRE_READS === 0) known = { names, onWire: findOnWire(root, interfaces) };
+    return known.onWire;
+  };
+}
+
+const COUNTED = ['bytes', 'packets', 'errors', 'dropped'] as const;
+
+function toCounters(one: NetworkInterface): number[] {
+  return DIRECTIONS.flatMap((direction) => COUNTED.map((counted) => one[direction][counted]));
+}
+
+function fromCounters(name: string, counts: readonly number[]): NetworkInterface {
+  const take = ([bytes = 0, packets = 0, errors = 0, dropped = 0]: readonly number[]): Traffic => ({
+    bytes,
+    packets,
+    errors,
+    dropped,
+  });
+  return { name, receive: take(counts), transmit: take(counts.slice(COUNTED.length)) };
 }
 
 type Bytes = Readonly<Record<NetworkDirection, number>>;

@@ -4,6 +4,8 @@ const FILESYSTEM = ['system.device', 'system.filesystem.mountpoint', 'system.fil
 const FILESYSTEM_STATE = [...FILESYSTEM.slice(0, 2), 'system.filesystem.state', 'system.filesystem.type'] as const;
 const DISK = ['system.device'] as const;
 const DISK_DIRECTION = ['disk.io.direction', 'system.device'] as const;
+const DIRECTION = ['network.io.direction'] as const;
+const INTERFACE = ['network.interface.name'] as const;
 const NETWORK_DIRECTION = ['network.interface.name', 'network.io.direction'] as const;
 
 /** What the kernel says of the host as a whole, its disks, filesystems and interfaces. */
@@ -59,6 +61,56 @@ export const HOST_METRICS = {
     's',
     [['system.pressure.kind', 'system.pressure.resource']],
     'proc/pressure total: some or full tasks stalled; its rate is the share of time',
+  ),
+  'system.cpu.frequency': gauge('Hz', [['cpu']], ANY, 'sys/devices/system/cpu/cpu*/cpufreq/scaling_cur_freq'),
+  'system.cpu.context_switches': counter('{switch}', ALL, 'proc/stat ctxt'),
+  'system.cpu.interrupts': counter('{interrupt}', ALL, 'proc/stat intr, all of them together'),
+  'system.paging.operations': counter('{page}', [['system.paging.direction']], 'proc/vmstat pswpin, pswpout'),
+  'system.paging.faults': counter(
+    '{fault}',
+    [['system.paging.fault.type']],
+    'proc/vmstat: major: pgmajfault, those that wait for a disk; minor: the other ones of pgfault',
+  ),
+  'system.memory.oom_kills': counter('{kill}', ALL, 'proc/vmstat oom_kill: processes killed for want of memory'),
+  'system.filesystem.read_only': gauge(
+    '{state}',
+    [FILESYSTEM],
+    1,
+    'proc/self/mountinfo: 1 when nothing can be written, as after an error',
+  ),
+  'system.network.up': gauge('{state}', [INTERFACE], 1, 'sys/class/net operstate: 1 when it carries'),
+  'system.network.speed': gauge('By/s', [INTERFACE], ANY, 'sys/class/net speed: what it can carry in each direction'),
+  'system.network.tcp.segments': counter('{segment}', [DIRECTION], 'proc/net/snmp InSegs, OutSegs'),
+  'system.network.tcp.retransmits': counter('{segment}', ALL, 'proc/net/snmp RetransSegs'),
+  'system.network.tcp.opens': counter(
+    '{connection}',
+    [DIRECTION],
+    'proc/net/snmp: transmit: ActiveOpens, by this host; receive: PassiveOpens, by others',
+  ),
+  'system.network.tcp.open_failures': counter('{connection}', ALL, 'proc/net/snmp AttemptFails'),
+  'system.network.tcp.resets': counter('{connection}', ALL, 'proc/net/snmp EstabResets'),
+  'system.network.tcp.listen_overflows': counter(
+    '{connection}',
+    ALL,
+    'proc/net/netstat ListenOverflows: turned away because the queue of a listener was full',
+  ),
+  'system.network.connection.count': gauge(
+    '{connection}',
+    [['network.connection.state', 'network.transport']],
+    ANY,
+    'proc/net/tcp, tcp6: sockets by state; over 10,000 only established and time_wait',
+  ),
+  'system.network.conntrack.count': gauge('{connection}', ALL, ANY, 'proc/sys/net/netfilter/nf_conntrack_count'),
+  'system.network.conntrack.limit': gauge('{connection}', ALL, ANY, 'proc/sys/net/netfilter/nf_conntrack_max'),
+  'system.network.conntrack.utilization': gauge('1', ALL, 1, 'count / limit: when it is 1, packets are dropped'),
+  'system.file_handle.count': gauge('{file}', ALL, ANY, 'proc/sys/fs/file-nr'),
+  'system.file_handle.limit': gauge('{file}', ALL, ANY, 'proc/sys/fs/file-nr; none where it is without limit'),
+  'system.file_handle.utilization': gauge('1', ALL, 1, 'count / limit'),
+  'system.user.count': gauge(
+    '{session}',
+    ALL,
+    ANY,
+    'run/systemd/sessions, else run/utmp: sessions of people logged in',
   ),
   'system.uptime': gauge('s', ALL, ANY, 'proc/uptime'),
 } as const satisfies Record<string, Metric>;

@@ -1,0 +1,72 @@
+import { expect, test } from 'vitest';
+
+import { KEEP_NOTHING, makeRebase, type Keep } from './rebase.ts';
+
+/** Rebases readings of one counter a name, `name: [identity, count]`, one after the other. */
+function run(
+  readings: readonly Readonly<Record<string, readonly [identity: string | null, count: number]>>[],
+  keep: Keep = KEEP_NOTHING,
+) {
+  let current = readings[0] ?? {};
+  const rebase = makeRebase({ identify: (name) => current[name]?.[0] ?? null, keep });
+  return readings.map((reading) => {
+    current = reading;
+    const counters = new Map(Object.entries(reading).map(([name, [, count]]) => [name, [count]] as const));
+    return Object.fromEntries([...rebase(counters)].map(([name, [count]]) => [name, count]));
+  });
+}
+
+test.for([
+  // what, readings, what they become
+  [
+    'the same card',
+    [{ eth0: ['2', 500] }, { eth0: ['2', 600] }, { eth0: ['2', 7] }],
+    [{ eth0: 500 }, { eth0: 600 }, { eth0: 7 }],
+  ],
+  [
+    'two cards that swap their names',
+    [
+      { eth0: ['2', 10], eth1: ['3', 9_000] },
+      { eth0: ['3', 9_100], eth1: ['2', 20] },
+      { eth0: ['3', 9_150], eth1: ['2', 25] },
+    ],
+    [
+      { eth0: 10, eth1: 9_000 },
+      { eth0: 0, eth1: 0 },
+      { eth0: 50, eth1: 5 },
+    ],
+  ],
+  [
+    'one that is renamed to what another one was called',
+    [{ eth0: ['2', 10], eth1: ['3', 9_000] }, { eth1: ['3', 9_100] }, { eth0: ['3', 9_200] }, { eth0: ['3', 9_300] }],
+    [{ eth0: 10, eth1: 9_000 }, { eth1: 9_100 }, { eth0: 0 }, { eth0: 100 }],
+  ],
+  [
+    'a new one of the same name, that has counted more by the first look',
+    [{ usb0: ['7', 10] }, {}, { usb0: ['8', 4_000] }, { usb0: ['8', 4_001] }],
+    [{ usb0: 10 }, {}, { usb0: 0 }, { usb0: 1 }],
+  ],
+  [
+    'one that was counted anew, and is reset',
+    [{ a: ['1', 10] }, {}, { a: ['2', 500] }, { a: ['2', 510] }, { a: ['2', 40] }, { a: ['2', 45] }],
+    [{ a: 10 }, {}, { a: 0 }, { a: 10 }, { a: 0 }, { a: 5 }],
+  ],
+  [
+    'what cannot be identified',
+    [{ a: [null, 10] }, { a: [null, 5] }, { a: ['1', 20] }],
+    [{ a: 10 }, { a: 5 }, { a: 20 }],
+  ],
+] as const)('makeRebase() of %s', ([, readings, expected]) => {
+  expect(run(readings)).toEqual(expected);
+});
+
+test('what was counted anew goes on from there after a restart of the agent; damage is as if nothing was kept', () => {
+  let kept: unknown = null;
+  const keep: Keep = { read: () => kept, write: (value) => void (kept = JSON.parse(JSON.stringify(value))) };
+  run([{ eth0: ['2', 10] }, {}, { eth0: ['3', 9_000] }], keep);
+  expect(run([{ eth0: ['3', 9_050] }], keep)).toEqual([{ eth0: 50 }]);
+  expect(run([{ eth0: ['4', 9_050] }, { eth0: ['4', 9_060] }], keep)).toEqual([{ eth0: 0 }, { eth0: 10 }]);
+  for (kept of [7, [7], [{ name: 'eth0' }], [{ name: 'eth0', identity: '3', base: ['x'] }]]) {
+    expect(run([{ eth0: ['3', 9_050] }], { ...keep, write: () => undefined })).toEqual([{ eth0: 9_050 }]);
+  }
+});

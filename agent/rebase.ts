@@ -1,0 +1,86 @@
+import { isRecord } from '@muster/proto/record';
+
+/** Keeps a little over restarts. What cannot be read is null, what cannot be written is lost. */
+export type Keep = { readonly read: () => unknown; readonly write: (value: unknown) => void };
+export const KEEP_NOTHING: Keep = { read: () => null, write: () => undefined };
+
+export type RebaseOptions = {
+  /** Which thing bears this name now; null when that cannot be found out. */
+  readonly identify: (name: string) => string | null;
+  readonly keep: Keep;
+};
+
+/** Counters by the name of what they belong to; of one name always as many, in the same order. */
+export type Counters = ReadonlyMap<string, readonly number[]>;
+
+/** `identity` had the name last, counted from `base` on. */
+type Bearer = { readonly identity: string | null; readonly base: readonly number[] | null; last: readonly number[] };
+
+/** More names than any machine has at a time; those that are gone are kept too, until there are so many. */
+const NAMES_MAX = 10_000;
+
+/**
+ * Makes counters continue only where the same thing bears the same name. A network card that takes over the name of
+ * another one has counted something else: its own counters may stand anywhere, and a rise from the one to the other
+ * would be a spike that never was. So they are counted from the moment of the change on, and begin at 0, which
+ * everybody takes for a reset. That holds over restarts of the agent as far as `keep` does.
+ *
+ * Who bears which name is looked up only when names came or went, or a counter fell: where two have swapped names, one
+ * of them did.
+ */
+export function makeRebase({ identify, keep }: RebaseOptions): (counters: Counters) => Counters {
+  const bearers = readBearers(keep.read());
+  let names = '';
+  return (counters) => {
+    const present = [...counters.keys()].join('/');
+    const fell = [...counters].some(([name, now]) => isBelow(now, bearers.get(name)?.last ?? []));
+    if (present !== names || fell) {
+      names = present;
+      if (update(bearers, counters, identify)) keep.write(writeBearers(bearers));
+    }
+    const rebased = new Map<string, readonly number[]>();
+    for (const [name, now] of counters) {
+      const bearer = bearers.get(name);
+      if (bearer !== undefined) bearer.last = now;
+      const base = bearer?.base ?? null;
+      rebased.set(name, base === null ? now : now.map((value, i) => value - (base[i] ?? 0)));
+    }
+    return rebased;
+  };
+}
+
+/** Looks who bears which name. True: what is to be kept has changed. */
+function update(bearers: Map<string, Bearer>, counters: Counters, identify: RebaseOptions['identify']): boolean {
+  let isChanged = false;
+  for (const [name, now] of counters) {
+    const identity = identify(name);
+    const known = bearers.get(name);
+    const isOther = known !== undefined && identity !== null && known.identity !== null && identity !== known.identity;
+    const wasReset = isBelow(now, known?.base ?? []);
+    const base = isOther || wasReset ? now : (known?.base ?? null);
+    isChanged ||= isOther || wasReset;
+    if (bearers.size >= NAMES_MAX && known === undefined) bearers.clear();
+    bearers.set(name, { identity: identity ?? known?.identity ?? null, base, last: now });
+  }
+  return isChanged;
+}
+
+function isBelow(now: readonly number[], before: readonly number[]): boolean {
+  return before.some((value, i) => (now[i] ?? 0) < value);
+}
+
+/** Only those that were counted anew: all others are as the kernel says. */
+function writeBearers(bearers: ReadonlyMap<string, Bearer>): unknown {
+  return [...bearers].flatMap(([name, { identity, base }]) => (base === null ? [] : [{ name, identity, base }]));
+}
+
+function readBearers(kept: unknown): Map<string, Bearer> {
+  const bearers = new Map<string, Bearer>();
+  for (const one of Array.isArray(kept) ? kept : []) {
+    if (!isRecord(one) || typeof one['name'] !== 'string' || typeof one['identity'] !== 'string') continue;
+    const { name, identity, base } = one;
+    if (!Array.isArray(base) || !base.every((value) => typeof value === 'number')) continue;
+    bearers.set(name, { identity, base, last: [] });
+  }
+  return bearers;
+}
