@@ -5,6 +5,7 @@ import type { Inventory } from '@muster/proto/batch';
 import { describeError, type Log } from '@muster/proto/log';
 import { Pool, type Dispatcher } from 'undici';
 
+import { makeClockOffset } from './clock-offset.ts';
 import { clampEvery, type Config } from './config.ts';
 import { enroll } from './enroll.ts';
 import { lockState } from './lock.ts';
@@ -33,8 +34,8 @@ import {
 
 /** How long a request to the collector may take: a slow line, and its commit. */
 const DEADLINE_MS = 10_000;
-/** One connection for each lane of the push. A kept one outlives the time between two pushes, if the collector does not close it before. */
-const POOL_OPTIONS = { connections: 2, connectTimeout: 5_000, keepAliveTimeout: 75_000, keepAliveMaxTimeout: 75_000 };
+/** One connection for each lane of the push. A kept one outlives the time between two pushes, and ends before the collector ends it. */
+const POOL_OPTIONS = { connections: 2, connectTimeout: 5_000, keepAliveTimeout: 70_000, keepAliveMaxTimeout: 70_000 };
 /** A container engine kills ten seconds after it asked. */
 const FLUSH_MS = 9_000;
 
@@ -45,6 +46,8 @@ export type Surroundings = {
   readonly schedule: Schedule;
   /** Is told what shows that the agent works; none where nobody supervises it. */
   readonly notifier?: Notifier;
+  /** Told of every batch that the collector has acknowledged. */
+  readonly delivered?: () => void;
 };
 
 export type Agent = {
@@ -91,13 +94,15 @@ export async function openAgent(config: Config, surroundings: Surroundings, part
     });
     opened.push({ close: async () => closeSpool(spool, log) });
     describeHost(config, spool, { ...surroundings, readInventory: parts.readInventory });
+    const clockOffset = makeClockOffset();
     const push = openPush({
       ...surroundings,
       pool,
-      spool: tellDelivered(spool, notifier),
+      spool: tellDelivered(spool, surroundings),
       run: randomBytes(6).readUIntBE(0, 6),
       authorise: identity === null ? makeEnroller(config, pool, surroundings, refuse) : async () => identity.token,
       setEvery: (everyMs) => sampler.setEvery(clampEvery(everyMs ?? config.everyMs)),
+      onExchange: clockOffset.note,
       keepRefused: (batch) => keepRefused(join(config.stateDirectory, 'refused'), batch),
       deadlineMs: DEADLINE_MS,
       flushMs: FLUSH_MS,
@@ -106,6 +111,7 @@ export async function openAgent(config: Config, surroundings: Surroundings, part
     const reader = await openSourceReader(config, surroundings, {
       openSources: parts.openSources,
       note: (event) => spool.note(event),
+      readClockOffset: clockOffset.read,
     });
     opened.push(reader);
     const sampler = openSampler({
@@ -144,12 +150,13 @@ function tellRequests(connections: Pool, { asked }: Notifier): Dispatcher {
 }
 
 /** The same spool, whose every batch that the collector has stored is told. */
-function tellDelivered(spool: Spool, { delivered }: Notifier): Spool {
+function tellDelivered(spool: Spool, { notifier, delivered }: Pick<Surroundings, 'notifier' | 'delivered'>): Spool {
   return {
     ...spool,
     settle: (parcel) => {
       spool.settle(parcel);
-      delivered();
+      notifier?.delivered();
+      delivered?.();
     },
   };
 }
@@ -166,12 +173,23 @@ function closeSpool(spool: Spool, log: Log): void {
 async function openSourceReader(
   { root, sources, stateDirectory }: Config,
   { log, now }: Pick<Surroundings, 'log' | 'now'>,
-  { openSources: open, note }: Pick<Parts, 'openSources'> & Pick<ReaderOptions, 'note'>,
+  {
+    openSources: open,
+    note,
+    readClockOffset,
+  }: Pick<Parts, 'openSources'> & Pick<ReaderOptions, 'note'> & Pick<SourceSurroundings, 'readClockOffset'>,
 ): Promise<Reader> {
   let reader: Reader | null = null;
   const listCosts = (): readonly SourceCost[] => reader?.listCosts() ?? [];
   reader = openReader({
-    sources: await open(sources, { root, now, listCosts, log, keepFor: (name) => keepIn(stateDirectory, name) }),
+    sources: await open(sources, {
+      root,
+      now,
+      listCosts,
+      log,
+      readClockOffset,
+      keepFor: (name) => keepIn(stateDirectory, name),
+    }),
     note,
     log,
     now,
@@ -180,7 +198,7 @@ async function openSourceReader(
   return reader;
 }
 
-/** What is told about the host once per start. The inventory takes a second, and nothing waits for it. */
+/** What is told about the host once per start. Nothing waits for the inventory. */
 function describeHost(
   config: Config,
   spool: Spool,
@@ -191,7 +209,7 @@ function describeHost(
   } catch (cause) {
     log.warn('boot.failed', { cause });
   }
-  read().then(
+  read(config.root).then(
     (info) => spool.describe(withLabels(info, config)),
     (cause: unknown) => log.warn('inventory.failed', { cause }),
   );

@@ -8,6 +8,7 @@ import type { Keep } from './rebase.ts';
 import { map, percent, time } from './settings.ts';
 import type { Source } from './source.ts';
 import { makeAgentSource } from './sources/agent.ts';
+import { makeClockSource, type ClockOffset } from './sources/clock.ts';
 import { makeConnectionSource } from './sources/connection.ts';
 import { CONTAINER_SETTINGS, openContainerSource } from './sources/containers.ts';
 import { makeCpuSource } from './sources/cpu.ts';
@@ -35,6 +36,7 @@ export type SourceSurroundings = {
   readonly listCosts: () => readonly SourceCost[];
   /** Where a source says once what whoever switched it on must know. */
   readonly log?: Log;
+  readonly readClockOffset: () => ClockOffset | null;
   /** Where a source of this name keeps a little over restarts. */
   readonly keepFor: (name: string) => Keep;
 };
@@ -98,6 +100,12 @@ export const SOURCES = {
     isOn: false,
     settings: CONTAINER_SETTINGS,
     open: openContainerSource,
+  }),
+  clock: kind({
+    title: 'the clock, beside the collector’s',
+    isOn: true,
+    settings: {},
+    open: (_settings, { readClockOffset }) => makeClockSource(readClockOffset),
   }),
   agent: kind({
     title: 'what the agent itself costs',

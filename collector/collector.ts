@@ -23,6 +23,7 @@ import { makeTokenRoutes } from './http/routes/tokens.ts';
 import { openServer } from './http/server.ts';
 import { makeStrangers } from './http/strangers.ts';
 import { makeTurnedAway, type NoteTurnedAway } from './http/turned-away.ts';
+import { BASES_BYTES_MAX, makeBases } from './ingest/bases.ts';
 import { acceptBatch, type IngestOptions } from './ingest/ingest.ts';
 import { makeLatest, type Latest } from './ingest/latest.ts';
 import { makeQuarantineShare } from './ingest/quarantine-share.ts';
@@ -70,6 +71,7 @@ export async function openCollector(config: Config, log: Log, now: () => number)
     const { authorise, admitRun } = admission;
     const ingest: IngestOptions = {
       admitRun,
+      bases: makeBases({ bytesMax: BASES_BYTES_MAX, now }),
       latest,
       buffer,
       quarantine: makeQuarantineShare(),

@@ -28,6 +28,7 @@ export async function survey({ root, sources: settings }: Config): Promise<reado
     root,
     now: Date.now,
     listCosts: () => [],
+    readClockOffset: () => null,
     keepFor: () => KEEP_NOTHING,
   });
   try {
