@@ -190,6 +190,7 @@ async function openSourceReader(
       now,
       listCosts,
       checks,
+      log,
       readClockOffset,
       keepFor: (name) => keepIn(stateDirectory, name),
     }),

@@ -1,12 +1,12 @@
 import { statfs } from 'node:fs/promises';
 import { hostname } from 'node:os';
 
+import type { Log } from '@muster/proto/log';
 import * as v from 'valibot';
 
 import { LISTEN_SETTINGS } from './custom/listen.ts';
 import { makeSeriesPool, type SeriesPool } from './custom/series.ts';
 import type { SourceCost } from './reader.ts';
-import { scheduleTimer } from './schedule.ts';
 import type { Keep } from './rebase.ts';
 import { scheduleTimer } from './schedule.ts';
 import { map, percent, time } from './settings.ts';
@@ -17,6 +17,7 @@ import type { Check } from './sources/checks/check.ts';
 import { runProbe } from './sources/checks/run.ts';
 import { makeClockSource, type ClockOffset } from './sources/clock.ts';
 import { makeConnectionSource } from './sources/connection.ts';
+import { CONTAINER_SETTINGS, openContainerSource } from './sources/containers.ts';
 import { makeCpuSource } from './sources/cpu.ts';
 import { makeDiskSource } from './sources/disk.ts';
 import { makeFilesystemSource, STATFS_MS_MAX } from './sources/filesystem.ts';
@@ -43,6 +44,8 @@ export type SourceSurroundings = {
   readonly listCosts: () => readonly SourceCost[];
   /** What the configuration lists below `checks`. */
   readonly checks: readonly Check[];
+  /** Where a source says once what whoever switched it on must know. */
+  readonly log?: Log;
   readonly readClockOffset: () => ClockOffset | null;
   /** Where a source of this name keeps a little over restarts. */
   readonly keepFor: (name: string) => Keep;
@@ -140,6 +143,12 @@ export const SOURCES = {
     isOn: true,
     settings: TEXTFILE_SETTINGS,
     open: (settings, given) => makeTextfileSource({ settings, ...given }),
+  }),
+  containers: kind({
+    title: 'containers of Docker or Podman',
+    isOn: false,
+    settings: CONTAINER_SETTINGS,
+    open: openContainerSource,
   }),
   clock: kind({
     title: 'the clock, beside the collector’s',

@@ -58,15 +58,19 @@ const INVENTORY_NUMBERS = ['cores', 'memoryBytes'] as const;
 
 /**
  * What happens at one instant. `subject` says to whom or why, in a few words: the process that was killed for want of
- * memory (`oom-kill`); the agent's source that costs too much and is read less often, or no more (`source-slowed`,
- * `source-off`); what was beyond the limit of custom series (`series-dropped`); the service that a check finds down, and
- * why, or up again (`check-down`, `check-up`); the version that the agent brought itself
- * to, or could not (`updated`, `update-failed`).
+ * memory (`oom-kill`); the container that ended with an exit code other than 0, lost a process for want of memory, or
+ * fails its health check (`container-died`, `container-oom`, `container-unhealthy`); the service that a check finds down,
+ * and why, or up again (`check-down`, `check-up`); the agent's source that costs too much and is read less often, or no
+ * more (`source-slowed`, `source-off`); what was beyond the limit of custom series (`series-dropped`); the version that
+ * the agent brought itself to, or could not (`updated`, `update-failed`).
  */
 export const MOMENT_KINDS = [
   'boot',
   'shutdown',
   'oom-kill',
+  'container-died',
+  'container-oom',
+  'container-unhealthy',
   'source-slowed',
   'source-off',
   'series-dropped',

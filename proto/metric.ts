@@ -1,6 +1,7 @@
 import { AGENT_METRICS } from './metrics/agent.ts';
 import { CHECK_METRICS } from './metrics/check.ts';
 import { CUSTOM_METRICS } from './metrics/custom.ts';
+import { CONTAINER_METRICS } from './metrics/container.ts';
 import { HOST_METRICS } from './metrics/host.ts';
 import type { Metric } from './metrics/kinds.ts';
 
@@ -12,6 +13,7 @@ export type { Metric, MetricKind } from './metrics/kinds.ts';
  */
 export const METRICS = {
   ...HOST_METRICS,
+  ...CONTAINER_METRICS,
   ...AGENT_METRICS,
   ...CHECK_METRICS,
   ...CUSTOM_METRICS,
