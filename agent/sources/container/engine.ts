@@ -3,7 +3,6 @@ import { join } from 'node:path';
 
 import { describeError } from '@muster/proto/log';
 import { err, ok, type Result } from '@muster/proto/result';
-import { Pool } from 'undici';
 
 /** Where engines listen, in the order in which they are looked for: Docker, Docker on old systems, Podman. */
 export const SOCKET_PATHS = ['/run/docker.sock', '/var/run/docker.sock', '/run/podman/podman.sock'] as const;
@@ -38,7 +37,7 @@ export function makeEngineFinder(root: string, named: string | undefined) {
         engine = null;
       }
       if (socket === undefined) return err(`there is no socket at ${SOCKET_PATHS.join(', ')}: ${NO_SOCKET}`);
-      engine ??= openEngine(socket);
+      engine ??= await openEngine(socket);
       return ok(engine);
     },
     close: async () => engine?.close(),
@@ -48,7 +47,8 @@ export function makeEngineFinder(root: string, named: string | undefined) {
 const NO_SOCKET =
   'start the engine (for Podman: systemctl enable --now podman.socket), or name it by sources.containers.socket';
 
-export function openEngine(socket: string): Engine {
+export async function openEngine(socket: string): Promise<Engine> {
+  const { Pool } = await import('undici'); // 11 MB that only those need who switch this on
   // The host is in no address; a server of HTTP wants one named.
   const pool = new Pool('http://localhost', { socketPath: socket, connections: CONNECTIONS });
   return {
