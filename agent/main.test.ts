@@ -102,9 +102,12 @@ test('an agent samples this machine, survives an outage without losing a tick, a
   expect(JSON.parse(readFileSync(join(state, 'identity.json'), 'utf8'))).toMatchObject({ host: 'host-1' });
 });
 
-/** What a machine without swap, pressure, disks or cards of its own, inodes or a governed clock does not have. */
+/**
+ * What a machine without swap, pressure, disks or cards of its own, inodes or a governed clock does not have; and what
+ * processes do between two readings, which are ten seconds apart.
+ */
 const OPTIONAL =
-  /^system\.(paging\.u|pressure|disk|filesystem\.inodes|cpu\.frequency|user|network\.(conntrack|speed|up|tcp\.listen))/;
+  /^process\.(cpu|disk)|^system\.(paging\.u|pressure|disk|filesystem\.inodes|cpu\.frequency|user|network\.(conntrack|speed|up|tcp\.listen))/;
 
 test('an agent samples before it is enrolled, and delivers that and a boot that it cannot make a note of', async () => {
   const state = makeState();

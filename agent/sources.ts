@@ -4,7 +4,7 @@ import * as v from 'valibot';
 
 import type { SourceCost } from './reader.ts';
 import type { Keep } from './rebase.ts';
-import { map, percent, time } from './settings.ts';
+import { flag, map, percent, time } from './settings.ts';
 import type { Source } from './source.ts';
 import { makeAgentSource } from './sources/agent.ts';
 import { makeConnectionSource } from './sources/connection.ts';
@@ -20,6 +20,7 @@ import { makeNetworkSource } from './sources/network.ts';
 import { makeOomSource } from './sources/oom.ts';
 import { makePagingSource } from './sources/paging.ts';
 import { makePressureSource } from './sources/pressure.ts';
+import { makeProcessSource } from './sources/process.ts';
 import { makeTcpSource } from './sources/tcp.ts';
 import { makeUptimeSource } from './sources/uptime.ts';
 import { makeUserSource } from './sources/user.ts';
@@ -87,6 +88,12 @@ export const SOURCES = {
   connection: plain('TCP connections by state', makeConnectionSource),
   conntrack: plain('connections that the firewall follows', makeConntrackSource),
   handle: plain('open files', makeHandleSource),
+  processes: kind({
+    title: 'processes: how many, and which use the most CPU, memory and disk',
+    isOn: true,
+    settings: { arguments: v.optional(flag) },
+    open: ({ arguments: hasArguments = false }, { root, now }) => makeProcessSource({ root, hasArguments, now }),
+  }),
   user: plain('sessions of people logged in', makeUserSource),
   uptime: plain('uptime', makeUptimeSource),
   agent: kind({

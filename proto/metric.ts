@@ -1,6 +1,7 @@
 import { AGENT_METRICS } from './metrics/agent.ts';
 import { HOST_METRICS } from './metrics/host.ts';
 import type { Metric } from './metrics/kinds.ts';
+import { PROCESS_METRICS } from './metrics/process.ts';
 
 export type { Metric, MetricKind } from './metrics/kinds.ts';
 
@@ -10,6 +11,7 @@ export type { Metric, MetricKind } from './metrics/kinds.ts';
  */
 export const METRICS = {
   ...HOST_METRICS,
+  ...PROCESS_METRICS,
   ...AGENT_METRICS,
 } as const satisfies Record<string, Metric>;
 
