@@ -4,7 +4,7 @@ import * as v from 'valibot';
 
 import type { SourceCost } from './reader.ts';
 import type { Keep } from './rebase.ts';
-import { flag, map, percent, time } from './settings.ts';
+import { flag, list, map, percent, text, time } from './settings.ts';
 import type { Source } from './source.ts';
 import { makeAgentSource } from './sources/agent.ts';
 import { makeConnectionSource } from './sources/connection.ts';
@@ -22,6 +22,7 @@ import { makePagingSource } from './sources/paging.ts';
 import { makePressureSource } from './sources/pressure.ts';
 import { makeProcessSource } from './sources/process.ts';
 import { makeTcpSource } from './sources/tcp.ts';
+import { makeUnitSource } from './sources/unit.ts';
 import { makeUptimeSource } from './sources/uptime.ts';
 import { makeUserSource } from './sources/user.ts';
 
@@ -93,6 +94,12 @@ export const SOURCES = {
     isOn: true,
     settings: { arguments: v.optional(flag) },
     open: ({ arguments: hasArguments = false }, { root, now }) => makeProcessSource({ root, hasArguments, now }),
+  }),
+  units: kind({
+    title: 'units of systemd: states, restarts, CPU and memory of services',
+    isOn: true,
+    settings: { include: v.optional(list(text)), exclude: v.optional(list(text)) },
+    open: ({ include = null, exclude = [] }, { root }) => makeUnitSource({ root, include, exclude }),
   }),
   user: plain('sessions of people logged in', makeUserSource),
   uptime: plain('uptime', makeUptimeSource),

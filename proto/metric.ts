@@ -2,6 +2,7 @@ import { AGENT_METRICS } from './metrics/agent.ts';
 import { HOST_METRICS } from './metrics/host.ts';
 import type { Metric } from './metrics/kinds.ts';
 import { PROCESS_METRICS } from './metrics/process.ts';
+import { UNIT_METRICS } from './metrics/unit.ts';
 
 export type { Metric, MetricKind } from './metrics/kinds.ts';
 
@@ -12,6 +13,7 @@ export type { Metric, MetricKind } from './metrics/kinds.ts';
 export const METRICS = {
   ...HOST_METRICS,
   ...PROCESS_METRICS,
+  ...UNIT_METRICS,
   ...AGENT_METRICS,
 } as const satisfies Record<string, Metric>;
 
