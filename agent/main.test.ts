@@ -104,10 +104,11 @@ test('an agent samples this machine, survives an outage without losing a tick, a
 
 /**
  * What a machine without swap, pressure, disks or cards of its own, inodes or a governed clock does not have; and what
- * processes do between two readings, which are ten seconds apart. Without systemd there are no units.
+ * processes do between two readings, which are ten seconds apart. Without systemd there are no units, and in a virtual
+ * machine there are no sensors.
  */
 const OPTIONAL =
-  /^process\.(cpu|disk)|^systemd\.|^system\.(paging\.u|pressure|disk|filesystem\.inodes|cpu\.frequency|user|network\.(conntrack|speed|up|tcp\.listen))/;
+  /^process\.(cpu|disk)|^systemd\.|^hw\.|^system\.(paging\.u|pressure|disk|filesystem\.inodes|cpu\.frequency|user|network\.(conntrack|speed|up|tcp\.listen))/;
 
 test('an agent samples before it is enrolled, and delivers that and a boot that it cannot make a note of', async () => {
   const state = makeState();

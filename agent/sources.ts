@@ -12,6 +12,7 @@ import { makeCpuSource } from './sources/cpu.ts';
 import { makeDiskSource } from './sources/disk.ts';
 import { makeFilesystemSource, STATFS_MS_MAX } from './sources/filesystem.ts';
 import { makeFrequencySource } from './sources/frequency.ts';
+import { makeGpuSource } from './sources/gpu.ts';
 import { makeConntrackSource, makeHandleSource } from './sources/handle.ts';
 import { makeLinkSource } from './sources/link.ts';
 import { makeLoadSource } from './sources/load.ts';
@@ -21,6 +22,8 @@ import { makeOomSource } from './sources/oom.ts';
 import { makePagingSource } from './sources/paging.ts';
 import { makePressureSource } from './sources/pressure.ts';
 import { makeProcessSource } from './sources/process.ts';
+import { makeSensorSource } from './sources/sensor.ts';
+import { makeSmartSource } from './sources/smart.ts';
 import { makeTcpSource } from './sources/tcp.ts';
 import { makeUnitSource } from './sources/unit.ts';
 import { makeUptimeSource } from './sources/uptime.ts';
@@ -100,6 +103,20 @@ export const SOURCES = {
     isOn: true,
     settings: { include: v.optional(list(text)), exclude: v.optional(list(text)) },
     open: ({ include = null, exclude = [] }, { root }) => makeUnitSource({ root, include, exclude }),
+  }),
+  sensors: plain('sensors: temperatures, fans, power, voltages', makeSensorSource),
+  gpu: kind({
+    title: 'graphics cards: load, memory, temperature',
+    isOn: true,
+    settings: { 'nvidia-smi': v.optional(flag) },
+    open: ({ 'nvidia-smi': isAsked = false }, { root, now }) =>
+      makeGpuSource({ root, nvidia: isAsked ? { program: 'nvidia-smi', now } : null }),
+  }),
+  smart: kind({
+    title: 'health of disks, by smartctl, which is started once for each of them',
+    isOn: false,
+    settings: {},
+    open: (_settings, { root }) => makeSmartSource({ root, program: 'smartctl' }),
   }),
   user: plain('sessions of people logged in', makeUserSource),
   uptime: plain('uptime', makeUptimeSource),

@@ -1,4 +1,5 @@
 import { AGENT_METRICS } from './metrics/agent.ts';
+import { HARDWARE_METRICS } from './metrics/hardware.ts';
 import { HOST_METRICS } from './metrics/host.ts';
 import type { Metric } from './metrics/kinds.ts';
 import { PROCESS_METRICS } from './metrics/process.ts';
@@ -14,6 +15,7 @@ export const METRICS = {
   ...HOST_METRICS,
   ...PROCESS_METRICS,
   ...UNIT_METRICS,
+  ...HARDWARE_METRICS,
   ...AGENT_METRICS,
 } as const satisfies Record<string, Metric>;
 

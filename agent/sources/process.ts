@@ -63,10 +63,15 @@ export function makeProcessSource({ root, hasArguments, now }: ProcessOptions): 
       return ok(withRemark(samples, hasOthers));
     },
     diagnose: async () => {
-      const findings = [findBlindness(root), findDiskBlindness(last?.disksDenied ?? 0)];
+      const disks = last === null ? null : findDiskBlindness(last.disksDenied, countProcesses(last));
+      const findings = [findBlindness(root), disks];
       return findings.filter((finding): finding is Finding => finding !== null);
     },
   };
+}
+
+function countProcesses({ states }: TableReading): number {
+  return STATES.reduce((sum, state) => sum + states[state], 0);
 }
 
 function withRemark(samples: readonly Sample[], hasOthers: boolean): Reading {

@@ -36,8 +36,6 @@ export type TableReading = {
   readonly hasRates: boolean;
   /** Processes of which the disk I/O would have been read, and may not. */
   readonly disksDenied: number;
-  /** Processes that are there and may not be looked at. */
-  readonly denied: number;
 };
 
 /** A process between two readings. */
@@ -101,12 +99,11 @@ export function makeProcessTable({ root, hasArguments }: TableOptions): { read: 
     const hasRates = elapsedTicks >= ELAPSED_TICKS_MIN;
     const states = { running: 0, sleeping: 0, blocked: 0, idle: 0, stopped: 0, defunct: 0 };
     const groups = new Map<string, Group>();
-    const counts = { threads: 0, denied: 0, disksDenied: 0 };
+    const counts = { threads: 0, disksDenied: 0 };
     for (const entry of listDirectory(directory)) {
       if (!isPid(entry)) continue;
       const pid = Number(entry);
       const length = readStart(`${directory}/${entry}/stat`);
-      if (length === DENIED) counts.denied += 1;
       const stat = length > 0 ? parseStat(bytes, length) : null;
       const process = stat === null ? null : find(pid, stat, nowTicks);
       if (stat === null || process === null) continue;

@@ -25,11 +25,14 @@ export function findBlindness(root: string): Finding | null {
   };
 }
 
+/** Some are closed to everybody; when more than this part is, it is for want of a right. */
+const DENIED_RATIO_MAX = 0.1;
+
 /** What cannot be seen of processes that are. */
-export function findDiskBlindness(disksDenied: number): Finding | null {
-  if (disksDenied === 0) return null;
+export function findDiskBlindness(disksDenied: number, processes: number): Finding | null {
+  if (disksDenied <= processes * DENIED_RATIO_MAX) return null;
   return {
-    what: `the disk I/O of ${disksDenied} processes may not be read`,
+    what: `the disk I/O of ${disksDenied} of ${processes} processes may not be read`,
     next: 'it needs CAP_SYS_PTRACE (AmbientCapabilities= and CapabilityBoundingSet= in a drop-in of the unit); without it disks are known by device only',
   };
 }
