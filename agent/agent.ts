@@ -3,12 +3,14 @@ import { join } from 'node:path';
 
 import type { Inventory } from '@muster/proto/batch';
 import { describeError, type Log } from '@muster/proto/log';
-import { Pool } from 'undici';
+import { Pool, type Dispatcher } from 'undici';
 
+import { makeClockOffset } from './clock-offset.ts';
 import { clampEvery, type Config } from './config.ts';
 import { enroll } from './enroll.ts';
 import { lockState } from './lock.ts';
 import { readProcessClocks } from './meter.ts';
+import { NO_NOTIFIER, type Notifier } from './notify.ts';
 import { openPush } from './push.ts';
 import { openReader, type Reader, type ReaderOptions, type SourceCost } from './reader.ts';
 import { keepRefused } from './refused.ts';
@@ -32,8 +34,8 @@ import {
 
 /** How long a request to the collector may take: a slow line, and its commit. */
 const DEADLINE_MS = 10_000;
-/** One connection for each lane of the push. A kept one outlives the time between two pushes, if the collector does not close it before. */
-const POOL_OPTIONS = { connections: 2, connectTimeout: 5_000, keepAliveTimeout: 75_000, keepAliveMaxTimeout: 75_000 };
+/** One connection for each lane of the push. A kept one outlives the time between two pushes, and ends before the collector ends it. */
+const POOL_OPTIONS = { connections: 2, connectTimeout: 5_000, keepAliveTimeout: 70_000, keepAliveMaxTimeout: 70_000 };
 /** A container engine kills ten seconds after it asked. */
 const FLUSH_MS = 9_000;
 
@@ -42,6 +44,10 @@ export type Surroundings = {
   readonly now: () => number;
   readonly random: () => number;
   readonly schedule: Schedule;
+  /** Is told what shows that the agent works; none where nobody supervises it. */
+  readonly notifier?: Notifier;
+  /** Told of every batch that the collector has acknowledged. */
+  readonly delivered?: () => void;
 };
 
 export type Agent = {
@@ -66,7 +72,7 @@ type Part = { readonly close: () => Promise<void> };
  * this host is may be found out later, and what was sampled until then is delivered later.
  */
 export async function openAgent(config: Config, surroundings: Surroundings, parts = PARTS): Promise<Agent> {
-  const { log, now } = surroundings;
+  const { log, now, notifier = NO_NOTIFIER } = surroundings;
   const { promise: refused, resolve: refuse } = Promise.withResolvers<string>();
   const opened: Part[] = [];
   try {
@@ -74,8 +80,9 @@ export async function openAgent(config: Config, surroundings: Surroundings, part
     const lock = lockState(config.stateDirectory);
     opened.push({ close: async () => lock.release() });
     const identity = readIdentity(config.stateDirectory);
-    const pool = new Pool(config.url, POOL_OPTIONS);
-    opened.push({ close: () => pool.destroy() });
+    const connections = new Pool(config.url, POOL_OPTIONS);
+    opened.push({ close: () => connections.destroy() });
+    const pool = tellRequests(connections, notifier);
     const spool = parts.openSpool({
       directory: join(config.stateDirectory, 'spool'),
       bytesMax: SPOOL_BYTES_MAX,
@@ -87,13 +94,15 @@ export async function openAgent(config: Config, surroundings: Surroundings, part
     });
     opened.push({ close: async () => closeSpool(spool, log) });
     describeHost(config, spool, { ...surroundings, readInventory: parts.readInventory });
+    const clockOffset = makeClockOffset();
     const push = openPush({
       ...surroundings,
       pool,
-      spool,
+      spool: tellDelivered(spool, surroundings),
       run: randomBytes(6).readUIntBE(0, 6),
       authorise: identity === null ? makeEnroller(config, pool, surroundings, refuse) : async () => identity.token,
       setEvery: (everyMs) => sampler.setEvery(clampEvery(everyMs ?? config.everyMs)),
+      onExchange: clockOffset.note,
       keepRefused: (batch) => keepRefused(join(config.stateDirectory, 'refused'), batch),
       deadlineMs: DEADLINE_MS,
       flushMs: FLUSH_MS,
@@ -102,6 +111,7 @@ export async function openAgent(config: Config, surroundings: Surroundings, part
     const reader = await openSourceReader(config, surroundings, {
       openSources: parts.openSources,
       note: (event) => spool.note(event),
+      readClockOffset: clockOffset.read,
     });
     opened.push(reader);
     const sampler = openSampler({
@@ -111,6 +121,7 @@ export async function openAgent(config: Config, surroundings: Surroundings, part
       take: (tick) => {
         spool.add(tick);
         push.wake(tick.tsMs);
+        notifier.ticked(tick.everyMs);
       },
     });
     opened.push({
@@ -130,6 +141,26 @@ export async function openAgent(config: Config, surroundings: Surroundings, part
   }
 }
 
+/** The same connections, whose every request is told. */
+function tellRequests(connections: Pool, { asked }: Notifier): Dispatcher {
+  return connections.compose((dispatch) => (request, handler) => {
+    asked();
+    return dispatch(request, handler);
+  });
+}
+
+/** The same spool, whose every batch that the collector has stored is told. */
+function tellDelivered(spool: Spool, { notifier, delivered }: Pick<Surroundings, 'notifier' | 'delivered'>): Spool {
+  return {
+    ...spool,
+    settle: (parcel) => {
+      spool.settle(parcel);
+      notifier?.delivered();
+      delivered?.();
+    },
+  };
+}
+
 /** What the collector has not taken by now is on the disk, unless the disk takes nothing either. */
 function closeSpool(spool: Spool, log: Log): void {
   const samples = spool.countWaiting();
@@ -142,12 +173,22 @@ function closeSpool(spool: Spool, log: Log): void {
 async function openSourceReader(
   { root, sources, stateDirectory }: Config,
   { log, now }: Pick<Surroundings, 'log' | 'now'>,
-  { openSources: open, note }: Pick<Parts, 'openSources'> & Pick<ReaderOptions, 'note'>,
+  {
+    openSources: open,
+    note,
+    readClockOffset,
+  }: Pick<Parts, 'openSources'> & Pick<ReaderOptions, 'note'> & Pick<SourceSurroundings, 'readClockOffset'>,
 ): Promise<Reader> {
   let reader: Reader | null = null;
   const listCosts = (): readonly SourceCost[] => reader?.listCosts() ?? [];
   reader = openReader({
-    sources: await open(sources, { root, now, listCosts, keepFor: (name) => keepIn(stateDirectory, name) }),
+    sources: await open(sources, {
+      root,
+      now,
+      listCosts,
+      readClockOffset,
+      keepFor: (name) => keepIn(stateDirectory, name),
+    }),
     note,
     log,
     now,
@@ -156,7 +197,7 @@ async function openSourceReader(
   return reader;
 }
 
-/** What is told about the host once per start. The inventory takes a second, and nothing waits for it. */
+/** What is told about the host once per start. Nothing waits for the inventory. */
 function describeHost(
   config: Config,
   spool: Spool,
@@ -167,7 +208,7 @@ function describeHost(
   } catch (cause) {
     log.warn('boot.failed', { cause });
   }
-  read().then(
+  read(config.root).then(
     (info) => spool.describe(withLabels(info, config)),
     (cause: unknown) => log.warn('inventory.failed', { cause }),
   );
@@ -193,7 +234,7 @@ function noteBoot({ root, stateDirectory }: Config, spool: Spool, now: () => num
 /** Gives the token of a host that has yet to join the fleet, and keeps its identity. Refused, it tells `refuse` why. */
 function makeEnroller(
   { token, name, root, stateDirectory }: Config,
-  pool: Pool,
+  pool: Dispatcher,
   surroundings: Surroundings,
   refuse: (reason: string) => void,
 ): (closing: Closing) => Promise<string | null> {

@@ -55,6 +55,7 @@ test('a configuration file gives what flags give, and more', () => {
       everyMs: 10_000,
       name: 'web 1',
       root: '/',
+      update: null,
       labels: { region: 'eu', rack: '12' },
       sources: { cpu: false, load: { every: 30_000, cpu: 0.02 } },
     },

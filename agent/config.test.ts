@@ -19,6 +19,7 @@ test('parseConfig() has a default for everything but the token', () => {
       everyMs: 5_000,
       name: 'the-host',
       root: '/',
+      update: null,
       labels: {},
       sources: {},
     },

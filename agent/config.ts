@@ -1,3 +1,5 @@
+import type { KeyObject } from 'node:crypto';
+
 import { describeError } from '@muster/proto/log';
 import {
   flagOf,
@@ -16,6 +18,7 @@ import { readHostLabels } from '@muster/proto/batch';
 import { parseLabels, type Labels } from '@muster/proto/labels';
 import { err, ok, type Result } from '@muster/proto/result';
 
+import { parseKey } from './update/release.ts';
 import { readConfigFiles, type ConfigFiles } from './config-file.ts';
 import { parseTime } from './settings.ts';
 import type { SourceSettings } from './sources.ts';
@@ -24,6 +27,9 @@ import type { SourceSettings } from './sources.ts';
 const EVERY_MS_MIN = 1_000;
 const EVERY_MS_MAX = 60_000;
 const NAME_LENGTH_MAX = 255;
+/** Within it a fleet has a new version; a check is two requests for less than a kilobyte. */
+const UPDATE_MS_DEFAULT = 3_600_000;
+const UPDATE_MS_MAX = 86_400_000;
 
 export type Config = {
   /** The origin of the collector, `https://muster.example:7430`. */
@@ -34,6 +40,8 @@ export type Config = {
   readonly everyMs: number;
   readonly name: string;
   readonly root: string;
+  /** By which key newer versions must be signed, and about how often to ask for one; null: the agent stays what it is. */
+  readonly update: { readonly key: KeyObject; readonly everyMs: number } | null;
   /** What its owner says of the host. */
   readonly labels: Labels;
   readonly sources: SourceSettings;
@@ -44,6 +52,24 @@ export const CONFIG_DEFAULT = '/etc/muster/agent.yaml';
 const NO_CONFIG = 'none';
 /** Options that a configuration file does not give: what it would say is said otherwise there, or is for tests. */
 const NOT_IN_FILES: ReadonlySet<string> = new Set(['config', 'labels', 'root']);
+
+/** The agent takes newer versions of itself only if it is given a key. */
+const UPDATE_OPTIONS = {
+  updateKey: {
+    env: 'MUSTER_UPDATE_KEY',
+    placeholder: 'KEY',
+    help: 'take newer versions of the agent from the collector, if this key has signed them; default none is taken',
+    default: null,
+    parse: parseUpdateKey,
+  },
+  updateEvery: {
+    env: 'MUSTER_UPDATE_EVERY',
+    placeholder: 'TIME',
+    help: 'about how often to ask for one, 1s to 1d; default 1h',
+    default: UPDATE_MS_DEFAULT,
+    parse: parseTime(EVERY_MS_MIN, UPDATE_MS_MAX),
+  },
+} as const satisfies Options;
 
 /** `hostname` is what the machine calls itself. */
 export function makeOptions(hostname: string) {
@@ -87,7 +113,7 @@ export function makeOptions(hostname: string) {
     state: {
       env: 'MUSTER_STATE',
       placeholder: 'DIRECTORY',
-      help: 'where the identity is kept and what waits for the collector, 300 MiB at most; default /var/lib/muster-agent',
+      help: 'where the identity is kept and what waits for the collector, 300 MiB at most, and 350 for updates; default /var/lib/muster-agent',
       default: '/var/lib/muster-agent',
       parse: parseText,
     },
@@ -111,6 +137,7 @@ export function makeOptions(hostname: string) {
       default: '/',
       parse: parseText,
     },
+    ...UPDATE_OPTIONS,
   } as const satisfies Options;
 }
 
@@ -133,7 +160,7 @@ export function parseConfig(input: ConfigInput, hostname: string): Result<Config
   const parse = parseOne('insecureHttp', options, said) ? parseOrigin : parseSafeUrl;
   const values = parseOptions({ ...options, url: { ...options.url, parse } }, { ...said, readFile });
   if (!values.ok || !files.ok) return err([...(files.ok ? [] : files.error), ...(values.ok ? [] : values.error)]);
-  const { url, token, state, interval, name, root, labels } = values.value;
+  const { url, token, state, interval, name, root, labels, updateKey, updateEvery } = values.value;
   return ok({
     url,
     token: token === '' ? err(tokenFault) : ok(token),
@@ -141,6 +168,7 @@ export function parseConfig(input: ConfigInput, hostname: string): Result<Config
     everyMs: interval,
     name,
     root,
+    update: updateKey === null ? null : { key: updateKey, everyMs: updateEvery },
     labels: { ...files.value.labels, ...labels },
     sources: files.value.sources,
   });
@@ -180,6 +208,13 @@ function parseSafeUrl(text: string): Result<string, string> {
 
 /** How often a host is sampled. */
 export const parseInterval = parseTime(EVERY_MS_MIN, EVERY_MS_MAX);
+
+function parseUpdateKey(text: string): Result<KeyObject, string> {
+  const key = parseKey(text);
+  return key === null
+    ? err('the base64 of an Ed25519 public key, as scripts/build-agent.ts --make-key prints it')
+    : ok(key);
+}
 
 /** The nearest interval that is allowed, for what a collector asks for. */
 export function clampEvery(everyMs: number): number {

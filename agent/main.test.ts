@@ -73,7 +73,8 @@ test('an agent samples this machine, survives an outage without losing a tick, a
   const state = makeState();
   const first = await openStandIn();
   first.expect(...Array.from({ length: 20 }, () => ({ kind: 'accept', everyMs: 1 }) as const)); // a second at least
-  const agent = startAgent(['--url', first.url, '--state', state, '--interval', '1s'], { MUSTER_TOKEN: 'enrolment' });
+  const argv = ['--url', first.url, '--state', state, '--interval', '1s', '--labels', 'env=prod,rack=12'];
+  const agent = startAgent(argv, { MUSTER_TOKEN: 'enrolment' });
   await first.until(() => first.batches.length >= 2);
   const port = Number(new URL(first.url).port);
   await first.close();
@@ -96,7 +97,10 @@ test('an agent samples this machine, survives an outage without losing a tick, a
   expect(findFaults(batches)).toEqual([]);
   const metrics = new Set(batches.flatMap(({ series }) => series.map(([metric]) => metric)));
   expect(Object.keys(METRICS).filter((metric) => !metrics.has(metric) && !OPTIONAL.test(metric))).toEqual([]);
-  expect(batches.find(({ info }) => info !== undefined)?.info).toMatchObject({ agentVersion: '0.1.0' });
+  expect(batches.find(({ info }) => info !== undefined)?.info).toMatchObject({
+    agentVersion: '0.1.0',
+    labels: { env: 'prod', rack: '12' },
+  });
   expect(batches.flatMap(({ events = [] }) => events.map(({ kind }) => kind))).toContain('shutdown');
   expect(agent.stderr()).toContain('"event":"agent.enrolled","host":"host-1"');
   expect(JSON.parse(readFileSync(join(state, 'identity.json'), 'utf8'))).toMatchObject({ host: 'host-1' });

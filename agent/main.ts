@@ -3,19 +3,24 @@ import { hostname } from 'node:os';
 
 import { describeError, makeLog } from '@muster/proto/log';
 
-import { openAgent } from './agent.ts';
+import { openAgent, type Surroundings } from './agent.ts';
 import { CHECK_CONFIG } from './commands/check-config.ts';
 import { readConfig, type Command } from './commands/command.ts';
 import { DOCTOR } from './commands/doctor.ts';
 import { SAMPLE } from './commands/sample.ts';
+import { SELF_TEST } from './commands/self-test.ts';
 import type { Config } from './config.ts';
+import { superviseBy } from './notify/supervise.ts';
 import manifest from './package.json' with { type: 'json' };
 import { scheduleTimer } from './schedule.ts';
+import { readProgram } from './update/program.ts';
+import { NO_UPDATE, openUpdate, startNewest, type Update } from './update.ts';
 
 const COMMANDS: ReadonlyMap<string, Command> = new Map([
   ['check-config', CHECK_CONFIG],
   ['sample', SAMPLE],
   ['doctor', DOCTOR],
+  ['self-test', SELF_TEST],
 ]);
 
 const USAGE = `muster-agent [options]: samples this host and sends what it finds to a collector
@@ -47,21 +52,45 @@ async function run(config: Config): Promise<number> {
   // A log on a disk that is full, or whose reader is gone, must not end the agent: its lines are lost then.
   process.stderr.on('error', () => undefined);
   const log = makeLog((line) => process.stderr.write(line), Date.now);
+  const surroundings = { log, now: Date.now, random: Math.random, schedule: scheduleTimer };
+  const update = beginUpdate(config, surroundings);
+  const notifier = superviseBy(process.env, config, log);
   const stopped = waitForStop();
+  let isStopped = false;
+  void stopped.then(() => (isStopped = true));
   try {
     const { url, name, everyMs } = config;
     log.info('agent.started', { url, name, everyMs });
-    const agent = await openAgent(config, { log, now: Date.now, random: Math.random, schedule: scheduleTimer });
-    const refusal = await Promise.race([stopped, agent.refused]);
+    const agent = await openAgent(config, { ...surroundings, notifier, delivered: update.confirm });
+    const refusal = await Promise.race([stopped, agent.refused, update.due]);
     if (refusal !== null) log.error('agent.refused', { reason: refusal });
     else log.info('agent.stopping');
+    // Another version that takes our place is no stop to the service manager.
+    if (isStopped) notifier.close();
+    await update.close();
     await agent.close();
     log.info('agent.stopped');
+    if (!isStopped) update.finish(refusal !== null);
     return refusal === null ? 0 : 1;
   } catch (cause) {
     log.error('agent.failed', { reason: describeError(cause) });
+    await update.close();
+    if (!isStopped) update.finish(true);
     return 1;
   }
+}
+
+/** Lets a newer version take the place of this process, if there is one, and sees to it that newer ones come. */
+function beginUpdate({ update, url, stateDirectory }: Config, surroundings: Surroundings): Update {
+  if (update === null) return NO_UPDATE;
+  const program = readProgram(manifest.version);
+  if (program === null) {
+    surroundings.log.warn('update.off', { reason: 'this is no standalone executable: update its sources instead' });
+    return NO_UPDATE;
+  }
+  const options = { ...surroundings, ...update, program, url, stateDirectory };
+  startNewest(options);
+  return openUpdate(options);
 }
 
 function readFile(path: string): string {
@@ -99,4 +128,4 @@ function exit(code: number): void {
   process.exit(code);
 }
 
-exit(await main(process.argv.slice(2)));
+void main(process.argv.slice(2)).then(exit);

@@ -10,12 +10,18 @@ export type MeterOptions = {
   readonly cpuMs: () => number;
 };
 
+export type Meter = {
+  /** Begins a series of runs: what the process did until now is none of theirs. */
+  readonly begin: () => void;
+  readonly measure: <T>(run: () => T | Promise<T>) => Metered<T> | Promise<Metered<T>>;
+};
+
 /**
  * Measures runs, of which several may be under way. The CPU time from the start of one to its first wait is all its own;
  * what the process uses later is shared among those that are waiting, because nobody can tell them apart. A run that
- * never waits is measured exactly. `run` may throw.
+ * never waits is measured exactly, from the end of the one before it in its series. `run` may throw.
  */
-export function makeMeter({ nowMs, cpuMs }: MeterOptions) {
+export function makeMeter({ nowMs, cpuMs }: MeterOptions): Meter {
   const waiting = new Set<{ cpuMs: number }>();
   let accountedMs = cpuMs();
 
@@ -30,8 +36,8 @@ export function makeMeter({ nowMs, cpuMs }: MeterOptions) {
     for (const one of waiting) one.cpuMs += usedMs / waiting.size;
   }
 
-  return <T>(run: () => T | Promise<T>): Metered<T> | Promise<Metered<T>> => {
-    share();
+  function measure<T>(run: () => T | Promise<T>): Metered<T> | Promise<Metered<T>> {
+    if (waiting.size > 0) share();
     const startedMs = nowMs();
     const begun = run();
     const own = { cpuMs: takeLap() };
@@ -45,7 +51,9 @@ export function makeMeter({ nowMs, cpuMs }: MeterOptions) {
         return { value, cost: { durationMs: nowMs() - startedMs, cpuMs: own.cpuMs } };
       })
       .finally(() => waiting.delete(own));
-  };
+  }
+
+  return { begin: share, measure };
 }
 
 /** The clocks of this process. */

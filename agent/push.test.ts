@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { Pool } from 'undici';
 import { afterEach, expect, test } from 'vitest';
 
+import type { Exchange } from './clock-offset.ts';
 import { openPush } from './push.ts';
 import type { RefusedBatch } from './refused.ts';
 import { scheduleTimer } from './schedule.ts';
@@ -28,12 +29,14 @@ async function start(flushMs = 10_000, authorise: () => Promise<string | null> =
   const limits = { bytesMax: 1e9, memoryBytesMax: 1e9, ageMsMax: Infinity };
   const spool = openSpool({ directory, ...limits, epoch: 1, log: events.log, now: Date.now });
   const refused: RefusedBatch[] = [];
+  const exchanges: Exchange[] = [];
   const intervals: (number | null)[] = [];
   const waitsMs: number[] = [];
   const push = openPush({
     pool,
     spool,
     run: 4711,
+    onExchange: (exchange) => void exchanges.push(exchange),
     keepRefused: (batch) => `refused/${refused.push(batch)}`,
     authorise,
     setEvery: (everyMs) => intervals.push(everyMs),
@@ -57,7 +60,7 @@ async function start(flushMs = 10_000, authorise: () => Promise<string | null> =
     });
     push.wake(second * 1_000);
   };
-  return { collector, spool, refused, events, intervals, waitsMs, push, tick };
+  return { collector, spool, refused, exchanges, events, intervals, waitsMs, push, tick };
 }
 
 function secondsOf({ batches }: StandIn): number[] {
@@ -241,4 +244,47 @@ test('a batch is delivered while every thread of the pool hangs', async () => {
   for (const file of await Promise.all(hanging)) await file.close();
   closeSync(writer);
   expect(secondsOf(collector)).toEqual([5]);
+});
+
+test('after the first, batches are told beside the one before, and arrive as they were', async () => {
+  const { collector, exchanges, push, tick } = await start();
+  for (const second of [5, 10, 15]) {
+    tick(second);
+    await collector.until(() => collector.batches.length === second / 5);
+    await expect.poll(() => exchanges).toHaveLength(second / 5);
+  }
+  await push.close();
+  expect(collector.tellings).toEqual(['full', 'brief', 'brief']);
+  expect(secondsOf(collector)).toEqual([5, 10, 15]);
+  expect(collector.batches.map(({ values }) => [...values])).toEqual([[5], [10], [15]]);
+  expect(collector.batches.map(({ run, everyMs }) => [run, everyMs])).toEqual(
+    Array.from({ length: 3 }, () => [4711, 1_000]),
+  );
+});
+
+test.for([
+  ['has been started again', { kind: 'restart' }, 4, ['full', 'full', 'brief']],
+  ['is of a version before that', { kind: 'early' }, 4, ['full', 'full', 'full']],
+  ['answers with an error', { kind: 'answer', status: 503 }, 4, ['full', 'full', 'brief']],
+  ['loses its answer', { kind: 'lose' }, 4, ['full', 'brief', 'full', 'brief']],
+] as const)('a collector that %s gets a batch in full, at once', async ([what, manner, requests, tellings]) => {
+  const { collector, events, waitsMs, push, tick } = await start();
+  tick(5);
+  await collector.until(() => collector.batches.length === 1);
+  await expect.poll(() => events.names()).toContain('INFO agent.delivered');
+  // The earlier version refuses it, and takes it in full.
+  collector.expect(...(manner.kind === 'early' ? [manner, manner] : [manner]));
+  tick(10);
+  await expect.poll(() => collector.tellings.length).toBe(tellings.length - 1);
+  await expect.poll(() => collector.requests.length).toBe(requests - 1);
+  tick(15);
+  await push.close();
+  expect(collector.tellings).toEqual(tellings);
+  expect(new Set(secondsOf(collector))).toEqual(new Set([5, 10, 15]));
+  expect(collector.requests).toHaveLength(requests);
+  const isHeldUp = ['answers with an error', 'loses its answer'].includes(what);
+  expect(waitsMs.length > 0).toBe(isHeldUp);
+  expect(events.names()).toEqual(
+    isHeldUp ? ['INFO agent.delivered', 'WARN push.waiting', 'INFO push.recovered'] : ['INFO agent.delivered'],
+  );
 });

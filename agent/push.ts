@@ -1,16 +1,18 @@
-import { countSamples, encodeBatch } from '@muster/proto/batch';
+import { countSamples, encodeBatch, type Batch } from '@muster/proto/batch';
 import { describeError, type Log } from '@muster/proto/log';
-import { BATCH_CONTENT_TYPE, INGEST_PATH } from '@muster/proto/push';
+import { BATCH_CONTENT_TYPE, INGEST_PATH, readAck } from '@muster/proto/push';
 import type { Dispatcher } from 'undici';
 
 import { makeBell } from './bell.ts';
+import type { Exchange } from './clock-offset.ts';
 import { compress } from './compress.ts';
-import { post, type Answer } from './post.ts';
+import { post, type Answer, type PostRequest } from './post.ts';
 import type { RefusedBatch } from './refused.ts';
-import { judgeReply, type Verdict } from './reply.ts';
+import { judgeReply, wantsFull, type Verdict } from './reply.ts';
 import { pause, type Closing, type Schedule } from './schedule.ts';
 import type { WaitingBatch } from './spool/shelf.ts';
 import type { Parcel, Spool } from './spool/spool.ts';
+import { makeTeller, type Teller, type Telling } from './teller.ts';
 
 /** How often the ticks so far are pushed while nobody watches; those that are farther apart are pushed at once. */
 const PUSH_MS = 5_000;
@@ -30,6 +32,8 @@ export type PushOptions = {
   readonly authorise: (closing: Closing) => Promise<string | null>;
   /** The sampling interval that the collector asks for; null: the configured one. */
   readonly setEvery: (everyMs: number | null) => void;
+  /** A batch was acknowledged: what that says of the two clocks. */
+  readonly onExchange: (exchange: Exchange) => void;
   /** Keeps a batch that was refused, and says where. */
   readonly keepRefused: (batch: RefusedBatch) => string;
   /** How long a request may take, its answer included. */
@@ -120,6 +124,7 @@ async function run(lanes: Lanes): Promise<void> {
 async function runNewest(lanes: Lanes, token: string): Promise<void> {
   const { options, closing, over } = lanes;
   const report = makeReport(options.log, 'newest');
+  const teller = makeTeller();
   let failures = 0;
   let failingSinceMs = Infinity;
   while (!over.aborted) {
@@ -131,7 +136,7 @@ async function runNewest(lanes: Lanes, token: string): Promise<void> {
       await lanes.due.wait();
       continue;
     }
-    const verdict = await deliver(lanes, parcel, { token, failures });
+    const verdict = await deliver(lanes, parcel, { token, failures, teller });
     report(verdict, parcel);
     lanes.isUp = verdict.kind === 'delivered';
     // Nobody can watch while nothing gets through.
@@ -176,7 +181,8 @@ async function runBacklog(lanes: Lanes, token: string): Promise<void> {
       await lanes.backlog.wait();
       continue;
     }
-    const verdict = await deliver(lanes, parcel, { token, failures });
+    // Joined, it names each series once for many ticks.
+    const verdict = await deliver(lanes, parcel, { token, failures, teller: null });
     report(verdict, parcel);
     if (verdict.kind === 'delivered') {
       failures = 0;
@@ -198,19 +204,21 @@ function spreadMs({ spool, now }: PushOptions): number {
 async function deliver(
   { options, over }: Lanes,
   parcel: Parcel,
-  { token, failures }: { readonly token: string; readonly failures: number },
+  { token, failures, teller }: { readonly token: string; readonly failures: number; readonly teller: Teller | null },
 ): Promise<Verdict> {
   const { spool, now, random } = options;
-  const { batch } = parcel;
-  const message = encodeBatch({ ...batch, run: options.run, sentMs: now() });
-  const answer = await send(options, { message, token, signal: over });
+  const batch = { ...parcel.batch, run: options.run };
+  const { answer, telling } = await tell(options, batch, { token, teller, signal: over });
   const verdict = judgeReply(answer, { seq: batch.seq, failures, nowMs: now(), random });
   switch (verdict.kind) {
     case 'delivered':
       spool.settle(parcel);
-      break;
+      teller?.settle(telling, verdict.isKept);
+      return verdict;
     case 'refused':
-      if (!spool.refuse(parcel)) setAside(options, batch, { message, reason: verdict.reason });
+      if (!spool.refuse(parcel)) {
+        setAside(options, parcel.batch, { message: telling.message, reason: verdict.reason });
+      }
       break;
     case 'failed':
       spool.postpone(parcel);
@@ -218,19 +226,55 @@ async function deliver(
     default:
       spool.release(parcel);
   }
+  teller?.forget();
   return verdict;
 }
 
-type Sending = { readonly message: Uint8Array; readonly token: string; readonly signal: AbortSignal };
+type Sending = { readonly token: string; readonly teller: Teller | null; readonly signal: AbortSignal };
 
-function send({ pool, deadlineMs }: PushOptions, { message, token, signal }: Sending): Promise<Answer> {
-  return post(pool, {
-    path: INGEST_PATH,
-    headers: { authorization: `Bearer ${token}`, 'content-type': BATCH_CONTENT_TYPE, 'content-encoding': 'zstd' },
-    body: compress(message),
-    deadlineMs,
-    signal,
-  });
+/**
+ * Sends a batch, beside what the one before has left where there is a teller. One that the collector does not take so
+ * goes in full at once: it may have been started again, or, in an earlier version, know nothing of that. Only what was
+ * refused in full is refused.
+ */
+async function tell(
+  options: PushOptions,
+  batch: Omit<Batch, 'sentMs'>,
+  { token, teller, signal }: Sending,
+): Promise<{ readonly answer: Answer; readonly telling: Telling }> {
+  const { now } = options;
+  const send = async (telling: Telling): Promise<{ readonly answer: Answer; readonly telling: Telling }> => {
+    const { sentMs } = telling.batch;
+    const answer = await post(options.pool, {
+      path: INGEST_PATH,
+      ...wrap(telling, token),
+      deadlineMs: options.deadlineMs,
+      signal,
+    });
+    const ack = answer.kind === 'answered' && answer.status === 200 ? readAck(answer.body) : null;
+    if (ack !== null) options.onExchange({ ...ack, sentMs, receivedMs: now() });
+    return { answer, telling };
+  };
+  const message = { ...batch, sentMs: now() };
+  if (teller === null) return send({ message: encodeBatch(message), batch: message, beside: null });
+  const told = await send(teller.tell(message));
+  if (told.telling.beside === null || !wantsFull(told.answer)) return told;
+  return send(teller.tellInFull({ ...batch, sentMs: now() }));
+}
+
+/** What a header costs that says that the body is compressed. */
+const ENCODING_BYTES = 'content-encoding: zstd\r\n'.length;
+
+/**
+ * The headers and the body of a push: compressed, where that makes it shorter. A collector that knows briefs takes one
+ * for what it is without a word; one that does not, and refuses it for that, gets it in full.
+ */
+function wrap({ message, beside }: Telling, token: string): Pick<PostRequest, 'headers' | 'body'> {
+  const type = beside === null ? { 'content-type': BATCH_CONTENT_TYPE } : {};
+  const headers = { authorization: `Bearer ${token}`, ...type };
+  const body = compress(message);
+  if (body.byteLength + ENCODING_BYTES >= message.byteLength) return { headers, body: message };
+  return { headers: { ...headers, 'content-encoding': 'zstd' }, body };
 }
 
 /** Keeps what was refused for whoever looks into it, and says so: its samples are lost. */

@@ -63,7 +63,7 @@ export function openReader({ sources, note, log, now, ...meterOptions }: ReaderO
       account(entry, cost, everyMs, told);
       return take(entry, value, told);
     };
-    const metered = meter(() => readSource(entry.source));
+    const metered = meter.measure(() => readSource(entry.source));
     if (!(metered instanceof Promise)) return finish(metered);
     entry.isRunning = true;
     return metered.then(finish);
@@ -74,6 +74,7 @@ export function openReader({ sources, note, log, now, ...meterOptions }: ReaderO
       const samples: Sample[] = [];
       const pending: Promise<void>[] = [];
       let isOver = false;
+      meter.begin();
       for (const entry of entries) {
         samples.push(...entry.late);
         entry.late = [];

@@ -14,8 +14,9 @@ const AWAY: Answer = { kind: 'unreachable', reason: 'ECONNREFUSED' };
 
 test.for([
   // answer to batch 7 after two failures, with chance 0.5 → verdict
-  [answer(200, { ack: 7 }), { kind: 'delivered', everyMs: null }],
-  [answer(200, { ack: 7, everyMs: 1000 }), { kind: 'delivered', everyMs: 1000 }],
+  [answer(200, { ack: 7 }), { kind: 'delivered', everyMs: null, isKept: false }],
+  [answer(200, { ack: 7, everyMs: 1000 }), { kind: 'delivered', everyMs: 1000, isKept: false }],
+  [answer(200, { ack: 7, kept: true, nowMs: 5, heldMs: 1 }), { kind: 'delivered', everyMs: null, isKept: true }],
   [answer(200, { ack: 6 }), { kind: 'unavailable', reason: '200, not as a collector answers', waitMs: 2_000 }],
   [answer(200, undefined), { kind: 'unavailable', reason: '200, not as a collector answers', waitMs: 2_000 }],
   [answer(302, undefined), { kind: 'unavailable', reason: '302, not as a collector answers', waitMs: 2_000 }],

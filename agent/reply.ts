@@ -7,12 +7,12 @@ import type { Answer } from './post.ts';
 /**
  * What an answer to a batch means, and how long to wait before anything else is sent.
  *
- * delivered: it is in the store · refused: it never will be · failed: the collector, or what is on the way to it, failed
+ * delivered: it is in the store, and with `isKept` the next may be told beside it · refused: it never will be · failed: the collector, or what is on the way to it, failed
  * on this batch, another one may go through · unavailable: it takes none now · unauthorised: this host's token is not
  * taken, and someone must act.
  */
 export type Verdict =
-  | { readonly kind: 'delivered'; readonly everyMs: number | null }
+  | { readonly kind: 'delivered'; readonly everyMs: number | null; readonly isKept: boolean }
   | {
       readonly kind: 'refused' | 'failed' | 'unavailable' | 'unauthorised';
       readonly reason: string;
@@ -37,7 +37,9 @@ export function judgeReply(answer: Answer, { seq, failures, nowMs, random }: Cir
   }
   const { status, retryAfter, body } = answer;
   const ack = status === 200 ? readAck(body) : null;
-  if (ack !== null && ack.ack === seq) return { kind: 'delivered', everyMs: ack.everyMs ?? null };
+  if (ack !== null && ack.ack === seq) {
+    return { kind: 'delivered', everyMs: ack.everyMs ?? null, isKept: ack.kept === true };
+  }
   const reason = describeRefusal(status, body);
   const waitMs = backoffMs(failures, parseRetryAfter(retryAfter, nowMs), random);
   switch (status) {
@@ -56,6 +58,11 @@ export function judgeReply(answer: Answer, { seq, failures, nowMs, random }: Cir
     default:
       return { kind: 'unavailable', reason, waitMs };
   }
+}
+
+/** Whether a batch that was told beside another one is to be sent again in full, rather than waited with. */
+export function wantsFull(answer: Answer): boolean {
+  return answer.kind === 'answered' && [400, 409, 413, 415, 422].includes(answer.status);
 }
 
 /** The collector's own words if there are any, else what can be told from the status. */

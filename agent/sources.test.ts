@@ -14,7 +14,13 @@ const root = mkdtempSync(join(tmpdir(), 'muster-sources-'));
 cpSync(DEBIAN, root, { recursive: true });
 afterAll(() => rmSync(root, { recursive: true }));
 
-const SURROUNDINGS = { root, now: () => 1_000_000, listCosts: () => [], keepFor: () => KEEP_NOTHING };
+const SURROUNDINGS = {
+  root,
+  now: () => 1_000_000,
+  listCosts: () => [],
+  readClockOffset: () => ({ offsetSeconds: 0.125, errorSeconds: 0.01 }),
+  keepFor: () => KEEP_NOTHING,
+};
 
 const FILES = readdirSync(DEBIAN, { recursive: true, encoding: 'utf8' })
   .filter((path) => statSync(join(DEBIAN, path)).isFile() && !path.endsWith('.md'))

@@ -7,6 +7,7 @@ import type { Keep } from './rebase.ts';
 import { flag, list, map, percent, text, time } from './settings.ts';
 import type { Source } from './source.ts';
 import { makeAgentSource } from './sources/agent.ts';
+import { makeClockSource, type ClockOffset } from './sources/clock.ts';
 import { makeConnectionSource } from './sources/connection.ts';
 import { makeCpuSource } from './sources/cpu.ts';
 import { makeDiskSource } from './sources/disk.ts';
@@ -36,6 +37,7 @@ export type SourceSurroundings = {
   /** The wall clock. */
   readonly now: () => number;
   readonly listCosts: () => readonly SourceCost[];
+  readonly readClockOffset: () => ClockOffset | null;
   /** Where a source of this name keeps a little over restarts. */
   readonly keepFor: (name: string) => Keep;
 };
@@ -120,6 +122,12 @@ export const SOURCES = {
   }),
   user: plain('sessions of people logged in', makeUserSource),
   uptime: plain('uptime', makeUptimeSource),
+  clock: kind({
+    title: 'the clock, beside the collector’s',
+    isOn: true,
+    settings: {},
+    open: (_settings, { readClockOffset }) => makeClockSource(readClockOffset),
+  }),
   agent: kind({
     title: 'what the agent itself costs',
     isOn: true,

@@ -155,7 +155,7 @@ export function keepIn(directory: string, source: string): Keep {
  * A reader sees the old file or the new one, never a part. So does one after a power cut: the text is on the disk before
  * it gets its name, and the name before this returns.
  */
-function writeWhole(path: string, text: string, disk = DISK): void {
+export function writeWhole(path: string, text: string | Uint8Array, disk = DISK): void {
   writeDurably(`${path}.tmp`, text, disk);
   disk.rename(`${path}.tmp`, path);
   const directory = openSync(dirname(path), 'r');
@@ -167,12 +167,12 @@ function writeWhole(path: string, text: string, disk = DISK): void {
 }
 
 /** Makes a file of this text, for this user only. */
-function writeDurably(path: string, text: string, { fsync } = DISK): void {
+function writeDurably(path: string, text: string | Uint8Array, { fsync } = DISK): void {
   // A pipe in its place is not waited for.
   const file = openSync(path, constants.O_WRONLY | constants.O_CREAT | constants.O_NONBLOCK, 0o600);
   try {
     fchmodSync(file, 0o600); // one that is left over may be readable by others
-    const bytes = Buffer.from(text);
+    const bytes = typeof text === 'string' ? Buffer.from(text) : text;
     writeFileSync(file, bytes); // from where the file stands, all of it
     // Only now cut to its length, so that the room that is reserved is not given back in between.
     ftruncateSync(file, bytes.byteLength);

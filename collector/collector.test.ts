@@ -30,7 +30,10 @@ test('POST /api/v1/ingest acknowledges a batch when it can be read back', async 
   const response = await collector.push(host.token, zstdCompressSync(encodeCpu(41, nowMs, 0.25)), {
     'Content-Encoding': 'zstd',
   });
-  expect([response.status, await response.json()]).toEqual([200, { ack: 41 }]);
+  expect([response.status, await response.json()]).toEqual([
+    200,
+    { ack: 41, nowMs: expect.any(Number), heldMs: expect.any(Number) },
+  ]);
   const series = await collector.asAdmin(
     `/api/v1/series?host=web-1&metric=system.cpu.utilization&fromMs=${nowMs}&toMs=${nowMs + 1}`,
   );

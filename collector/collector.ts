@@ -9,7 +9,9 @@ import type { Config } from './config.ts';
 import { makeApp, type Route } from './http/app.ts';
 import { openLiveServer } from './http/live-server.ts';
 import { loadPage } from './http/page.ts';
+import { makeAgentFileRoutes } from './http/routes/agent-files.ts';
 import { makeCompletenessRoute } from './http/routes/completeness.ts';
+import { makeEventsRoute } from './http/routes/events.ts';
 import { makeEnrollRoutes } from './http/routes/enroll.ts';
 import { makeHealthRoutes } from './http/routes/health.ts';
 import { makeHostRoutes } from './http/routes/hosts.ts';
@@ -21,6 +23,7 @@ import { makeTokenRoutes } from './http/routes/tokens.ts';
 import { openServer } from './http/server.ts';
 import { makeStrangers } from './http/strangers.ts';
 import { makeTurnedAway, type NoteTurnedAway } from './http/turned-away.ts';
+import { BASES_BYTES_MAX, makeBases } from './ingest/bases.ts';
 import { acceptBatch, type IngestOptions } from './ingest/ingest.ts';
 import { makeLatest, type Latest } from './ingest/latest.ts';
 import { makeQuarantineShare } from './ingest/quarantine-share.ts';
@@ -31,6 +34,7 @@ import { hashSecret, isSecret } from './secret.ts';
 import { makeSessions, type Sessions } from './sessions.ts';
 import { readCompleteness } from './store/completeness.ts';
 import { dropBefore } from './store/drop.ts';
+import { readEvents } from './store/events.ts';
 import { readNewest, readSeries } from './store/queries.ts';
 
 export type Collector = {
@@ -67,6 +71,7 @@ export async function openCollector(config: Config, log: Log, now: () => number)
     const { authorise, admitRun } = admission;
     const ingest: IngestOptions = {
       admitRun,
+      bases: makeBases({ bytesMax: BASES_BYTES_MAX, now }),
       latest,
       buffer,
       quarantine: makeQuarantineShare(),
@@ -81,7 +86,8 @@ export async function openCollector(config: Config, log: Log, now: () => number)
       now,
     };
     const onTurnedAway = makeTurnedAway(log, now);
-    const routes = makeRoutes({ accessKey, sessions, admission, hub, ingest, latest, store, onTurnedAway, log, now });
+    const parts = { config, accessKey, sessions, admission, hub, ingest, latest, store, onTurnedAway, log, now };
+    const routes = makeRoutes(parts);
     const page = await loadPage(join(import.meta.dirname, '../web/dist'));
     const strangers = makeStrangers(onTurnedAway);
     const app = makeApp({ routes, page, authorise, onAdmitted: strangers.trust, log });
@@ -119,6 +125,7 @@ function makeQuarantineLog(log: Log): IngestOptions['onQuarantined'] {
 }
 
 type RouteParts = {
+  readonly config: Config;
   readonly accessKey: string;
   readonly sessions: Sessions;
   readonly admission: Admission;
@@ -137,6 +144,7 @@ function makeRoutes(parts: RouteParts): readonly Route[] {
   const accessKeyHash = hashSecret(accessKey);
   return [
     ...makeHealthRoutes(fault),
+    ...makeAgentFileRoutes({ directory: parts.config.agents, deployDirectory: join(import.meta.dirname, '../deploy') }),
     ...makeSessionRoutes({
       openSession: async (key) => (isSecret(key, accessKeyHash) ? sessions.open() : null),
       async closeSession(session) {
@@ -153,6 +161,7 @@ function makeRoutes(parts: RouteParts): readonly Route[] {
       readSeries: (query) => readSeries(engine, { ...query, rolledUntilMs: rollup.rolledUntilMs() }),
     }),
     makeCompletenessRoute({ isHost: latest.has, readCompleteness: (query) => readCompleteness(engine, query), now }),
+    makeEventsRoute({ isHost: latest.has, readEvents: (query) => readEvents(engine, query), now }),
     makeSamplesRoute({ dropBefore: (beforeMs) => dropBefore(parts.store, beforeMs), log, now }),
   ];
 }

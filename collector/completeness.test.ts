@@ -103,6 +103,30 @@ test.for([
   expect([response.status, await readCode(response)]).toEqual([status, code]);
 });
 
+test('GET /api/v1/hosts/:host/events tells what happened, the newest first, each once', async () => {
+  const { token } = await collector.enroll('events-1', '9'.repeat(64));
+  const events = [
+    { kind: 'boot', atMs: nowMs - 5000 },
+    { kind: 'oom-kill', atMs: nowMs - 2000, subject: '<b>java</b> (pid 7)' },
+    { kind: 'oom-kill', atMs: nowMs - 2000, subject: 'other (pid 8)' },
+    { kind: 'gap', fromMs: nowMs - 4000, toMs: nowMs - 3000, dropped: 7, reason: 'full', seq: 3 },
+  ] as const;
+  for (const seq of [1, 2]) {
+    const batch = { ...makeTestBatch(seq, nowMs + seq, [['system.uptime', '', 1]]), events };
+    expect((await collector.push(token, encodeBatch(batch))).status).toBe(200);
+  }
+  const reply = await readJson(await collector.asAdmin(`/api/v1/hosts/events-1/events?toMs=${nowMs}`));
+  expect(reply).toMatchObject({ host: 'events-1', toMs: nowMs, eventsCount: 4 });
+  expect(reply['events']).toEqual([
+    { kind: 'oom-kill', atMs: nowMs - 2000, subject: '<b>java</b> (pid 7)' },
+    { kind: 'oom-kill', atMs: nowMs - 2000, subject: 'other (pid 8)' },
+    { kind: 'gap', atMs: nowMs - 4000, toMs: nowMs - 3000, dropped: 7, subject: 'full' },
+    { kind: 'boot', atMs: nowMs - 5000 },
+  ]);
+  const none = await collector.asAdmin('/api/v1/hosts/nobody/events');
+  expect([none.status, await readCode(none)]).toEqual([404, 'unknown-host']);
+});
+
 test('DELETE /api/v1/samples drops whole days that are old, says which, and leaves today and yesterday', async () => {
   const dayMs = 86_400_000;
   const oldMs = Math.floor(nowMs / dayMs) * dayMs - 3 * dayMs + 1000;

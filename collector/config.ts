@@ -1,4 +1,5 @@
 import { isIP } from 'node:net';
+import { join } from 'node:path';
 
 import { parsePort, parseSwitch, parseText, type Option, type Values } from '@muster/proto/options';
 import { err, ok } from '@muster/proto/result';
@@ -37,6 +38,13 @@ export const OPTIONS = {
     placeholder: 'DIRECTORY',
     help: 'where everything is kept (default /var/lib/muster)',
     default: '/var/lib/muster',
+    parse: parseText,
+  } satisfies Option<string>,
+  agents: {
+    env: 'MUSTER_AGENTS',
+    placeholder: 'DIRECTORY',
+    help: 'a build of the agent, for hosts to install (default dist/agent of this checkout)',
+    default: join(import.meta.dirname, '../dist/agent'),
     parse: parseText,
   } satisfies Option<string>,
 };

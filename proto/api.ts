@@ -131,6 +131,27 @@ export type CompletenessReply = {
   readonly silencesCount: number;
 };
 
+/**
+ * Something that happened on a host (proto/batch.ts): `subject` says to whom or why. Of a `gap`, `subject` is the reason,
+ * `toMs` its last tick, and `dropped` counts the samples.
+ */
+export type HostEventRow = {
+  readonly kind: string;
+  readonly atMs: number;
+  readonly subject?: string;
+  readonly toMs?: number;
+  readonly dropped?: number;
+};
+
+/** `GET /api/v1/hosts/:host/events?fromMs=&toMs=`: as completeness; the newest hundred, the newest first. */
+export type EventsReply = {
+  readonly host: string;
+  readonly fromMs: number;
+  readonly toMs: number;
+  readonly events: readonly HostEventRow[];
+  readonly eventsCount: number;
+};
+
 /** `DELETE /api/v1/samples?beforeMs=`: the days, as `2026-11-21`, whose samples are gone, and how many rows they had. */
 export type DropReply = { readonly days: readonly string[]; readonly rows: number };
 

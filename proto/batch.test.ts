@@ -132,6 +132,19 @@ test.for([
   ['a batch of too many records', { seq: 700, since: 100 }, 'less than 600 before it, was 100'],
   ['a run that is none', { run: 'first' }, 'run must be a whole number'],
   ['an interval of nothing', { everyMs: 0 }, 'everyMs must be 1 to 3600000'],
+  ['labels that are none', { info: { labels: 'web' } }, 'info.labels must be a map'],
+  ['a label with a key of capitals', { info: { labels: { Role: 'web' } } }, 'a key that is no lower-case word: "Role"'],
+  ['an empty label', { info: { labels: { role: '' } } }, 'info.labels.role must be 1 to 128 characters'],
+  [
+    'too many labels',
+    { info: { labels: Object.fromEntries(Array.from({ length: 33 }, (_, i) => [`k${i}`, 'v'])) } },
+    'info.labels holds 33, more than 32',
+  ],
+  [
+    'a long subject',
+    { events: [{ kind: 'oom-kill', atMs: 1, subject: 'x'.repeat(257) }] },
+    'its subject no short text',
+  ],
   ['an event without a kind', { events: [{ atMs: 1 }] }, 'an event must be a map with a kind'],
 ] as const)('decodeBatch() refuses %s', ([, change, reason]) => {
   const decoded = decodeBatch(pack({ ...plain, ...change }));
@@ -143,6 +156,16 @@ test('decodeBatch() passes over fields, inventory and events that it does not kn
     pack({ ...plain, future: [1, 2], info: { os: 'Linux', shoeSize: 43 }, events: [{ kind: 'lunch', atMs: 1 }] }),
   );
   expect(decoded).toEqual({ ok: true, value: { ...GOLDEN, info: { os: 'Linux' }, events: [] } });
+});
+
+test('decodeBatch() takes the labels of a host and what events are about', () => {
+  const info = { labels: { region: 'eu', 'rack.row': '12' } };
+  const events = [
+    { kind: 'oom-kill', atMs: 1, subject: 'java (pid 7)' },
+    { kind: 'source-off', atMs: 2 },
+  ] as const;
+  const decoded = decodeBatch(pack({ ...plain, info, events }));
+  expect(decoded.ok && [decoded.value.info, decoded.value.events]).toEqual([info, events]);
 });
 
 function arbitraryBatch(): fc.Arbitrary<Batch> {

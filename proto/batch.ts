@@ -103,6 +103,8 @@ export type Gap = {
  * `epoch` is random per spool and `seq` rises by one with each record of it; together they name the batch. One that was
  * joined of several records carries those from `since` to `seq`; without it, `seq` alone. `run` is random per start of
  * the agent: two that take turns are two agents with one identity.
+ *
+ * `keep` asks the collector to keep what the next batch may be told beside (basis.ts).
  */
 export type Batch = {
   readonly epoch: number;
@@ -116,6 +118,7 @@ export type Batch = {
   readonly values: Float64Array;
   readonly info?: Inventory;
   readonly events?: readonly HostEvent[];
+  readonly keep?: true;
 };
 
 const packr = new Packr({ useRecords: false, variableMapSize: true });
@@ -124,7 +127,7 @@ const unpackr = new Unpackr({ useRecords: false, mapsAsObjects: true, int64AsTyp
 /** The bytes of a batch, version 1 of the wire, not yet compressed. */
 export function encodeBatch(batch: Batch): Uint8Array {
   const { values } = batch;
-  return packr.pack({
+  return packMessage({
     v: WIRE_VERSION,
     epoch: batch.epoch,
     seq: batch.seq,
@@ -135,9 +138,19 @@ export function encodeBatch(batch: Batch): Uint8Array {
     t: batch.ticksMs,
     s: batch.series,
     x: new Uint8Array(values.buffer, values.byteOffset, values.byteLength),
-    ...(batch.info === undefined ? {} : { info: batch.info }),
-    ...(batch.events === undefined || batch.events.length === 0 ? {} : { events: batch.events }),
+    ...encodeNews(batch),
+    ...(batch.keep === undefined ? {} : { keep: batch.keep }),
   });
+}
+
+/** A map as it travels. */
+export function packMessage(message: Readonly<Record<string, unknown>>): Uint8Array {
+  return packr.pack(message);
+}
+
+/** What a batch tells besides its samples, as far as there is any. */
+export function encodeNews({ info, events = [] }: Pick<Batch, 'info' | 'events'>): Pick<Batch, 'info' | 'events'> {
+  return { ...(info === undefined ? {} : { info }), ...(events.length === 0 ? {} : { events }) };
 }
 
 /**
@@ -145,38 +158,50 @@ export function encodeBatch(batch: Batch): Uint8Array {
  * Unknown fields are passed over, so that a newer agent can talk to an older collector.
  */
 export function decodeBatch(bytes: Uint8Array): Result<Batch, string> {
+  const message = unpackMessage(bytes);
+  return message.ok ? readBatch(message.value) : message;
+}
+
+/** A message of plain MessagePack, none of it looked at but that it is a map. */
+export function unpackMessage(bytes: Uint8Array): Result<Record<string, unknown>, string> {
   const fault = findFault(bytes);
   if (fault !== null) return err(fault);
   const message: unknown = unpackr.unpack(bytes);
-  if (!isRecord(message)) return err('the message is not a map');
+  return isRecord(message) ? ok(message) : err('the message is not a map');
+}
+
+export function readBatch(message: Record<string, unknown>): Result<Batch, string> {
   if (message['v'] !== WIRE_VERSION) return err(`v must be ${WIRE_VERSION}, was ${show(message['v'])}`);
-  const { epoch, seq, sentMs } = message;
+  const { epoch } = message;
   if (!isCount(epoch)) return err(`epoch must be a whole number, was ${show(epoch)}`);
-  if (!isCount(seq)) return err(`seq must be a whole number, was ${show(seq)}`);
-  if (!isCount(sentMs)) return err(`sentMs must be Unix milliseconds, was ${show(sentMs)}`);
+  const told = readTold(message);
+  if (!told.ok) return told;
+  const { seq, ...more } = told.value;
   const origin = readOrigin(message, seq);
   if (!origin.ok) return origin;
-  const ticksMs = readTicks(message['t']);
-  if (!ticksMs.ok) return ticksMs;
   const series = readSeries(message['s']);
   if (!series.ok) return series;
-  const values = readValues(message['x'], series.value.length * ticksMs.value.length);
+  const values = readValues(message['x'], series.value.length * more.ticksMs.length);
   if (!values.ok) return values;
+  const keep = message['keep'] === true ? { keep: true as const } : {};
+  return ok({ epoch, seq, ...more, ...origin.value, series: series.value, values: values.value, ...keep });
+}
+
+/** What every batch says itself, beside what it may leave to the one before. */
+export type Told = Pick<Batch, 'seq' | 'sentMs' | 'ticksMs' | 'info' | 'events'>;
+
+export function readTold(message: Record<string, unknown>): Result<Told, string> {
+  const { seq, sentMs } = message;
+  if (!isCount(seq)) return err(`seq must be a whole number, was ${show(seq)}`);
+  if (!isCount(sentMs)) return err(`sentMs must be Unix milliseconds, was ${show(sentMs)}`);
+  const ticksMs = readTicks(message['t']);
+  if (!ticksMs.ok) return ticksMs;
   const info = readInventory(message['info']);
   if (!info.ok) return info;
   const events = readEvents(message['events']);
   if (!events.ok) return events;
-  return ok({
-    epoch,
-    seq,
-    sentMs,
-    ...origin.value,
-    ticksMs: ticksMs.value,
-    series: series.value,
-    values: values.value,
-    ...(info.value === null ? {} : { info: info.value }),
-    events: events.value,
-  });
+  const inventory = info.value === null ? {} : { info: info.value };
+  return ok({ seq, sentMs, ticksMs: ticksMs.value, ...inventory, events: events.value });
 }
 
 type Origin = Pick<Batch, 'since' | 'run' | 'everyMs'>;
@@ -213,7 +238,7 @@ function readTicks(value: unknown): Result<number[], string> {
 
 const METRIC_PATTERN = /^[a-z][a-z0-9_]*(\.[a-z0-9_]+)*$/;
 
-function readSeries(value: unknown): Result<Series[], string> {
+export function readSeries(value: unknown): Result<Series[], string> {
   if (!Array.isArray(value)) return err(`s must be an array of [metric, labels], was ${show(value)}`);
   if (value.length > SERIES_MAX) return err(`s holds ${value.length} series, more than ${SERIES_MAX}`);
   const series: Series[] = [];
@@ -352,7 +377,7 @@ function isCount(value: unknown): value is number {
 }
 
 /** A value from outside, short enough for a message. */
-function show(value: unknown): string {
+export function show(value: unknown): string {
   if (value instanceof Uint8Array) return `${value.byteLength} bytes`;
   const text = JSON.stringify(value) ?? 'nothing';
   return text.length > 80 ? `${text.slice(0, 80)}…` : text;

@@ -17,9 +17,20 @@ export const WATCHED_MS = 1_000;
 
 /**
  * The answer to a batch that is in the store: `ack` is its `seq`. `everyMs` asks for that sampling interval, each tick
- * pushed at once, until a later answer comes without it.
+ * pushed at once, until a later answer comes without it. `kept`: the next batch may be told beside this one (basis.ts).
+ * `nowMs` is the collector's clock as it answers, and `heldMs` how long the request has been there by then: the rest of
+ * the time that it took, it was on its way.
  */
-export type Ack = { readonly ack: number; readonly everyMs?: number };
+export type Ack = {
+  readonly ack: number;
+  readonly everyMs?: number;
+  readonly kept?: true;
+  readonly nowMs?: number;
+  readonly heldMs?: number;
+};
+
+/** The `code` of the answer to a batch that is wanted in full; its status is 409. */
+export const UNKNOWN_BASIS = 'unknown-basis';
 
 /** Every answer of 400 and above carries this. `code` is for programs, `message` says what to do. */
 export type Refusal = { readonly error: { readonly code: string; readonly message: string } };
@@ -35,8 +46,13 @@ export type EnrollReply = { readonly host: string; readonly token: string };
 
 export function readAck(value: unknown): Ack | null {
   if (!isRecord(value) || typeof value['ack'] !== 'number') return null;
-  const { ack, everyMs } = value;
-  return typeof everyMs === 'number' && everyMs > 0 ? { ack, everyMs } : { ack };
+  const { ack, everyMs, kept, nowMs, heldMs } = value;
+  return {
+    ack,
+    ...(typeof everyMs === 'number' && everyMs > 0 ? { everyMs } : {}),
+    ...(kept === true ? { kept } : {}),
+    ...(typeof nowMs === 'number' && typeof heldMs === 'number' && heldMs >= 0 ? { nowMs, heldMs } : {}),
+  };
 }
 
 export function readEnrollReply(value: unknown): EnrollReply | null {

@@ -14,18 +14,28 @@ export type CollectorOptions = {
   readonly data: string;
   /** 0: any free one. */
   readonly port?: number;
+  /** A build of the agent, for hosts to install. */
+  readonly agents?: string;
   /** Takes every line of its log; without it, warnings and errors are passed on. */
   readonly onLine?: (line: string) => void;
 };
 
 /** Starts a collector, and throws with what it says when it cannot run. */
 export async function startCollector(options: CollectorOptions): Promise<RunningCollector> {
-  const { data, port = 0, onLine = makePrinter('collector') } = options;
+  const { data, port = 0, agents, onLine = makePrinter('collector') } = options;
   const said: string[] = [];
   let isReady = false;
   const program = startProgram({
     main: join(import.meta.dirname, '../collector/main.ts'),
-    args: ['--port', String(port), '--live-port', '0', '--data', data],
+    args: [
+      '--port',
+      String(port),
+      '--live-port',
+      '0',
+      '--data',
+      data,
+      ...(agents === undefined ? [] : ['--agents', agents]),
+    ],
     log: (line) => {
       if (!isReady) said.push(line);
       onLine(line);

@@ -59,7 +59,6 @@ const ONLY_IN: readonly (readonly [module: string, place: RegExp])[] = [
   ['chart.js', /^web\/chart\//],
   ['chdb', /^collector\/store\/embedded\.ts$/],
   ['@clickhouse/client', /^collector\/store\//],
-  ['systeminformation', /^agent\/sources\/inventory\.ts$/],
   ['undici', /^agent\//],
 ];
 

@@ -1,6 +1,7 @@
 import type {
   CompletenessReply,
   EnrolmentTokenReply,
+  EventsReply,
   HostReply,
   HostsReply,
   SeriesReply,
@@ -32,6 +33,7 @@ export type Api = {
   readonly readHosts: () => Answer<HostsReply>;
   readonly readHost: (host: string) => Answer<HostReply>;
   readonly readCompleteness: (host: string) => Answer<CompletenessReply>;
+  readonly readEvents: (host: string, fromMs: number, toMs: number) => Answer<EventsReply>;
   readonly readSeries: (query: SeriesQuery) => Answer<SeriesReply>;
   readonly makeEnrolmentToken: () => Answer<EnrolmentTokenReply>;
 };
@@ -53,6 +55,8 @@ export function makeApi(fetchFrom: typeof fetch, onUnauthorized: (fault: Fault) 
     readHosts: () => ask('GET', '/api/v1/hosts'),
     readHost: (host) => ask('GET', `/api/v1/hosts/${encodeURIComponent(host)}`),
     readCompleteness: (host) => ask('GET', `/api/v1/hosts/${encodeURIComponent(host)}/completeness`),
+    readEvents: (host, fromMs, toMs) =>
+      ask('GET', `/api/v1/hosts/${encodeURIComponent(host)}/events?fromMs=${fromMs}&toMs=${toMs}`),
     readSeries: ({ host, metric, fromMs, toMs }) => {
       const query = new URLSearchParams({ host, metric, fromMs: String(fromMs), toMs: String(toMs) });
       return ask('GET', `/api/v1/series?${query.toString()}`);

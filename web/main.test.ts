@@ -1,4 +1,12 @@
-import type { CompletenessReply, HostReply, HostRow, HostsReply, LatestValue, SeriesReply } from '@muster/proto/api';
+import type {
+  CompletenessReply,
+  EventsReply,
+  HostReply,
+  HostRow,
+  HostsReply,
+  LatestValue,
+  SeriesReply,
+} from '@muster/proto/api';
 import { formatLabels } from '@muster/proto/labels';
 import type { LiveMessage, LiveRequest } from '@muster/proto/live';
 import type { Browser, Page, Route, WebSocketRoute } from 'playwright-core';
@@ -57,6 +65,7 @@ let seq: number;
 let values: readonly LatestValue[];
 /** What arrived of it, as its page asks. */
 let completeness: Partial<CompletenessReply>;
+let events: EventsReply['events'];
 
 beforeAll(async () => {
   const built = [await build({ root: import.meta.dirname, logLevel: 'error', build: { write: false } })].flat();
@@ -71,7 +80,7 @@ beforeAll(async () => {
 afterAll(() => browser.close());
 
 beforeEach(async () => {
-  [asked, seq, values, completeness] = [[], 0, [], {}];
+  [asked, seq, values, completeness, events] = [[], 0, [], {}, []];
   page = await browser.newPage({ viewport: { width: 1280, height: 900 } });
   await page.route(`${ORIGIN}/**`, answer);
   await page.routeWebSocket(/\/live$/, (opened) => {
@@ -120,6 +129,17 @@ test('what a snapshot does not name is forgotten', async () => {
   values = [usage('/', 0.5)];
   say(hostMessage('host-snapshot'));
   await expect.poll(count, SOON).toBe(1);
+});
+
+test('what happened is told in words, and what a host calls things stays text', async () => {
+  events = [
+    { kind: 'oom-kill', atMs: 1_000, subject: '<img src=x onerror=alert(1)> (pid 7)' },
+    { kind: 'boot', atMs: 500 },
+  ];
+  await openHost();
+  const rows = page.getByTestId('events').locator('tr');
+  await expect.poll(() => rows.count(), SOON).toBe(2);
+  expect(await rows.first().innerText()).toContain('Killed for want of memory: <img src=x onerror=alert(1)> (pid 7)');
 });
 
 test('a connection is found again though the clock of the browser stands still', async () => {
@@ -314,6 +334,8 @@ function typeOf(path: string): string {
 function reply(path: string, metric: string): HostReply | HostsReply | SeriesReply | object {
   const nowMs = Date.now();
   if (path === '/api/v1/hosts') return { nowMs, hosts: [row] } satisfies HostsReply;
+  if (path.endsWith('/events'))
+    return { host: 'web-1', fromMs: 0, toMs: nowMs, events, eventsCount: events.length } satisfies EventsReply;
   if (path.endsWith('/completeness')) return { ...COMPLETE, ...completeness } satisfies CompletenessReply;
   if (path.startsWith('/api/v1/hosts/')) return { nowMs, row, inventory: null, latest: values } satisfies HostReply;
   if (path !== '/api/v1/series') return {};

@@ -28,6 +28,7 @@ export async function survey({ root, sources: settings }: Config): Promise<reado
     root,
     now: Date.now,
     listCosts: () => [],
+    readClockOffset: () => null,
     keepFor: () => KEEP_NOTHING,
   });
   try {
@@ -36,7 +37,8 @@ export async function survey({ root, sources: settings }: Config): Promise<reado
     await sleep(BETWEEN_MS);
     const surveyed: Surveyed[] = [];
     for (const source of sources) {
-      const { value: reading, cost } = await meter(() => readSource(source));
+      meter.begin();
+      const { value: reading, cost } = await meter.measure(() => readSource(source));
       const findings = (await source.diagnose?.()) ?? [];
       surveyed.push({ name: source.name, reading, cost, findings });
     }

@@ -255,3 +255,11 @@ test('makeLabels() is null for a mount point that is too long to travel, and esc
     'system.device=/dev/sda1,system.filesystem.mountpoint=/a\\,b\\=c\\\\d\ne,system.filesystem.type=ext4',
   );
 });
+
+test('a filesystem is as the first process sees it, not as a service that may write nowhere does', async () => {
+  const line = (options: string) => `36 35 8:1 / / ${options} - ext4 /dev/sda1 rw\n`;
+  const files = { 'proc/filesystems': '\text4\n', 'proc/self/mountinfo': line('ro'), 'proc/1/mountinfo': line('rw') };
+  const options = { root: makeRoot(files), statfs: async () => ANSWER, statfsMsMax: 1_000 };
+  const reading = await makeFilesystemSource(options).read();
+  expect(reading.ok && reading.value.samples.find(({ metric }) => metric.endsWith('read_only'))?.value).toBe(0);
+});

@@ -5,9 +5,12 @@ import { describeError } from '@muster/proto/log';
 import { err, ok, type Result } from '@muster/proto/result';
 
 import { ratioOf } from '../ratio.ts';
-import { readText } from '../read-text.ts';
+import { readText, tryText } from '../read-text.ts';
 import type { Sample, Source } from '../source.ts';
 import { chooseMounts, isFuse, isRemote, parseMounts, parseNodev, type Mount } from './mounts.ts';
+
+/** Space goes slowly, and each question costs a turn of the thread pool. */
+const EVERY_MS = 10_000;
 
 /** What statfs(2) says, in blocks of `bsize` bytes. `bavail` is what an ordinary user may still take of `bfree`. */
 export type StatFs = {
@@ -42,6 +45,7 @@ export function makeFilesystemSource(options: FilesystemOptions): Source {
   const ask = makeAsker(options);
   return {
     name: 'filesystem',
+    everyMs: EVERY_MS,
     read: async () => {
       const mounts = readMounts();
       if (!mounts.ok) return mounts;
@@ -64,7 +68,8 @@ type NamedMount = { readonly mount: Mount; readonly labels: FilesystemLabels | n
 function makeMountReader(root: string): () => Result<readonly NamedMount[], string> {
   let known: { readonly text: string; readonly mounts: readonly NamedMount[] } | null = null;
   return () => {
-    const text = readText(join(root, 'proc/self/mountinfo'));
+    // A service that may write nowhere sees every filesystem as read-only; the first process sees what is.
+    const text = tryText(join(root, 'proc/1/mountinfo')) ?? readText(join(root, 'proc/self/mountinfo'));
     if (text === null) return err('there is no proc/self/mountinfo');
     if (text !== known?.text) {
       const all = parseMounts(text);

@@ -6,6 +6,9 @@ import { ratioOf } from '../ratio.ts';
 import { parseCount, readText } from '../read-text.ts';
 import type { Sample, Source } from '../source.ts';
 
+/** It changes slowly. */
+const EVERY_MS = 10_000;
+
 /** What the kernel has a limited number of. `limit` null: there is none to speak of. */
 export type Stock = { readonly used: number; readonly limit: number | null };
 
@@ -16,6 +19,7 @@ const LIMIT_MAX = 1e12;
 export function makeHandleSource(root: string): Source {
   return {
     name: 'handle',
+    everyMs: EVERY_MS,
     read: () => {
       const handles = readHandles(root);
       return handles.ok ? ok({ samples: sampleStock(handles.value, 'system.file_handle') }) : handles;
@@ -41,6 +45,7 @@ export function parseHandles(text: string): Result<Stock, string> {
 export function makeConntrackSource(root: string): Source {
   return {
     name: 'conntrack',
+    everyMs: EVERY_MS,
     read: () => {
       const tracked = readConntrack(root);
       if (tracked === null) return ok({ samples: [] }); // the module is not loaded: nothing is tracked

@@ -5,12 +5,16 @@ import { err, ok, type Result } from '@muster/proto/result';
 import { readText } from '../read-text.ts';
 import type { Source } from '../source.ts';
 
+/** The kernel computes it anew every five seconds. Source: include/linux/sched/loadavg.h, LOAD_FREQ. */
+const EVERY_MS = 5_000;
+
 /** Threads that run or wait for the disk, averaged over 1, 5 and 15 minutes. Source: proc(5), /proc/loadavg. */
 export type Load = { readonly minutes1: number; readonly minutes5: number; readonly minutes15: number };
 
 export function makeLoadSource(root: string): Source {
   return {
     name: 'load',
+    everyMs: EVERY_MS,
     read: () => {
       const load = readLoad(root);
       if (!load.ok) return load;

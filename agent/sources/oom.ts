@@ -8,6 +8,9 @@ import { readText, splitLines } from '../read-text.ts';
 import type { Finding, Source } from '../source.ts';
 import { parseFields } from './fields.ts';
 
+/** The kernel adds up its table over all cores for it. */
+const EVERY_MS = 5_000;
+
 /** A record of the kernel's log is at most so long; what is longer is cut by the kernel. */
 const RECORD_BYTES_MAX = 8_192;
 /** The log holds about this many; a reader that is overtaken begins anew. */
@@ -30,6 +33,7 @@ export function makeOomSource({ root, now }: OomOptions): Source {
   let toldSeq = -1;
   return {
     name: 'oom',
+    everyMs: EVERY_MS,
     read: () => {
       const kills = parseFields(readText(join(root, 'proc/vmstat')) ?? '').get('oom_kill');
       if (kills === undefined) return err('proc/vmstat has no oom_kill: the kernel is older than 4.13');

@@ -7,6 +7,9 @@ import { readText } from '../read-text.ts';
 import type { Sample, Source } from '../source.ts';
 import { parseFields } from './fields.ts';
 
+/** The kernel adds up its table over all cores for it. */
+const EVERY_MS = 5_000;
+
 /** Counted since boot: pages swapped in and out, and faults; a major one waits for the disk. */
 export type Paging = {
   readonly pagesIn: number;
@@ -23,6 +26,7 @@ const MINOR = formatLabels({ 'system.paging.fault.type': 'minor' });
 export function makePagingSource(root: string): Source {
   return {
     name: 'paging',
+    everyMs: EVERY_MS,
     read: () => {
       const paging = readPaging(root);
       return paging.ok ? ok({ samples: samplePaging(paging.value) }) : paging;

@@ -6,6 +6,9 @@ import { err, ok, type Result } from '@muster/proto/result';
 import { parseCount, readText, splitLines } from '../read-text.ts';
 import type { Sample, Source } from '../source.ts';
 
+/** The kernel adds up its tables over all cores for it. */
+const EVERY_MS = 5_000;
+
 /** Counted since boot, in segments; `listenOverflows` are connections that a full queue of a listener turned away. */
 export type Tcp = {
   readonly received: number;
@@ -24,6 +27,7 @@ const TRANSMIT = formatLabels({ 'network.io.direction': 'transmit' });
 export function makeTcpSource(root: string): Source {
   return {
     name: 'tcp',
+    everyMs: EVERY_MS,
     read: () => {
       const tcp = readTcp(root);
       return tcp.ok ? ok({ samples: sampleTcp(tcp.value) }) : tcp;

@@ -5,9 +5,13 @@ import { err, ok, type Result } from '@muster/proto/result';
 import { readText } from '../read-text.ts';
 import type { Source } from '../source.ts';
 
+/** It is known in between. */
+const EVERY_MS = 10_000;
+
 export function makeUptimeSource(root: string): Source {
   return {
     name: 'uptime',
+    everyMs: EVERY_MS,
     read: () => {
       const uptime = readUptime(root);
       return uptime.ok ? ok({ samples: [{ metric: 'system.uptime', labels: '', value: uptime.value }] }) : uptime;

@@ -17,7 +17,7 @@ import { err, ok, type Result } from '@muster/proto/result';
 import { OPTIONS } from '../config.ts';
 
 /** A collector that takes longer is treated as one that does not answer. */
-const ANSWER_MS_MAX = 15_000;
+export const ANSWER_MS_MAX = 15_000;
 
 /** Which collector is asked, and how its answer is printed: options of every command. */
 export const TARGET = {
@@ -56,7 +56,7 @@ export type Question = {
   readonly method: 'GET' | 'POST' | 'DELETE';
   readonly path: string;
   readonly body?: object;
-  readonly describe: (answer: never, url: string) => string;
+  readonly describe: (answer: never, url: string) => string | Promise<string>;
 };
 
 /** A command that asks the running collector. `parse` is given what follows its name, and says every fault at once. */
@@ -90,7 +90,7 @@ export async function runCommand(command: Command, input: CommandInput): Promise
   const answer = await ask(question, target.url, key.value);
   if (!answer.ok) input.fail(`${answer.error}\n`);
   else if (target.json) input.write(`${JSON.stringify(answer.value, null, 2)}\n`);
-  else input.write(`${question.describe(answer.value, target.url)}\n`);
+  else input.write(`${await question.describe(answer.value, target.url)}\n`);
   return answer.ok ? 0 : 1;
 }
 

@@ -5,16 +5,31 @@ import { isThisMachine } from '@muster/proto/options';
 /** Of a column in a table; the names of hosts are any text. */
 const CELL_LENGTH_MAX = 40;
 
-/** What `token create` prints: the token, and how an agent uses it. */
-export function formatCreated({ id, token, hosts, expiresMs }: EnrolmentTokenReply, url: string): string {
+/** What `token create` prints: the token, and how an agent uses it. `installUrl`: the script that installs one, if any. */
+export function formatCreated(
+  { id, token, hosts, expiresMs }: EnrolmentTokenReply,
+  url: string,
+  installUrl: string | null,
+): string {
   const isHere = isThisMachine(url);
   const flags = url.startsWith('http:') && !isHere ? ' --insecure-http' : '';
+  const where = hosts === 1 ? 'the host' : 'each host';
+  const install =
+    installUrl === null
+      ? [`Start the agent with it on ${where}, in a checkout of Muster:`]
+      : [
+          `Install the agent with it on ${where}, as root:`,
+          '',
+          `  curl -fsSL ${installUrl} | sh -s -- --token ${token}${flags}`,
+          '',
+          'Or start it by hand, in a checkout of Muster:',
+        ];
   return [
     `Enrolment token ${id}: lets in ${hosts === 1 ? 'one host' : `${hosts} hosts`}, until ${formatTime(expiresMs)}. It is not shown again.`,
     '',
     `  ${token}`,
     '',
-    `Start the agent with it on ${hosts === 1 ? 'the host' : 'each host'}, in a checkout of Muster:`,
+    ...install,
     '',
     `  MUSTER_TOKEN=${token} node_modules/.bin/node agent/main.ts --url ${url}${flags}`,
     ...(isHere

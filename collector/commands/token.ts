@@ -3,12 +3,13 @@ import {
   ENROLMENT_MS_DEFAULT,
   ENROLMENT_MS_MAX,
   TOKEN_ID_PATTERN,
+  type EnrolmentTokenReply,
   type EnrolmentTokenRequest,
 } from '@muster/proto/api';
 import { parseOptions, type Option, type OptionsInput } from '@muster/proto/options';
 import { err, ok, type Result } from '@muster/proto/result';
 
-import { TARGET, type Command } from './command.ts';
+import { ANSWER_MS_MAX, TARGET, type Command } from './command.ts';
 import { formatCreated, formatRevoked, formatTokens } from './token-text.ts';
 
 const CREATE = {
@@ -63,8 +64,18 @@ function parseCreate(input: OptionsInput): ReturnType<Command['parse']> {
   if (!options.ok) return options;
   const { hosts, valid, ...target } = options.value;
   const body: EnrolmentTokenRequest = { hosts, validMs: valid };
-  const question = { method: 'POST', path: '/api/v1/enrolment-tokens', body, describe: formatCreated } as const;
+  const describe = async (reply: EnrolmentTokenReply, url: string) =>
+    formatCreated(reply, url, await findInstallUrl(url));
+  const question = { method: 'POST', path: '/api/v1/enrolment-tokens', body, describe } as const;
   return ok({ question, target });
+}
+
+/** Where the script that installs an agent is; null where the collector has none to install. */
+async function findInstallUrl(url: string): Promise<string | null> {
+  const installUrl = `${url}/install.sh`;
+  const signal = AbortSignal.timeout(ANSWER_MS_MAX);
+  const response = await fetch(installUrl, { method: 'HEAD', redirect: 'manual', signal }).catch(() => null);
+  return response?.ok === true ? installUrl : null;
 }
 
 const WHICH =

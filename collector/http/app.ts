@@ -1,3 +1,4 @@
+import { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 
 import type { HttpBindings } from '@hono/node-server';
@@ -10,7 +11,9 @@ import { StoreError } from '../domain/store-error.ts';
 import { admit, refuse, type Authorise, type Caller, type Role } from './auth.ts';
 
 /** The server gives each request with the connection that it came on. */
-export type App = Hono<{ Bindings: Partial<HttpBindings> }>;
+export type App = Hono<Environment>;
+/** `isForAgent`: the caller is one. */
+type Environment = { Bindings: Partial<HttpBindings>; Variables: { isForAgent?: true } };
 
 /** One way in. `handle` is called only for a caller of the role. */
 export type Route = {
@@ -47,6 +50,8 @@ export function makeApp(options: AppOptions): App {
   const app: App = new Hono();
   app.use(async (context, next) => {
     await next();
+    // No browser sees it.
+    if (context.get('isForAgent') === true) return;
     for (const [name, value] of Object.entries(SECURITY_HEADERS)) context.res.headers.set(name, value);
     if (context.req.path.startsWith('/api/')) context.res.headers.set('Cache-Control', 'no-store');
   });
@@ -55,6 +60,7 @@ export function makeApp(options: AppOptions): App {
       const caller = admit(context, route.role, options.authorise);
       if (caller instanceof Response) return caller;
       if (caller.kind !== 'anyone') options.onAdmitted(context.env?.incoming?.socket);
+      if (caller.kind === 'host') beBrief(context);
       return route.handle(context, caller);
     });
   }
@@ -85,4 +91,14 @@ export function makeApp(options: AppOptions): App {
     return context.json(body, 500);
   });
   return app;
+}
+
+/** An agent pays for every byte of an answer, hundreds of times an hour: nothing goes with it that it does not look at. */
+function beBrief(context: Context<Environment>): void {
+  context.set('isForAgent', true);
+  const { outgoing } = context.env ?? {};
+  if (outgoing === undefined) return;
+  outgoing.sendDate = false;
+  // That it stays open goes without saying in HTTP/1.1; that it closes, as a stop of the server says, does not.
+  if (outgoing instanceof ServerResponse && !outgoing.hasHeader('connection')) outgoing.removeHeader('connection');
 }

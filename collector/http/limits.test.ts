@@ -108,7 +108,7 @@ test('a host may have a few requests under way; one more is told to wait, and ot
   // One is given up, the others come to their end; then there is room.
   slow[0]?.socket.destroy();
   for (const { socket } of slow.slice(1)) socket.write(body);
-  await expect.poll(() => slow.slice(1).every(({ heard }) => heard().endsWith('{"ack":7}'))).toBe(true);
+  await expect.poll(() => slow.slice(1).every(({ heard }) => heard().includes('{"ack":7,'))).toBe(true);
   await expect.poll(async () => (await collector.push(token, body)).status, { timeout: 10_000 }).toBe(200);
   for (const { socket } of slow) socket.destroy();
 });
@@ -181,7 +181,7 @@ test('a body at the limit gets through a line of 1 Mbit/s', { timeout: 60_000 },
   expect(body.length).toBeGreaterThan(BODY_BYTES_MAX * 0.9);
   expect(body.length).toBeLessThanOrEqual(BODY_BYTES_MAX);
   const wire = openWire(proxy.port);
-  expect((await wire.ask([writeHead(good, body.length), body]))?.body).toBe('{"ack":9}');
+  expect((await wire.ask([writeHead(good, body.length), body]))?.body).toContain('{"ack":9,');
   wire.close();
   await proxy.close();
 });

@@ -60,7 +60,10 @@ export function makeEventRows(items: readonly Arrival[]): readonly EventRow[] {
   return items.flatMap(({ host, batch, receivedMs }) =>
     (batch.events ?? []).map((event) => {
       const { kind } = event;
-      if (event.kind !== 'gap') return { host, tsMs: clampTime(event.atMs, receivedMs), kind, body: '{}' };
+      if (event.kind !== 'gap') {
+        const body = JSON.stringify({ subject: event.subject });
+        return { host, tsMs: clampTime(event.atMs, receivedMs), kind, body };
+      }
       const { fromMs, toMs, dropped, reason, seq } = event;
       const body = JSON.stringify({ fromMs, toMs, dropped, reason, seq });
       return { host, tsMs: clampTime(fromMs, receivedMs), kind, body };

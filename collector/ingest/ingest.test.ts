@@ -4,6 +4,7 @@ import { expect, test } from 'vitest';
 
 import { StoreError } from '../domain/store-error.ts';
 import { makeTestBatch } from '../test-collector.ts';
+import { makeBases } from './bases.ts';
 import { acceptBatch, type IngestOptions } from './ingest.ts';
 import { makeLatest } from './latest.ts';
 import { makeQuarantineShare } from './quarantine-share.ts';
@@ -13,6 +14,7 @@ test('acceptBatch() acknowledges what a host says that it is only when that is s
   let fault: StoreError | null = new StoreError('the disk is full', true, null);
   const options: IngestOptions = {
     admitRun: async () => true,
+    bases: makeBases({ bytesMax: 1e6, now: () => 1000 }),
     latest: makeLatest(),
     buffer: { add: async () => ok(undefined), heldBytes: () => 0, close: async () => undefined },
     quarantine: makeQuarantineShare(),
@@ -31,6 +33,6 @@ test('acceptBatch() acknowledges what a host says that it is only when that is s
   const body = encodeBatch({ ...makeTestBatch(7, 1000, [['system.uptime', '', 1]]), info: { cores: 4 } });
   await expect(acceptBatch(options, sender, body)).rejects.toBe(fault);
   fault = null;
-  expect(await acceptBatch(options, sender, body)).toEqual(ok({ ack: 7 }));
+  expect(await acceptBatch(options, sender, body)).toEqual(ok({ ack: 7, nowMs: 1000, heldMs: 0 }));
   expect(stored).toEqual([['web-1', { cores: 4 }]]);
 });

@@ -1,18 +1,23 @@
 import type { LatestValue } from '@muster/proto/api';
-import { decodeBatch, type Inventory } from '@muster/proto/batch';
+import { decodePush, type PushFault } from '@muster/proto/basis';
+import type { Inventory } from '@muster/proto/batch';
 import type { Ack } from '@muster/proto/push';
 import { err, ok, type Result } from '@muster/proto/result';
 
+import type { Bases } from './bases.ts';
 import type { Buffer, BufferFault } from './buffer.ts';
 import type { Arrival } from './columns.ts';
 import type { Latest } from './latest.ts';
 import { judgeBatch } from './legal.ts';
 import type { QuarantineShare } from './quarantine-share.ts';
 
-/** `malformed`: it will never be taken. `rejected`: the store takes others, not this one. `busy`: later. */
+/**
+ * `malformed`: it will never be taken. `rejected`: the store takes others, not this one. `busy`: later. `unknown-basis`:
+ * it is wanted in full.
+ */
 export type IngestFault =
   | { readonly kind: 'malformed' | 'rejected' | 'busy'; readonly message: string }
-  | { readonly kind: 'quarantined' };
+  | { readonly kind: 'quarantined' | 'unknown-basis' };
 
 /** Whose batch it is: the host, and the hash of the token that it came with. */
 export type Sender = { readonly host: string; readonly token: string };
@@ -20,6 +25,7 @@ export type Sender = { readonly host: string; readonly token: string };
 export type IngestOptions = {
   /** Whether a batch of this token and this start of an agent may be taken: not once two machines use one token. */
   readonly admitRun: (token: string, run: number | undefined) => Promise<boolean>;
+  readonly bases: Bases;
   readonly latest: Latest;
   readonly buffer: Buffer<Arrival>;
   readonly quarantine: QuarantineShare;
@@ -48,11 +54,12 @@ export async function acceptBatch(
   { host, token }: Sender,
   body: Uint8Array,
 ): Promise<Result<Ack, IngestFault>> {
-  const decoded = decodeBatch(body);
-  if (!decoded.ok) return err({ kind: 'malformed', message: `Cannot read the batch: ${decoded.error}` });
-  if (!(await options.admitRun(token, decoded.value.run))) return err({ kind: 'quarantined' });
   const nowMs = options.now();
-  const { batch, quarantined, rows } = judgeBatch(host, decoded.value, nowMs, options.quarantine.left(host, nowMs));
+  const decoded = decodePush(body, options.bases.find(host));
+  if (!decoded.ok) return err(describePushFault(decoded.error));
+  const { batch: told, beside } = decoded.value;
+  if (!(await options.admitRun(token, told.run))) return err({ kind: 'quarantined' });
+  const { batch, quarantined, rows } = judgeBatch(host, told, nowMs, options.quarantine.left(host, nowMs));
   options.quarantine.take(host, rows.length);
   options.onQuarantined(host, quarantined, batch.sentMs - nowMs);
   const values = options.latest.apply(host, batch, nowMs);
@@ -63,7 +70,19 @@ export async function acceptBatch(
   ]);
   if (!stored.ok) return err(describeFault(stored.error, options.fault()));
   const everyMs = options.everyMs(host);
-  return ok(everyMs === undefined ? { ack: batch.seq } : { ack: batch.seq, everyMs });
+  const isKept = told.keep === true && options.bases.keep(host, told, beside);
+  const answeredMs = options.now();
+  return ok({
+    ack: batch.seq,
+    ...(everyMs === undefined ? {} : { everyMs }),
+    ...(isKept ? { kept: true } : {}),
+    nowMs: answeredMs,
+    heldMs: Math.max(0, answeredMs - nowMs), // a clock may be set back meanwhile
+  });
+}
+
+function describePushFault(fault: PushFault): IngestFault {
+  return fault.kind === 'malformed' ? { kind: fault.kind, message: `Cannot read the batch: ${fault.reason}` } : fault;
 }
 
 const FAULTS: Readonly<Record<BufferFault, string>> = {

@@ -113,4 +113,9 @@ export const HOST_METRICS = {
     'run/systemd/sessions, else run/utmp: sessions of people logged in',
   ),
   'system.uptime': gauge('s', ALL, ANY, 'proc/uptime'),
+  'system.clock.offset': {
+    ...gauge('s', ALL, ANY, 'the pushes: how far the clock is ahead of the collector’s; below 0: behind'),
+    min: -ANY,
+  },
+  'system.clock.offset.error': gauge('s', ALL, ANY, 'the pushes: by how much the offset may be wrong, either way'),
 } as const satisfies Record<string, Metric>;

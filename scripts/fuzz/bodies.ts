@@ -1,5 +1,7 @@
+import { createHash } from 'node:crypto';
 import { gzipSync, zstdCompressSync } from 'node:zlib';
 
+import { encodeBrief, makeBasis } from '@muster/proto/basis';
 import { encodeBatch, type Batch } from '@muster/proto/batch';
 import { BATCH_CONTENT_TYPE } from '@muster/proto/push';
 
@@ -10,7 +12,7 @@ type Random = () => number;
 
 export type FuzzRequest = {
   /** How it was made. */
-  readonly kind: 'mutated' | 'structured';
+  readonly kind: 'mutated' | 'structured' | 'brief';
   readonly token: 'right' | 'wrong';
   /** null: the header is missing. */
   readonly contentType: string | null;
@@ -19,13 +21,19 @@ export type FuzzRequest = {
 };
 
 /**
- * Requests to the ingest route of which hardly one is right: the golden batches with damage, and messages of
- * MessagePack that is sound but not what it should be. Request `index` follows from the seed, the index and the time.
+ * Requests to the ingest route of which hardly one is right: the golden batches with damage, messages of MessagePack that
+ * is sound but not what it should be, and damaged batches beside one that some of them bring whole. Request `index`
+ * follows from the seed, the index and the time.
  */
 export function makeFuzzer(seed: number, nowMs: number): (index: number) => FuzzRequest {
   const goldens = makeGoldens(nowMs);
+  const [basis, ...briefs] = makeBriefs(nowMs);
   return (index) => {
     const random = seededRandom(seed, index);
+    if (random() < 0.1) {
+      const message = random() < 0.2 ? basis : mutate(random, [drawOne(random, briefs)]);
+      return { kind: 'brief', ...wrap(random, message) };
+    }
     const kind = random() < 0.5 ? 'mutated' : 'structured';
     const message = kind === 'mutated' ? mutate(random, goldens) : makeMessage(random, nowMs);
     return { kind, ...wrap(random, message) };
@@ -60,6 +68,28 @@ function makeGoldens(nowMs: number): readonly [Uint8Array, ...Uint8Array[]] {
     ],
   };
   return [encodeBatch(one), encodeBatch(many), encodeBatch(rich)];
+}
+
+/** A batch that leaves a basis, then two that are told beside it. */
+function makeBriefs(nowMs: number): readonly [Uint8Array, Uint8Array, Uint8Array] {
+  const first: Batch = {
+    epoch: 0xdead_beef,
+    seq: 7,
+    sentMs: nowMs,
+    ticksMs: [nowMs - 2_000],
+    series: Array.from({ length: 8 }, (_, core) => ['system.cpu.utilization', `cpu=${core}`] as const),
+    values: Float64Array.from({ length: 8 }, (_, i) => i / 8),
+    keep: true,
+  };
+  const basis = makeBasis(first, null, (bytes) => createHash('sha256').update(bytes).digest());
+  const next = { ...first, seq: 8, ticksMs: [nowMs - 1_000], values: first.values.map((value) => value / 2) };
+  const wider: Batch = {
+    ...next,
+    series: [...basis.series, ['system.load', 'n=1']],
+    values: Float64Array.of(...next.values, 1 / 3),
+    events: [{ kind: 'boot', atMs: nowMs }],
+  };
+  return [encodeBatch(first), encodeBrief({ ...next, series: basis.series }, basis), encodeBrief(wider, basis)];
 }
 
 /** The bytes that MessagePack gives most meaning to. */

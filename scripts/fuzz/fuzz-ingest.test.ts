@@ -44,6 +44,10 @@ test.for([
       expect(result.counts.get(`${kind} 200`)).toBeGreaterThan(20);
       expect(result.counts.get(`${kind} 429`) ?? 0).toBeLessThan(count / 100);
     }
+    // Beside what was there, and beside what was not.
+    for (const status of [200, 400, 409]) {
+      expect(result.counts.get(`brief ${status}`)).toBeGreaterThan(count / 1_000);
+    }
     expect((await fetch(`${collector.origin}/readyz`)).status).toBe(200);
   },
 );

@@ -11,10 +11,10 @@ const LANES = 200;
 /** Enough hosts for that: one may have four requests under way. */
 const HOSTS = LANES / 4;
 /**
- * Right, malformed, unknown, too large (and then told to wait), of a wrong type, of too long a header: any other answer
- * is a fault of ours. 403: batches that are right but for their `run` look like two machines with one token.
+ * Right, malformed, unknown, told beside what is not there, too large (and then told to wait), of a wrong type, of too
+ * long a header: any other answer is a fault of ours. 403: batches that are right but for their `run` look like two machines with one token.
  */
-const EXPECTED = new Set([200, 400, 401, 403, 413, 415, 429, 431]);
+const EXPECTED = new Set([200, 400, 401, 403, 409, 413, 415, 429, 431]);
 
 /** One way to the collector for requests one after the other; null where no answer came. */
 export type Lane = {

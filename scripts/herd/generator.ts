@@ -78,7 +78,17 @@ async function start({ url, agents: herd, metrics, everyMs, seed }: HerdOrder & 
     const member: Member = { host, ticksMs: [], spool: null, liveMs: null, drainedMs: null, tries: [] };
     members.set(token, member);
     const root = join(stateDirectory, 'root');
-    const config = { url, token: ok(''), stateDirectory, everyMs, name: host, root, labels: {}, sources: {} };
+    const config = {
+      url,
+      token: ok(''),
+      stateDirectory,
+      everyMs,
+      name: host,
+      root,
+      labels: {},
+      sources: {},
+      update: null,
+    };
     const parts = {
       openSources: async () => [makeSource(metrics, random)],
       readInventory: async () => ({ arch: 'x64' }),

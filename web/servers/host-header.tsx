@@ -1,5 +1,6 @@
 import type { HostRow } from '@muster/proto/api';
 import type { Inventory } from '@muster/proto/batch';
+import type { Labels } from '@muster/proto/labels';
 import { A } from '@solidjs/router';
 import { Index, type JSX, Show } from 'solid-js';
 
@@ -79,6 +80,7 @@ export function HostHeader(props: {
 
 function listFacts(row: HostRow, inventory: Inventory | null): (readonly [name: string, value: string])[] {
   const cores = inventory?.cores ?? row.cores;
+  const labels = inventory?.labels;
   return [
     ['System', inventory?.os ?? UNKNOWN],
     ['Kernel', joinKnown(inventory?.kernel, inventory?.arch)],
@@ -88,7 +90,13 @@ function listFacts(row: HostRow, inventory: Inventory | null): (readonly [name: 
     ['Machine', joinKnown(inventory?.vendor, inventory?.model, inventory?.virtualization)],
     ['Agent', inventory?.agentVersion ?? UNKNOWN],
     ['Uptime', formatDuration(row.uptimeSeconds === null ? null : row.uptimeSeconds * 1000)],
+    ...(labels === undefined ? [] : [['Labels', formatHostLabels(labels)] as const]),
   ];
+}
+
+function formatHostLabels(labels: Labels): string {
+  const pairs = Object.entries(labels).map(([key, text]) => `${key}=${text}`);
+  return pairs.toSorted().join(' · ');
 }
 
 function joinKnown(...texts: readonly (string | undefined)[]): string {

@@ -5,6 +5,7 @@ import { useApp } from '../app-context.ts';
 import { createTitle } from '../title.ts';
 import { Notice } from '../ui/notice.tsx';
 import { CHART_SPECS, type ChartSpec } from './chart-specs.ts';
+import { EventTable } from './event-table.tsx';
 import { FilesystemTable } from './filesystem-table.tsx';
 import { DataLine } from './data-line.tsx';
 import { createHistory, type History } from './history.ts';
@@ -69,7 +70,7 @@ function KeyedHostPage(props: { readonly host: string }): JSX.Element {
                 }
               >
                 <DataLine host={id} />
-                <HostCharts host={host} history={history} range={range()} />
+                <HostCharts id={id} host={host} history={history} range={range()} />
               </Show>
             </>
           )}
@@ -79,7 +80,12 @@ function KeyedHostPage(props: { readonly host: string }): JSX.Element {
   );
 }
 
-function HostCharts(props: { readonly host: Host; readonly history: History; readonly range: Range }): JSX.Element {
+function HostCharts(props: {
+  readonly id: string;
+  readonly host: Host;
+  readonly history: History;
+  readonly range: Range;
+}): JSX.Element {
   const [hoverMs, setHoverMs] = createSignal<number | null>(null);
   const draw = (spec: ChartSpec): JSX.Element => (
     <HostChart
@@ -95,6 +101,7 @@ function HostCharts(props: { readonly host: Host; readonly history: History; rea
     <div class="charts">
       <For each={CHART_SPECS}>{draw}</For>
       <FilesystemTable latest={props.host.latest()} />
+      <EventTable host={props.id} range={props.range} />
     </div>
   );
 }

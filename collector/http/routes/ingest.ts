@@ -1,6 +1,13 @@
 import type { Context } from 'hono';
 
-import { BATCH_CONTENT_TYPE, BODY_BYTES_MAX, INFLATED_BYTES_MAX, INGEST_PATH, type Ack } from '@muster/proto/push';
+import {
+  BATCH_CONTENT_TYPE,
+  BODY_BYTES_MAX,
+  INFLATED_BYTES_MAX,
+  INGEST_PATH,
+  UNKNOWN_BASIS,
+  type Ack,
+} from '@muster/proto/push';
 import type { Result } from '@muster/proto/result';
 
 import { inflate, type InflateFault } from '../../ingest/inflate.ts';
@@ -31,7 +38,8 @@ export function makeIngestRoute(accept: Accept, onTurnedAway: NoteTurnedAway, no
     role: 'host',
     async handle(context, caller) {
       if (caller.kind !== 'host') return refuse(context, 403, 'forbidden', 'Only agents push');
-      if (context.req.header('content-type') !== BATCH_CONTENT_TYPE) {
+      // Missing, it goes without saying: an agent that pays for every byte says nothing else.
+      if ((context.req.header('content-type') ?? BATCH_CONTENT_TYPE) !== BATCH_CONTENT_TYPE) {
         return refuse(context, 415, 'content-type', `Content-Type must be ${BATCH_CONTENT_TYPE}`);
       }
       const { host } = caller;
@@ -63,6 +71,9 @@ function refuseBatch(context: Context, fault: IngestFault): Response {
       return refuse(context, 400, 'malformed', fault.message);
     case 'quarantined':
       return refuseEnded(context, 'quarantined');
+    case 'unknown-basis':
+      // Nothing is wrong: the collector has been started again, or had no room for it.
+      return refuse(context, 409, UNKNOWN_BASIS, 'What this batch is told beside is not here; send it in full');
     case 'rejected':
       // Not 503: the agent keeps this batch for later and goes on with others.
       return refuse(context, 500, 'rejected', fault.message);

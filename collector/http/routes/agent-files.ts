@@ -1,0 +1,94 @@
+import { createReadStream } from 'node:fs';
+import { readdir, readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Readable } from 'node:stream';
+
+import type { Context } from 'hono';
+
+import type { Route } from '../app.ts';
+import { refuse } from '../auth.ts';
+import { writeInstallScript } from '../install-script.ts';
+
+/** What a build of the agent consists of; nothing else in its directory is given out. */
+const FILE_NAME = /^(manifest\.json(\.sig)?|SHA256SUMS|muster-agent[\w.+~-]*)$/;
+/** Downloads at a time: whoever is on a slow line holds a file and a connection. A fleet that installs at once asks again. */
+const DOWNLOADS_MAX = 64;
+const RETRY_AFTER_SECONDS = 10;
+
+const TYPES: Readonly<Record<string, string>> = {
+  'manifest.json': 'application/json',
+  'manifest.json.sig': 'text/plain; charset=utf-8',
+  SHA256SUMS: 'text/plain; charset=utf-8',
+};
+
+const NOT_BUILT =
+  'No agents were built here; run node_modules/.bin/node scripts/build-agent.ts in the checkout of the collector, or name the directory of a build by --agents';
+
+export type AgentFilesOptions = {
+  /** Where the agents were built; looked into at each request, so that a build needs no restart. */
+  readonly directory: string;
+  /** Where install.sh and the unit are. */
+  readonly deployDirectory: string;
+};
+
+/** What a host needs to become one of the fleet: the script that installs the agent, and the agent. */
+export function makeAgentFileRoutes({ directory, deployDirectory }: AgentFilesOptions): readonly Route[] {
+  let downloads = 0;
+
+  async function giveFile(context: Context): Promise<Response> {
+    const files = await listFiles(directory);
+    if (files.length === 0) return refuse(context, 404, 'not-built', NOT_BUILT);
+    // A name of the list, never one from outside, becomes part of a path.
+    const file = files.find((name) => name === context.req.param('file'));
+    if (file === undefined)
+      return refuse(context, 404, 'not-found', `There is no such file; there are ${files.join(', ')}`);
+    if (downloads >= DOWNLOADS_MAX) {
+      context.header('Retry-After', String(RETRY_AFTER_SECONDS));
+      return refuse(context, 503, 'busy', `${DOWNLOADS_MAX} downloads are under way; ask again later`);
+    }
+    const path = join(directory, file);
+    const { size } = await stat(path);
+    const headers = { 'Content-Type': TYPES[file] ?? 'application/octet-stream', 'Content-Length': String(size) };
+    if (context.req.method === 'HEAD') return new Response(null, { headers });
+    downloads += 1;
+    // Not beyond the length that was told, should the file grow meanwhile.
+    const stream = createReadStream(path, { end: Math.max(0, size - 1) }).once('close', () => (downloads -= 1));
+    return new Response(Readable.toWeb(stream) as ReadableStream<Uint8Array<ArrayBuffer>>, { headers }); // Node's own type of the same
+  }
+
+  return [
+    { method: 'GET', path: '/api/v1/agent/:file', role: 'anyone', handle: giveFile },
+    {
+      method: 'GET',
+      path: '/install.sh',
+      role: 'anyone',
+      async handle(context) {
+        const [template, unit, files] = await Promise.all([
+          readFile(join(deployDirectory, 'install.sh'), 'utf8'),
+          readFile(join(deployDirectory, 'muster-agent.service'), 'utf8'),
+          listFiles(directory),
+        ]);
+        if (files.length === 0) return refuse(context, 404, 'not-built', NOT_BUILT);
+        const { host, 'x-forwarded-proto': protocol } = context.req.header();
+        const script = writeInstallScript({ template, unit, host: host ?? '', isEncrypted: protocol === 'https' });
+        if (script === null)
+          return refuse(
+            context,
+            400,
+            'bad-host',
+            'The Host header must be a name or an address, and a port if need be',
+          );
+        const headers = { 'Content-Type': 'text/plain; charset=utf-8', 'Cache-Control': 'no-store' };
+        return new Response(script, { headers });
+      },
+    },
+  ];
+}
+
+/** The files of a build; none where there is none. */
+async function listFiles(directory: string): Promise<readonly string[]> {
+  const entries = await readdir(directory, { withFileTypes: true }).catch(() => []);
+  const names = entries.filter((entry) => entry.isFile() && FILE_NAME.test(entry.name)).map(({ name }) => name);
+  // It is written last: without it a build is under way, or was broken off.
+  return names.includes('manifest.json') ? names.toSorted() : [];
+}
