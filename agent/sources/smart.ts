@@ -53,7 +53,7 @@ export function makeSmartSource({ root, program }: SmartOptions): Source {
 
 const FORBIDDEN: Finding = {
   what: 'no disk says how it is',
-  next: 'install smartmontools; in a drop-in of the unit set AmbientCapabilities= and CapabilityBoundingSet=CAP_SYS_RAWIO CAP_SYS_ADMIN, DevicePolicy=auto, PrivateDevices=no and SupplementaryGroups=disk',
+  next: 'install smartmontools; the drop-in smart.conf of the service lets it ask the disks',
 };
 
 /** Whole disks that may know something of themselves. */

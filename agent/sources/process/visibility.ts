@@ -20,8 +20,8 @@ export function findBlindness(root: string): Finding | null {
   return {
     what: 'the processes of others are hidden from the agent',
     next: isMounted
-      ? 'proc is mounted with hidepid: add gid=GROUP to its options and the group to the agent (SupplementaryGroups=), or set ProtectProc=default in a drop-in if the unit has ProtectProc'
-      : 'set ProtectProc=default and ProcSubset=all in a drop-in of the unit, or run the agent as root',
+      ? 'proc is mounted with hidepid: add gid=GROUP to its options, and SupplementaryGroups=GROUP to the service'
+      : 'the service has ProtectProc or ProcSubset: set ProtectProc=default and ProcSubset=all in a drop-in',
   };
 }
 
@@ -33,7 +33,7 @@ export function findDiskBlindness(disksDenied: number, processes: number): Findi
   if (disksDenied <= processes * DENIED_RATIO_MAX) return null;
   return {
     what: `the disk I/O of ${disksDenied} of ${processes} processes may not be read`,
-    next: 'it needs CAP_SYS_PTRACE (AmbientCapabilities= and CapabilityBoundingSet= in a drop-in of the unit); without it disks are known by device only',
+    next: 'the drop-in process-io.conf of the service allows it (CAP_SYS_PTRACE)',
   };
 }
 
