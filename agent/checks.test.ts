@@ -87,7 +87,7 @@ test('an agent sends what its checks find, in samples and events, and no secret'
   expect(last('muster.check.tls.expiry', 'old')).toBeLessThan(0);
   expect(last('muster.check.http.status_code', 'web')).toBe(200);
   expect([...series()].some((one) => one.includes('service.name=shop'))).toBe(true);
-  expect(agent.output()).toContain('"event":"source.incomplete","source":"check","remark":"down: ');
+  expect(agent.output()).toContain('"event":"source.incomplete","source":"checks","remark":"down: ');
   expect(agent.output() + [...series(), ...subjects()].join()).not.toContain('hidden');
 });
 

@@ -66,7 +66,7 @@ test('a configuration file gives what flags give, and more', () => {
 test('flags are stronger than the environment, that than files, later files than earlier ones; maps are put together', () => {
   const files = {
     '/c/agent.yaml': WHOLE,
-    '/c/agent.d/20-b.yaml': 'name: b\nlabels: { role: db }\nsources: { load: { every: 1m }, cpu: true, disk: {} }\n',
+    '/c/agent.d/20-b.yaml': 'name: b\nlabels: { role: db }\nsources: { load: { every: 1m }, cpu: true, disks: {} }\n',
     '/c/agent.d/10-a.yml': 'name: a\ninterval: 20s\nurl: https://a.example\n',
     '/c/agent.d/.hidden.yaml': 'name: [\n',
     '/c/agent.d/30-c.yaml.bak': 'name: [\n',
@@ -82,7 +82,7 @@ test('flags are stronger than the environment, that than files, later files than
       everyMs: 3_000,
       url: 'https://env.example',
       labels: { region: 'eu', rack: '12', role: 'web', env: 'prod' },
-      sources: { load: { every: 60_000, cpu: 0.02 }, cpu: true, disk: {} },
+      sources: { load: { every: 60_000, cpu: 0.02 }, cpu: true, disks: {} },
     },
   });
 });

@@ -1,4 +1,4 @@
-import type { HostEvent } from '@muster/proto/batch';
+import type { HostEvent } from '@muster/proto/event';
 import { err, ok } from '@muster/proto/result';
 import { expect, test } from 'vitest';
 

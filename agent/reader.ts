@@ -1,4 +1,4 @@
-import type { HostEvent } from '@muster/proto/batch';
+import type { HostEvent } from '@muster/proto/event';
 import { describeError, type Log } from '@muster/proto/log';
 import { err } from '@muster/proto/result';
 

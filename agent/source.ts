@@ -1,4 +1,4 @@
-import type { HostEvent } from '@muster/proto/batch';
+import type { HostEvent } from '@muster/proto/event';
 import type { MetricAbout } from '@muster/proto/custom';
 import type { MetricName } from '@muster/proto/metric';
 import type { Result } from '@muster/proto/result';

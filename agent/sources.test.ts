@@ -98,7 +98,7 @@ test('every source survives a file that is missing, empty, cut short or garbage,
 
 test('every source that reads files alone finds something on the captured machine, but for what that lacks', async () => {
   // A virtual machine on which nobody was logged in; no check is configured, and nobody wrote files for us.
-  const lacking = /^(frequency|user|check|textfile)$/;
+  const lacking = /^(frequency|users|checks|textfile|units|sensors|gpu)$/;
   const sources = await openSources({}, SURROUNDINGS);
   const silent: string[] = [];
   for (const source of sources) {

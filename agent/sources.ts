@@ -9,7 +9,7 @@ import { makeSeriesPool, type SeriesPool } from './custom/series.ts';
 import type { SourceCost } from './reader.ts';
 import type { Keep } from './rebase.ts';
 import { scheduleTimer } from './schedule.ts';
-import { map, percent, time } from './settings.ts';
+import { flag, list, map, percent, text, time } from './settings.ts';
 import type { Source } from './source.ts';
 import { makeAgentSource } from './sources/agent.ts';
 import { makeCheckSource } from './sources/check.ts';
@@ -22,6 +22,7 @@ import { makeCpuSource } from './sources/cpu.ts';
 import { makeDiskSource } from './sources/disk.ts';
 import { makeFilesystemSource, STATFS_MS_MAX } from './sources/filesystem.ts';
 import { makeFrequencySource } from './sources/frequency.ts';
+import { makeGpuSource } from './sources/gpu.ts';
 import { makeConntrackSource, makeHandleSource } from './sources/handle.ts';
 import { makeLinkSource } from './sources/link.ts';
 import { makeLoadSource } from './sources/load.ts';
@@ -30,8 +31,12 @@ import { makeNetworkSource } from './sources/network.ts';
 import { makeOomSource } from './sources/oom.ts';
 import { makePagingSource } from './sources/paging.ts';
 import { makePressureSource } from './sources/pressure.ts';
+import { makeProcessSource } from './sources/process.ts';
+import { makeSensorSource } from './sources/sensor.ts';
+import { makeSmartSource } from './sources/smart.ts';
 import { makeTcpSource } from './sources/tcp.ts';
 import { makeTextfileSource, TEXTFILE_SETTINGS } from './sources/textfile.ts';
+import { makeUnitSource } from './sources/unit.ts';
 import { makeUptimeSource } from './sources/uptime.ts';
 import { makeUserSource } from './sources/user.ts';
 
@@ -84,13 +89,13 @@ export const SOURCES = {
   }),
   load: plain('load averages', makeLoadSource),
   pressure: plain('pressure (PSI): who waits for the CPU, memory, disks', makePressureSource),
-  disk: kind({
+  disks: kind({
     title: 'disks: what they read and wrote',
     isOn: true,
     settings: {},
-    open: (_settings, { root, keepFor }) => makeDiskSource(root, keepFor('disk')),
+    open: (_settings, { root, keepFor }) => makeDiskSource(root, keepFor('disks')),
   }),
-  filesystem: kind({
+  filesystems: kind({
     title: 'filesystems: space and inodes',
     isOn: true,
     settings: {},
@@ -103,14 +108,40 @@ export const SOURCES = {
     settings: {},
     open: (_settings, { root, keepFor }) => makeNetworkSource(root, keepFor('network')),
   }),
-  link: plain('network interfaces: up, speed', makeLinkSource),
+  links: plain('network interfaces: up, speed', makeLinkSource),
   tcp: plain('TCP: segments, retransmits, connections opened and refused', makeTcpSource),
-  connection: plain('TCP connections by state', makeConnectionSource),
+  connections: plain('TCP connections by state', makeConnectionSource),
   conntrack: plain('connections that the firewall follows', makeConntrackSource),
-  handle: plain('open files', makeHandleSource),
-  user: plain('sessions of people logged in', makeUserSource),
+  handles: plain('open files', makeHandleSource),
+  processes: kind({
+    title: 'processes: how many, and which use the most CPU, memory and disk',
+    isOn: true,
+    settings: { arguments: v.optional(flag) },
+    open: ({ arguments: hasArguments = false }, { root, now }) => makeProcessSource({ root, hasArguments, now }),
+  }),
+  units: kind({
+    title: 'units of systemd: states, restarts, CPU and memory of services',
+    isOn: true,
+    settings: { include: v.optional(list(text)), exclude: v.optional(list(text)) },
+    open: ({ include = null, exclude = [] }, { root }) => makeUnitSource({ root, include, exclude }),
+  }),
+  sensors: plain('sensors: temperatures, fans, power, voltages', makeSensorSource),
+  gpu: kind({
+    title: 'graphics cards: load, memory, temperature',
+    isOn: true,
+    settings: { 'nvidia-smi': v.optional(flag) },
+    open: ({ 'nvidia-smi': isAsked = false }, { root, now }) =>
+      makeGpuSource({ root, nvidia: isAsked ? { program: 'nvidia-smi', now } : null }),
+  }),
+  smart: kind({
+    title: 'health of disks, by smartctl, which is started once for each of them',
+    isOn: false,
+    settings: {},
+    open: (_settings, { root }) => makeSmartSource({ root, program: 'smartctl' }),
+  }),
+  users: plain('sessions of people logged in', makeUserSource),
   uptime: plain('uptime', makeUptimeSource),
-  check: kind({
+  checks: kind({
     title: 'checks: services that this host looks at',
     isOn: true,
     settings: {},

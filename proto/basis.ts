@@ -5,11 +5,11 @@ import {
   readSeries,
   readTold,
   SERIES_MAX,
-  show,
   unpackMessage,
   type Batch,
   type Series,
 } from './batch.ts';
+import { show } from './check-value.ts';
 import { DESCRIPTIONS_MAX, readDescriptions, type MetricDescription } from './custom.ts';
 import { decodeDifferences, encodeDifferences, type Before } from './differences.ts';
 import { INFLATED_BYTES_MAX } from './push.ts';

@@ -1,5 +1,7 @@
 import { Packr, Unpackr } from 'msgpackr';
 
+import { isCount, show } from './check-value.ts';
+import { readEvents, TEXT_LENGTH_MAX, type HostEvent } from './event.ts';
 import { isMetric, readDescriptions, type MetricDescription } from './custom.ts';
 import { LABELS_LENGTH_MAX, parseLabels, type Labels } from './labels.ts';
 import { findFault } from './msgpack.ts';
@@ -13,8 +15,6 @@ export const TICKS_MAX = 600;
 export const RECORDS_MAX = 600;
 /** What a host with 256 cores, 1,000 mounts or 1,000 containers needs, and some. */
 export const SERIES_MAX = 20_000;
-export const EVENTS_MAX = 100;
-export const TEXT_LENGTH_MAX = 256;
 /** A tick further ahead of the collector's clock is not stored with the others: it would open a partition of its own. */
 export const FUTURE_MS_MAX = 5 * 60_000;
 /** A tick older than this would be deleted as soon as it is stored: samples are kept for 30 days. */
@@ -55,51 +55,6 @@ const INVENTORY_TEXTS = [
   'agentVersion',
 ] as const;
 const INVENTORY_NUMBERS = ['cores', 'memoryBytes'] as const;
-
-/**
- * What happens at one instant. `subject` says to whom or why, in a few words: the process that was killed for want of
- * memory (`oom-kill`); the container that ended with an exit code other than 0, lost a process for want of memory, or
- * fails its health check (`container-died`, `container-oom`, `container-unhealthy`); the service that a check finds down,
- * and why, or up again (`check-down`, `check-up`); the agent's source that costs too much and is read less often, or no
- * more (`source-slowed`, `source-off`); what was beyond the limit of custom series (`series-dropped`); the version that
- * the agent brought itself to, or could not (`updated`, `update-failed`).
- */
-export const MOMENT_KINDS = [
-  'boot',
-  'shutdown',
-  'oom-kill',
-  'container-died',
-  'container-oom',
-  'container-unhealthy',
-  'source-slowed',
-  'source-off',
-  'series-dropped',
-  'check-down',
-  'check-up',
-  'updated',
-  'update-failed',
-] as const;
-export type MomentKind = (typeof MOMENT_KINDS)[number];
-const MOMENTS: ReadonlySet<unknown> = new Set(MOMENT_KINDS);
-
-/**
- * Something that happened on the host, at its own clock's time.
- *
- * `gap`: samples of these ticks were taken and then lost. `dropped` counts them exactly; `reason` is one word: `full`
- * and `age` (the spool's limits), `damaged` (on the disk), `refused` (by the collector), `killed` (the agent ended before
- * it could write them: nobody knows how many, and `dropped` is 0). `seq` is the first record of the spool that it tells
- * of: two gaps that are otherwise equal are told apart by it, and one that is told twice is one.
- */
-export type HostEvent = Moment | Gap;
-export type Moment = { readonly kind: MomentKind; readonly atMs: number; readonly subject?: string };
-export type Gap = {
-  readonly kind: 'gap';
-  readonly fromMs: number;
-  readonly toMs: number;
-  readonly dropped: number;
-  readonly reason?: string;
-  readonly seq?: number;
-};
 
 /**
  * What an agent sends: `series.length × ticksMs.length` samples.
@@ -333,72 +288,9 @@ export function readHostLabels(value: unknown): Result<Labels, string> {
   return ok(labels);
 }
 
-function readEvents(value: unknown): Result<HostEvent[], string> {
-  if (value === undefined || value === null) return ok([]);
-  if (!Array.isArray(value)) return err(`events must be an array, was ${show(value)}`);
-  if (value.length > EVENTS_MAX) return err(`there are ${value.length} events, more than ${EVENTS_MAX}`);
-  const events: HostEvent[] = [];
-  for (const entry of value) {
-    if (!isRecord(entry) || typeof entry['kind'] !== 'string')
-      return err(`an event must be a map with a kind, was ${show(entry)}`);
-    const event = readEvent(entry);
-    if (event === 'malformed')
-      return err(`the event ${show(entry)} lacks its times, or its reason is no word, or its subject no short text`);
-    if (event !== null) events.push(event);
-  }
-  return ok(events);
-}
-
-const REASON_PATTERN = /^[a-z][a-z-]{0,31}$/;
-
 /** How many samples there are in truth, the holes left out. */
 export function countSamples({ values }: Pick<Batch, 'values'>): number {
   let count = 0;
   for (const value of values) if (!Number.isNaN(value)) count += 1;
   return count;
-}
-
-/** null for a kind that a newer agent knows and we do not. */
-function readEvent({
-  kind,
-  atMs,
-  fromMs,
-  toMs,
-  dropped,
-  reason,
-  seq,
-  subject,
-}: Record<string, unknown>): HostEvent | 'malformed' | null {
-  if (isMomentKind(kind)) {
-    if (!isCount(atMs)) return 'malformed';
-    if (subject === undefined) return { kind, atMs };
-    return typeof subject === 'string' && subject.length <= TEXT_LENGTH_MAX ? { kind, atMs, subject } : 'malformed';
-  }
-  if (kind !== 'gap') return null;
-  if (!isCount(fromMs) || !isCount(toMs) || !isCount(dropped) || fromMs > toMs) return 'malformed';
-  if (reason !== undefined && (typeof reason !== 'string' || !REASON_PATTERN.test(reason))) return 'malformed';
-  if (seq !== undefined && !isCount(seq)) return 'malformed';
-  return {
-    kind,
-    fromMs,
-    toMs,
-    dropped,
-    ...(reason === undefined ? {} : { reason }),
-    ...(seq === undefined ? {} : { seq }),
-  };
-}
-
-function isMomentKind(kind: unknown): kind is MomentKind {
-  return MOMENTS.has(kind);
-}
-
-function isCount(value: unknown): value is number {
-  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
-}
-
-/** A value from outside, short enough for a message. */
-export function show(value: unknown): string {
-  if (value instanceof Uint8Array) return `${value.byteLength} bytes`;
-  const text = JSON.stringify(value) ?? 'nothing';
-  return text.length > 80 ? `${text.slice(0, 80)}…` : text;
 }

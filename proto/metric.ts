@@ -2,8 +2,11 @@ import { AGENT_METRICS } from './metrics/agent.ts';
 import { CHECK_METRICS } from './metrics/check.ts';
 import { CUSTOM_METRICS } from './metrics/custom.ts';
 import { CONTAINER_METRICS } from './metrics/container.ts';
+import { HARDWARE_METRICS } from './metrics/hardware.ts';
 import { HOST_METRICS } from './metrics/host.ts';
 import type { Metric } from './metrics/kinds.ts';
+import { PROCESS_METRICS } from './metrics/process.ts';
+import { UNIT_METRICS } from './metrics/unit.ts';
 
 export type { Metric, MetricKind } from './metrics/kinds.ts';
 
@@ -14,6 +17,9 @@ export type { Metric, MetricKind } from './metrics/kinds.ts';
 export const METRICS = {
   ...HOST_METRICS,
   ...CONTAINER_METRICS,
+  ...PROCESS_METRICS,
+  ...UNIT_METRICS,
+  ...HARDWARE_METRICS,
   ...AGENT_METRICS,
   ...CHECK_METRICS,
   ...CUSTOM_METRICS,

@@ -65,7 +65,8 @@ const ONLY_IN: readonly (readonly [module: string, place: RegExp])[] = [
 ];
 
 const PURE = /^(proto|collector\/domain)\//;
-const IMPURE = /\bDate\.now\(|\bnew Date\(\)|\bMath\.random\(|\bperformance\.now\(|\bprocess\.|['"]node:|\bfetch\(/;
+const IMPURE =
+  /\bDate\.now\(|\bnew Date\(\)|\bMath\.random\(|\bperformance\.now\(|(?<!['./\w])process\.|['"]node:|\bfetch\(/;
 
 function importsOf(file: string): string[] {
   return [...read(file).matchAll(/(?:from|import)\s*\(?\s*'([^']+)'/g)].map(([, specifier]) => specifier ?? '');

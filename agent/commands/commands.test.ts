@@ -32,7 +32,7 @@ test('sample --once prints what would be sent, with units, and why no more', asy
   expect(out).toMatch(/^system\.memory\.limit +23\.541 GiB$/m);
   expect(out).toMatch(/^system\.uptime +1736\.59 s$/m);
   expect(out).toMatch(/^system\.disk\.operations\{disk\.io\.direction=read,system\.device=vda\} +\d+$/m);
-  expect(out).toMatch(/^# user: nobody keeps sessions here/m);
+  expect(out).toMatch(/^# users: nobody keeps sessions here/m);
 });
 
 test.for([
@@ -71,7 +71,7 @@ test('doctor says what is seen, who we are, and whether the collector answers', 
   await collector.close();
   expect(right.out).toContain(`  ok  collector: ${collector.url} answers\n  ok  identity: this host is web-1\n`);
   expect(right.out).toMatch(/^ {2}ok {2}memory: memory and swap: \d+ series, .* ms of CPU$/m);
-  expect(right.out).toMatch(/^ {2}-- {2}user: .*\n {6}nobody keeps sessions here/m);
+  expect(right.out).toMatch(/^ {2}-- {2}users: .*\n {6}nobody keeps sessions here/m);
   expect(right.out).not.toContain('secret');
 
   const wrong = await run(DOCTOR, ['--url', collector.url, '--state', join(state, 'none')]);

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 
-import { TEXT_LENGTH_MAX, type Moment } from '@muster/proto/batch';
+import { TEXT_LENGTH_MAX, type Moment } from '@muster/proto/event';
 import { ok } from '@muster/proto/result';
 
 import type { Schedule } from '../schedule.ts';
@@ -79,7 +79,7 @@ export function makeCheckSource({ checks, salt, runProbe: run, ...options }: Che
     return keepPace({ ...options, everyMs, firstMs }, () => begin(one));
   });
   return {
-    name: 'check',
+    name: 'checks',
     read: () => {
       const samples = watched.flatMap((one) => handOut(one, options.now()));
       const told = watched.filter(({ news }) => news !== null).slice(0, EVENTS_MAX);

@@ -37,7 +37,7 @@ export type Connections = { readonly counts: ReadonlyMap<TcpState, number>; read
 
 export function makeConnectionSource(root: string): Source {
   return {
-    name: 'connection',
+    name: 'connections',
     everyMs: EVERY_MS,
     read: () => {
       const connections = readConnections(root);

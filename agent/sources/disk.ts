@@ -34,7 +34,7 @@ export function makeDiskSource(root: string, keep: Keep = KEEP_NOTHING): Source 
   }));
   const rebase = makeRebase({ identify: (name) => identify(root, name), keep });
   return {
-    name: 'disk',
+    name: 'disks',
     read: () => {
       const disks = readDisks(root);
       if (!disks.ok) return disks;

@@ -44,7 +44,7 @@ export function makeFilesystemSource(options: FilesystemOptions): Source {
   const readMounts = makeMountReader(options.root);
   const ask = makeAsker(options);
   return {
-    name: 'filesystem',
+    name: 'filesystems',
     everyMs: EVERY_MS,
     read: async () => {
       const mounts = readMounts();

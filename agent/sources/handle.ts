@@ -18,7 +18,7 @@ const LIMIT_MAX = 1e12;
 /** Open files of the whole machine. */
 export function makeHandleSource(root: string): Source {
   return {
-    name: 'handle',
+    name: 'handles',
     everyMs: EVERY_MS,
     read: () => {
       const handles = readHandles(root);

@@ -1,7 +1,8 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 
-import { TEXT_LENGTH_MAX, type Inventory } from '@muster/proto/batch';
+import type { Inventory } from '@muster/proto/batch';
+import { TEXT_LENGTH_MAX } from '@muster/proto/event';
 
 import manifest from '../package.json' with { type: 'json' };
 import { tryText } from '../read-text.ts';

@@ -17,7 +17,7 @@ export type Link = { readonly name: string; readonly isUp: boolean; readonly byt
 export function makeLinkSource(root: string): Source {
   const labelsOf = remember((name) => formatLabels({ 'network.interface.name': name }));
   return {
-    name: 'link',
+    name: 'links',
     everyMs: EVERY_MS,
     read: () => {
       const samples = readLinks(root).flatMap(({ name, isUp, bytesPerSecond }): Sample[] => {

@@ -1,7 +1,7 @@
 import { closeSync, constants, openSync, readSync } from 'node:fs';
 import { join } from 'node:path';
 
-import type { HostEvent } from '@muster/proto/batch';
+import type { HostEvent } from '@muster/proto/event';
 import { err, ok } from '@muster/proto/result';
 
 import { readText, splitLines } from '../read-text.ts';

@@ -17,7 +17,7 @@ const USER_PROCESS = 7;
 /** How many sessions of people there are: not who they are. */
 export function makeUserSource(root: string): Source {
   return {
-    name: 'user',
+    name: 'users',
     everyMs: EVERY_MS,
     read: () => {
       const count = countUsers(root);

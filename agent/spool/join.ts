@@ -1,4 +1,5 @@
-import { EVENTS_MAX, RECORDS_MAX, SERIES_MAX, TICKS_MAX, type Series } from '@muster/proto/batch';
+import { RECORDS_MAX, SERIES_MAX, TICKS_MAX, type Series } from '@muster/proto/batch';
+import { EVENTS_MAX } from '@muster/proto/event';
 import { DESCRIPTIONS_MAX, type MetricDescription } from '@muster/proto/custom';
 import { BODY_BYTES_MAX } from '@muster/proto/push';
 

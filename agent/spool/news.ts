@@ -1,4 +1,5 @@
-import { EVENTS_MAX, type Batch, type Gap, type HostEvent } from '@muster/proto/batch';
+import type { Batch } from '@muster/proto/batch';
+import { EVENTS_MAX, type Gap, type HostEvent } from '@muster/proto/event';
 
 /** What is to be told besides samples. */
 export type News = Pick<Batch, 'events' | 'info'>;

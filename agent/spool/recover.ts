@@ -1,4 +1,4 @@
-import type { Gap } from '@muster/proto/batch';
+import type { Gap } from '@muster/proto/event';
 
 import type { Head } from './head.ts';
 import { decodeSettled, type Found, type Header, type Settled } from './record.ts';

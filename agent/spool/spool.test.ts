@@ -13,7 +13,8 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 
-import { encodeBatch, EVENTS_MAX, SERIES_MAX } from '@muster/proto/batch';
+import { encodeBatch, SERIES_MAX } from '@muster/proto/batch';
+import { EVENTS_MAX } from '@muster/proto/event';
 import { BODY_BYTES_MAX } from '@muster/proto/push';
 import { expect, test } from 'vitest';
 

@@ -1,4 +1,5 @@
-import type { Gap, HostEvent, Inventory } from '@muster/proto/batch';
+import type { Inventory } from '@muster/proto/batch';
+import type { Gap, HostEvent } from '@muster/proto/event';
 import { describeError, type Log } from '@muster/proto/log';
 
 import { toMatrices } from '../matrix.ts';

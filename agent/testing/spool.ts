@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import type { Gap } from '@muster/proto/batch';
+import type { Gap } from '@muster/proto/event';
 import { onTestFinished } from 'vitest';
 
 import type { Tick } from '../sampler.ts';

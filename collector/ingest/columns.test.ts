@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 
-import { FUTURE_MS_MAX, PAST_MS_MAX, type HostEvent } from '@muster/proto/batch';
+import { FUTURE_MS_MAX, PAST_MS_MAX } from '@muster/proto/batch';
+import type { HostEvent } from '@muster/proto/event';
 
 import { makeEventRows } from './columns.ts';
 

@@ -1,4 +1,4 @@
-import type { Moment, MomentKind } from '@muster/proto/batch';
+import type { Moment, MomentKind } from '@muster/proto/event';
 
 import type { EngineEvent } from './answers.ts';
 

@@ -1,4 +1,4 @@
-import type { Moment } from '@muster/proto/batch';
+import type { Moment } from '@muster/proto/event';
 import { ok, type Result } from '@muster/proto/result';
 
 import type { ReadResult, Sample } from '../../source.ts';

@@ -7,7 +7,7 @@ import {
   type EnrolmentTokenReply,
   type EnrolmentTokenRequest,
 } from '@muster/proto/api';
-import { TEXT_LENGTH_MAX } from '@muster/proto/batch';
+import { TEXT_LENGTH_MAX } from '@muster/proto/event';
 import { ENROLL_PATH, type EnrollReply, type EnrollRequest } from '@muster/proto/push';
 import type { Result } from '@muster/proto/result';
 
