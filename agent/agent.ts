@@ -3,11 +3,11 @@ import { join } from 'node:path';
 
 import type { Inventory } from '@muster/proto/batch';
 import { describeError, type Log } from '@muster/proto/log';
-import { Pool, type Dispatcher } from 'undici';
 
 import { makeClockOffset } from './clock-offset.ts';
 import { clampEvery, type Config } from './config.ts';
 import { enroll } from './enroll.ts';
+import { openLink, type Link } from './link.ts';
 import { lockState } from './lock.ts';
 import { readProcessClocks } from './meter.ts';
 import { NO_NOTIFIER, type Notifier } from './notify.ts';
@@ -34,8 +34,8 @@ import {
 
 /** How long a request to the collector may take: a slow line, and its commit. */
 const DEADLINE_MS = 10_000;
-/** One connection for each lane of the push. A kept one outlives the time between two pushes, and ends before the collector ends it. */
-const POOL_OPTIONS = { connections: 2, connectTimeout: 5_000, keepAliveTimeout: 70_000, keepAliveMaxTimeout: 70_000 };
+/** A kept connection outlives the time between two pushes, and ends before the collector ends it. */
+const KEEP_MS = 70_000;
 /** A container engine kills ten seconds after it asked. */
 const FLUSH_MS = 9_000;
 
@@ -80,9 +80,9 @@ export async function openAgent(config: Config, surroundings: Surroundings, part
     const lock = lockState(config.stateDirectory);
     opened.push({ close: async () => lock.release() });
     const identity = readIdentity(config.stateDirectory);
-    const connections = new Pool(config.url, POOL_OPTIONS);
-    opened.push({ close: () => connections.destroy() });
-    const pool = tellRequests(connections, notifier);
+    const connections = openLink(config.url, KEEP_MS);
+    opened.push({ close: async () => connections.close() });
+    const link = tellRequests(connections, notifier);
     const spool = parts.openSpool({
       directory: join(config.stateDirectory, 'spool'),
       bytesMax: SPOOL_BYTES_MAX,
@@ -97,10 +97,10 @@ export async function openAgent(config: Config, surroundings: Surroundings, part
     const clockOffset = makeClockOffset();
     const push = openPush({
       ...surroundings,
-      pool,
+      link,
       spool: tellDelivered(spool, surroundings),
       run: randomBytes(6).readUIntBE(0, 6),
-      authorise: identity === null ? makeEnroller(config, pool, surroundings, refuse) : async () => identity.token,
+      authorise: identity === null ? makeEnroller(config, link, surroundings, refuse) : async () => identity.token,
       setEvery: (everyMs) => sampler.setEvery(clampEvery(everyMs ?? config.everyMs)),
       onExchange: clockOffset.note,
       keepRefused: (batch) => keepRefused(join(config.stateDirectory, 'refused'), batch),
@@ -141,12 +141,15 @@ export async function openAgent(config: Config, surroundings: Surroundings, part
   }
 }
 
-/** The same connections, whose every request is told. */
-function tellRequests(connections: Pool, { asked }: Notifier): Dispatcher {
-  return connections.compose((dispatch) => (request, handler) => {
-    asked();
-    return dispatch(request, handler);
-  });
+/** The same link, whose every request is told. */
+function tellRequests(link: Link, { asked }: Notifier): Link {
+  return {
+    ...link,
+    request: (request) => {
+      asked();
+      return link.request(request);
+    },
+  };
 }
 
 /** The same spool, whose every batch that the collector has stored is told. */
@@ -171,7 +174,7 @@ function closeSpool(spool: Spool, log: Log): void {
 
 /** Opens the sources and what reads them. */
 async function openSourceReader(
-  { root, sources, stateDirectory }: Config,
+  { root, sources, checks, stateDirectory }: Config,
   { log, now }: Pick<Surroundings, 'log' | 'now'>,
   {
     openSources: open,
@@ -186,6 +189,8 @@ async function openSourceReader(
       root,
       now,
       listCosts,
+      checks,
+      log,
       readClockOffset,
       keepFor: (name) => keepIn(stateDirectory, name),
     }),
@@ -234,7 +239,7 @@ function noteBoot({ root, stateDirectory }: Config, spool: Spool, now: () => num
 /** Gives the token of a host that has yet to join the fleet, and keeps its identity. Refused, it tells `refuse` why. */
 function makeEnroller(
   { token, name, root, stateDirectory }: Config,
-  pool: Dispatcher,
+  link: Link,
   surroundings: Surroundings,
   refuse: (reason: string) => void,
 ): (closing: Closing) => Promise<string | null> {
@@ -242,7 +247,7 @@ function makeEnroller(
   reserveIdentity(stateDirectory);
   const request = { token: token.value, name, machine: readMachine(root, stateDirectory) };
   return async (closing) => {
-    const reply = await enroll({ ...surroundings, pool, request, deadlineMs: DEADLINE_MS, closing });
+    const reply = await enroll({ ...surroundings, link, request, deadlineMs: DEADLINE_MS, closing });
     if (reply === null) return null;
     if (!reply.ok) {
       refuse(reply.error);

@@ -58,6 +58,7 @@ test('a configuration file gives what flags give, and more', () => {
       update: null,
       labels: { region: 'eu', rack: '12' },
       sources: { cpu: false, load: { every: 30_000, cpu: 0.02 } },
+      checks: [],
     },
   });
 });

@@ -11,13 +11,22 @@ import { isMap, isSeq, LineCounter, parseDocument, type Document } from 'yaml';
 
 import { isScalar, map, scalar } from './settings.ts';
 import { SOURCES_SCHEMA, type SourceSettings } from './sources.ts';
+import type { Check } from './sources/checks/check.ts';
+import { CHECKS_SCHEMA } from './sources/checks/settings.ts';
+
+/** Each has a dozen series, and runs every half minute: a host that looks at more is no mere host. */
+const CHECKS_MAX = 200;
 
 /** What the configuration files say. `options` are those that a flag may give too, by the name of the flag. */
 export type FileConfig = {
   readonly options: ReadonlyMap<string, Setting>;
   readonly labels: Labels;
   readonly sources: SourceSettings;
+  /** Those of all files, each with the place where it stands. */
+  readonly checks: readonly PlacedCheck[];
 };
+
+type PlacedCheck = { readonly check: Check; readonly at: string };
 
 export type ConfigFiles = {
   /** Throws when it cannot be read. */
@@ -29,7 +38,8 @@ export type ConfigFiles = {
 /** Of a value, in the text of a fault. */
 const VALUE_LENGTH_MAX = 80;
 
-const NO_FILES: FileConfig = { options: new Map(), labels: {}, sources: {} };
+/** What no file says. */
+export const NO_FILES: FileConfig = { options: new Map(), labels: {}, sources: {}, checks: [] };
 
 /**
  * Reads a configuration file and then, in the order of their names, the `*.yaml` files of the directory beside it that is
@@ -60,6 +70,7 @@ export function readConfigFiles(
     if (one.ok) config = merge(config, one.value);
     else faults.push(...one.error);
   }
+  faults.push(...findCheckFaults(config.checks));
   return faults.length > 0 ? err(faults) : ok(config);
 }
 
@@ -87,7 +98,12 @@ type Schema = ReturnType<typeof makeSchema>;
 
 function makeSchema(optionNames: readonly string[]) {
   const options = Object.fromEntries(optionNames.map((name) => [name, v.optional(scalar(ok))]));
-  return map({ ...options, labels: v.optional(LABELS), sources: v.optional(SOURCES_SCHEMA) });
+  return map({
+    ...options,
+    labels: v.optional(LABELS),
+    sources: v.optional(SOURCES_SCHEMA),
+    checks: v.optional(CHECKS_SCHEMA),
+  });
 }
 
 const LABELS = v.pipe(
@@ -122,13 +138,17 @@ function parseConfigFile(file: string, text: string, schema: Schema): Result<Fil
   if (!parsed.success) {
     return err(parsed.issues.map((issue) => `${at(findOffset(document, issue))} ${describeIssue(issue)}`));
   }
-  const { labels = {}, sources = {}, ...options } = parsed.output;
+  const { labels = {}, sources = {}, checks = [], ...options } = parsed.output;
   const said = Object.entries(options).flatMap(([name, one]) =>
     typeof one === 'string'
       ? [[name, { from: `${at(findOffset(document, { path: [{ key: name }] }))} ${name}`, text: one }] as const]
       : [],
   );
-  return ok({ options: new Map(said), labels, sources });
+  const placed = checks.map((check, i) => {
+    const path = [{ key: 'checks' }, { key: i }, { key: 'name' }];
+    return { check, at: at(findOffset(document, { path })).slice(0, -1) };
+  });
+  return ok({ options: new Map(said), labels, sources, checks: placed });
 }
 
 type Place = { readonly path?: readonly { readonly key?: unknown }[] | undefined };
@@ -174,5 +194,19 @@ function merge(before: FileConfig, after: FileConfig): FileConfig {
     options: new Map([...before.options, ...after.options]),
     labels: { ...before.labels, ...after.labels },
     sources,
+    checks: [...before.checks, ...after.checks],
   };
+}
+
+/** What lies between checks that are right each by itself. */
+function findCheckFaults(checks: readonly PlacedCheck[]): readonly string[] {
+  const places = new Map<string, string>();
+  const faults = checks.flatMap(({ check: { name }, at }) => {
+    const other = places.get(name);
+    if (other === undefined) places.set(name, at);
+    return other === undefined ? [] : `${at}: there is a check of the name "${name}" already, at ${other}`;
+  });
+  const beyond = checks[CHECKS_MAX];
+  if (beyond !== undefined) faults.push(`${beyond.at}: there are ${checks.length} checks, more than ${CHECKS_MAX}`);
+  return faults;
 }

@@ -22,6 +22,7 @@ test('parseConfig() has a default for everything but the token', () => {
       update: null,
       labels: {},
       sources: {},
+      checks: [],
     },
   });
 });

@@ -19,9 +19,10 @@ import { parseLabels, type Labels } from '@muster/proto/labels';
 import { err, ok, type Result } from '@muster/proto/result';
 
 import { parseKey } from './update/release.ts';
-import { readConfigFiles, type ConfigFiles } from './config-file.ts';
+import { NO_FILES, readConfigFiles, type ConfigFiles } from './config-file.ts';
 import { parseTime } from './settings.ts';
 import type { SourceSettings } from './sources.ts';
+import type { Check } from './sources/checks/check.ts';
 
 /** Below a second the kernel's own clock (100 ticks a second) is too coarse for shares. */
 const EVERY_MS_MIN = 1_000;
@@ -45,6 +46,7 @@ export type Config = {
   /** What its owner says of the host. */
   readonly labels: Labels;
   readonly sources: SourceSettings;
+  readonly checks: readonly Check[];
 };
 
 export const CONFIG_DEFAULT = '/etc/muster/agent.yaml';
@@ -171,6 +173,7 @@ export function parseConfig(input: ConfigInput, hostname: string): Result<Config
     update: updateKey === null ? null : { key: updateKey, everyMs: updateEvery },
     labels: { ...files.value.labels, ...labels },
     sources: files.value.sources,
+    checks: files.value.checks.map(({ check }) => check),
   });
 }
 
@@ -178,7 +181,7 @@ type AgentOptions = ReturnType<typeof makeOptions>;
 
 function readFiles(options: AgentOptions, input: ConfigInput) {
   const path = parseOne('config', options, input) ?? CONFIG_DEFAULT;
-  if (path === NO_CONFIG) return ok({ options: new Map(), labels: {}, sources: {} } as const);
+  if (path === NO_CONFIG) return ok(NO_FILES);
   const optionNames = Object.entries<Option<unknown>>(options).flatMap(([name, { secret }]) => {
     if (NOT_IN_FILES.has(name)) return [];
     return secret ? [flagOf(name), `${flagOf(name)}-file`] : [flagOf(name)];

@@ -1,6 +1,6 @@
-import { Pool } from 'undici';
 import { expect, test } from 'vitest';
 
+import { openLink } from './link.ts';
 import { enroll, judgeEnrollment } from './enroll.ts';
 import { scheduleTimer } from './schedule.ts';
 import { openStandIn, type Manner } from './testing/collector.ts';
@@ -12,11 +12,11 @@ const NEVER = new AbortController().signal;
 
 async function enrollWith(manners: readonly Manner[], begun: AbortSignal, over: AbortSignal = NEVER) {
   const collector = await openStandIn();
-  const pool = new Pool(collector.url);
+  const link = openLink(collector.url, 70_000);
   const events = makeEvents();
   collector.expect(...manners);
   const reply = await enroll({
-    pool,
+    link,
     request: REQUEST,
     deadlineMs: 200,
     closing: { begun, over },
@@ -25,7 +25,7 @@ async function enrollWith(manners: readonly Manner[], begun: AbortSignal, over: 
     random: () => 0.5,
     schedule: (run, delayMs) => scheduleTimer(run, delayMs / 100),
   });
-  await pool.destroy();
+  link.close();
   await collector.close();
   return { reply, events, requests: collector.requests };
 }

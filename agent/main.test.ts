@@ -1,4 +1,5 @@
 import { spawn, type ChildProcess } from 'node:child_process';
+import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -11,6 +12,7 @@ import { afterEach, expect, test } from 'vitest';
 import { writeIdentity } from './state.ts';
 import { openStandIn } from './testing/collector.ts';
 import { findSampleFault } from './testing/fixture.ts';
+import { findFreePort } from './testing/free-port.ts';
 
 type Running = { readonly child: ChildProcess; readonly stderr: () => string; readonly exited: Promise<unknown[]> };
 
@@ -107,12 +109,12 @@ test('an agent samples this machine, survives an outage without losing a tick, a
 });
 
 /**
- * What a machine without swap, pressure, disks or cards of its own, inodes or a governed clock does not have; and what
- * processes do between two readings, which are ten seconds apart. Without systemd there are no units, and in a virtual
- * machine there are no sensors.
+ * What a machine without swap, pressure, disks or cards of its own, inodes or a governed clock does not have, and one
+ * without containers, checks and custom metrics; and what processes do between two readings, which are ten seconds
+ * apart. Without systemd there are no units, and in a virtual machine there are no sensors.
  */
 const OPTIONAL =
-  /^process\.(cpu|disk)|^systemd\.|^hw\.|^system\.(paging\.u|pressure|disk|filesystem\.inodes|cpu\.frequency|user|network\.(conntrack|speed|up|tcp\.listen))/;
+  /^(container|process\.(cpu|disk)|systemd\.|hw\.|muster\.check|muster\.agent\.(series|samples|statsd|otlp|textfile)|system\.(paging\.u|pressure|disk|filesystem\.inodes|cpu\.frequency|user|network\.(conntrack|speed|up|tcp\.listen)))/;
 
 test('an agent samples before it is enrolled, and delivers that and a boot that it cannot make a note of', async () => {
   const state = makeState();
@@ -160,6 +162,35 @@ test('an agent that is killed loses no tick that was written, and goes on with i
   const lastMs = Math.max(...ticksOf(batches).filter((tsMs) => tsMs <= killedMs));
   expect(gaps.map(({ fromMs, reason }) => [fromMs, reason])).toEqual(gaps.map(() => [lastMs + 1_000, 'killed']));
   await second.close();
+});
+
+test('an agent takes what services send as StatsD and OTLP, and says what it is', async () => {
+  const state = makeState();
+  writeIdentity(state, { host: 'host-1', token: 'token-1' });
+  const [statsd, otlp] = [await findFreePort('udp'), await findFreePort('tcp')];
+  const config = join(state, 'agent.yaml');
+  writeFileSync(config, `sources: { statsd: { port: ${statsd} }, otlp: { port: ${otlp} } }\n`);
+  const collector = await openStandIn();
+  const agent = startAgent(['--url', collector.url, '--state', state, '--interval', '1s', '--config', config]);
+  await collector.until(() => collector.batches.length > 0);
+  const socket = createSocket('udp4');
+  socket.send('hits:3|c', statsd, '127.0.0.1');
+  const gauge = { dataPoints: [{ asInt: '7' }] };
+  const response = await fetch(`http://127.0.0.1:${otlp}/v1/metrics`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({
+      resourceMetrics: [{ scopeMetrics: [{ metrics: [{ name: 'queue', unit: 'By', gauge }] }] }],
+    }),
+  });
+  expect(response.status).toBe(200);
+  const described = () => new Set(collector.batches.flatMap((batch) => batch.described ?? []).map(String));
+  await collector.until(() => described().size >= 2);
+  expect(described()).toEqual(new Set(['hits,counter,', 'queue,gauge,By']));
+  socket.close();
+  agent.child.kill('SIGTERM');
+  expect(await agent.exited).toEqual([0, null]);
+  await collector.close();
 });
 
 test('two agents do not share a state directory', async () => {

@@ -1,10 +1,12 @@
+import { DESCRIPTIONS_MAX, type MetricDescription } from '@muster/proto/custom';
 import { SERIES_MAX, TICKS_MAX, type Batch, type Series } from '@muster/proto/batch';
 
 import type { Tick } from './sampler.ts';
 import type { Sample } from './source.ts';
 
 /** The samples of a batch: `values` has the shape [series, ticks], NaN where a series had no sample. */
-export type Matrix = Pick<Batch, 'ticksMs' | 'series' | 'values'>;
+export type Matrix = Pick<Batch, 'ticksMs' | 'series' | 'described' | 'values'>;
+type Shape = Omit<Matrix, 'values'>;
 
 /**
  * Ticks, which must rise, as one matrix, or as several in the order of time when one would be more than a batch may
@@ -14,16 +16,20 @@ export function toMatrices(ticks: readonly Tick[], bytesMax: number): Matrix[] {
   if (ticks.length === 0) return [];
   const rows = findRows(ticks);
   const series = [...rows.values()].map(({ series: one }) => one);
-  const shape = { ticksMs: ticks.map(({ tsMs }) => tsMs), series };
-  const fits = ticks.length <= TICKS_MAX && series.length <= SERIES_MAX && countBytes(shape) <= bytesMax;
+  const described = findDescribed(ticks);
+  const ticksMs = ticks.map(({ tsMs }) => tsMs);
+  const shape: Shape = { ticksMs, series, ...(described.length === 0 ? {} : { described }) };
+  const isNarrow = series.length <= SERIES_MAX && described.length <= DESCRIPTIONS_MAX;
+  const fits = ticks.length <= TICKS_MAX && isNarrow && countBytes(shape) <= bytesMax;
   if (fits || ticks.length * series.length <= 1) return [{ ...shape, values: fillValues(ticks, rows) }];
   return halve(ticks).flatMap((half) => toMatrices(half, bytesMax));
 }
 
-/** An upper bound of what a matrix takes in a message: 8 bytes a sample, 9 a tick, at most 13 around two strings. */
-export function countBytes({ ticksMs, series }: Omit<Matrix, 'values'>): number {
+/** An upper bound of what a matrix takes in a message: 8 bytes a sample, 9 a tick, at most 13 around two strings or three. */
+export function countBytes({ ticksMs, series, described = [] }: Shape): number {
   const tickCount = ticksMs.length;
   let bytes = 9 * tickCount;
+  for (const [metric, kind, unit] of described) bytes += 13 + metric.length + kind.length + unit.length;
   for (const [metric, labels] of series) bytes += 13 + metric.length + Buffer.byteLength(labels) + 8 * tickCount;
   return bytes;
 }
@@ -38,6 +44,17 @@ function findRows(ticks: readonly Tick[]): Rows {
     if (!rows.has(key)) rows.set(key, { row: rows.size, series: [sample.metric, sample.labels] });
   }
   return rows;
+}
+
+/** What is said of metrics that are not ours, each once. */
+function findDescribed(ticks: readonly Tick[]): readonly MetricDescription[] {
+  const described = new Map<string, MetricDescription>();
+  for (const { samples } of ticks) {
+    for (const { metric, about } of samples) {
+      if (about !== undefined && !described.has(metric)) described.set(metric, [metric, about.kind, about.unit]);
+    }
+  }
+  return [...described.values()];
 }
 
 function fillValues(ticks: readonly Tick[], rows: Rows): Float64Array {

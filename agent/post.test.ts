@@ -1,18 +1,18 @@
-import { Pool } from 'undici';
 import { expect, test } from 'vitest';
 
+import { openLink } from './link.ts';
 import { post } from './post.ts';
 import { openStandIn } from './testing/collector.ts';
 
 test('post() by https to a server that speaks http says what the matter is', async () => {
   const collector = await openStandIn();
-  const pool = new Pool(collector.url.replace('http:', 'https:'));
+  const link = openLink(collector.url.replace('http:', 'https:'), 70_000);
   const { signal } = new AbortController();
-  const answer = await post(pool, { path: '/', headers: {}, body: '', deadlineMs: 10_000, signal });
+  const answer = await post(link, { path: '/', headers: {}, body: '', deadlineMs: 10_000, signal });
   expect(answer).toEqual({
     kind: 'unreachable',
     reason: expect.stringMatching(/does not speak TLS.*--url wants http/),
   });
-  await pool.destroy();
+  link.close();
   await collector.close();
 });

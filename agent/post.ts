@@ -1,6 +1,6 @@
 import { describeError } from '@muster/proto/log';
-import { isRecord } from '@muster/proto/record';
-import type { Dispatcher } from 'undici';
+
+import { readStart, type Link } from './link.ts';
 
 /** An acknowledgement or a refusal is far smaller; the rest of a longer body is not read. */
 const REPLY_BYTES_MAX = 64 * 1024;
@@ -20,7 +20,7 @@ export type PostRequest = {
 };
 
 /** Sends one request to the collector. No answer is an answer too: it does not throw. */
-export async function post(pool: Dispatcher, { deadlineMs, signal, ...request }: PostRequest): Promise<Answer> {
+export async function post(link: Link, { deadlineMs, signal, ...request }: PostRequest): Promise<Answer> {
   // AbortSignal.any would do all this in a line, but it keeps 2 KB for every request as long as `signal` lives.
   const controller = new AbortController();
   const stop = () => controller.abort(new Error('the agent is stopping'));
@@ -28,17 +28,12 @@ export async function post(pool: Dispatcher, { deadlineMs, signal, ...request }:
   signal.addEventListener('abort', stop);
   if (signal.aborted) stop();
   try {
-    const options = { method: 'POST', signal: controller.signal, ...request } as const;
-    const { statusCode, headers, body } = await pool.request(options);
-    const { 'retry-after': retryAfter } = headers;
-    return {
-      kind: 'answered',
-      status: statusCode,
-      retryAfter: typeof retryAfter === 'string' ? retryAfter : '',
-      body: parseJson(await readStart(body)),
-    };
+    const { status, headers, body } = await link.request({ method: 'POST', signal: controller.signal, ...request });
+    const text = (await readStart(body, REPLY_BYTES_MAX)).toString('utf8');
+    return { kind: 'answered', status, retryAfter: headers['retry-after'] ?? '', body: parseJson(text) };
   } catch (cause) {
-    return { kind: 'unreachable', reason: describeFailure(cause) };
+    const reason: unknown = controller.signal.aborted ? controller.signal.reason : cause;
+    return { kind: 'unreachable', reason: describeFailure(reason) };
   } finally {
     clearTimeout(timer);
     signal.removeEventListener('abort', stop);
@@ -46,19 +41,9 @@ export async function post(pool: Dispatcher, { deadlineMs, signal, ...request }:
 }
 
 function describeFailure(cause: unknown): string {
-  if (!isRecord(cause) || cause['code'] !== 'ERR_SSL_WRONG_VERSION_NUMBER') return describeError(cause);
+  const isOther = cause instanceof Error && 'code' in cause && cause.code === 'EPROTO';
+  if (!isOther || !cause.message.includes('wrong version number')) return describeError(cause);
   return 'what answers there does not speak TLS; if it is the collector itself, --url wants http instead of https';
-}
-
-async function readStart(body: AsyncIterable<Uint8Array>): Promise<string> {
-  const chunks: Uint8Array[] = [];
-  let bytes = 0;
-  for await (const chunk of body) {
-    bytes += chunk.byteLength;
-    if (bytes > REPLY_BYTES_MAX) break; // ends the stream, and with it the connection
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks).toString('utf8');
 }
 
 function parseJson(text: string): unknown {

@@ -4,9 +4,9 @@ import { open } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { Pool } from 'undici';
 import { afterEach, expect, test } from 'vitest';
 
+import { openLink } from './link.ts';
 import type { Exchange } from './clock-offset.ts';
 import { openPush } from './push.ts';
 import type { RefusedBatch } from './refused.ts';
@@ -23,7 +23,7 @@ afterEach(async () => {
 /** A push against a stand-in, whose waits are noted and cut to a hundredth. */
 async function start(flushMs = 10_000, authorise: () => Promise<string | null> = async () => 'the-token') {
   const collector = await openStandIn();
-  const pool = new Pool(collector.url, { connections: 1 });
+  const link = openLink(collector.url, 70_000);
   const events = makeEvents();
   const directory = mkdtempSync(join(tmpdir(), 'muster-push-'));
   const limits = { bytesMax: 1e9, memoryBytesMax: 1e9, ageMsMax: Infinity };
@@ -33,7 +33,7 @@ async function start(flushMs = 10_000, authorise: () => Promise<string | null> =
   const intervals: (number | null)[] = [];
   const waitsMs: number[] = [];
   const push = openPush({
-    pool,
+    link,
     spool,
     run: 4711,
     onExchange: (exchange) => void exchanges.push(exchange),
@@ -51,7 +51,7 @@ async function start(flushMs = 10_000, authorise: () => Promise<string | null> =
     },
   });
   const clean = { close: async () => rmSync(directory, { recursive: true }) };
-  opened.push(clean, collector, { close: () => pool.destroy() }, { close: async () => spool.close() }, push);
+  opened.push(clean, collector, { close: async () => link.close() }, { close: async () => spool.close() }, push);
   const tick = (second: number) => {
     spool.add({
       tsMs: second * 1_000,

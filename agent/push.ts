@@ -1,11 +1,11 @@
 import { countSamples, encodeBatch, type Batch } from '@muster/proto/batch';
 import { describeError, type Log } from '@muster/proto/log';
 import { BATCH_CONTENT_TYPE, INGEST_PATH, readAck } from '@muster/proto/push';
-import type { Dispatcher } from 'undici';
 
 import { makeBell } from './bell.ts';
 import type { Exchange } from './clock-offset.ts';
 import { compress } from './compress.ts';
+import type { Link } from './link.ts';
 import { post, type Answer, type PostRequest } from './post.ts';
 import type { RefusedBatch } from './refused.ts';
 import { judgeReply, wantsFull, type Verdict } from './reply.ts';
@@ -24,7 +24,7 @@ const HICCUP_MS = 10_000;
 const JOIN_TICKS = 120;
 
 export type PushOptions = {
-  readonly pool: Dispatcher;
+  readonly link: Link;
   readonly spool: Spool;
   /** Random per start of the agent. */
   readonly run: number;
@@ -245,7 +245,7 @@ async function tell(
   const { now } = options;
   const send = async (telling: Telling): Promise<{ readonly answer: Answer; readonly telling: Telling }> => {
     const { sentMs } = telling.batch;
-    const answer = await post(options.pool, {
+    const answer = await post(options.link, {
       path: INGEST_PATH,
       ...wrap(telling, token),
       deadlineMs: options.deadlineMs,

@@ -19,6 +19,22 @@ export function scalar<T>(parse: (text: string) => Result<T, string>) {
 
 const WORD = 'one word or number';
 
+/** Stands in an issue for what was written, where that may be a secret. */
+export const HIDDEN = Symbol('hidden');
+
+/** The same of what may hold a secret: a fault does not show it. */
+export function secretScalar<T>(parse: (text: string) => Result<T, string>) {
+  return v.pipe(
+    v.unknown(),
+    v.rawTransform<unknown, T>(({ dataset, addIssue, NEVER }) => {
+      const parsed = isScalar(dataset.value) ? parse(String(dataset.value)) : err(`${WORD}, not a list or a map`);
+      if (parsed.ok) return parsed.value;
+      addIssue({ message: parsed.error, input: HIDDEN });
+      return NEVER;
+    }),
+  );
+}
+
 export function isScalar(value: unknown): value is string | number | boolean {
   return typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean';
 }
@@ -86,3 +102,8 @@ export function list<S extends v.GenericSchema>(schema: S) {
 export function map<E extends v.ObjectEntries>(entries: E) {
   return v.objectWithRest(entries, v.never(Object.keys(entries).join(', ')), 'a map');
 }
+
+/** A path from the root on. */
+export const absolutePath = scalar((written) =>
+  written.startsWith('/') ? ok(written) : err('a path that begins with /'),
+);

@@ -1,4 +1,5 @@
 import type { HostEvent } from '@muster/proto/batch';
+import type { MetricAbout } from '@muster/proto/custom';
 import type { MetricName } from '@muster/proto/metric';
 import type { Result } from '@muster/proto/result';
 
@@ -6,11 +7,15 @@ declare const custom: unique symbol;
 /** The name of a metric that is not ours: whoever makes one has checked it against the wire (METRIC_PATTERN). */
 export type CustomMetric = string & { readonly [custom]: true };
 
-/** One number, read now. `labels` is the canonical text of labels.ts, made once and kept: see remember.ts. */
+/**
+ * One number, read now. `labels` is the canonical text of labels.ts, made once and kept: see remember.ts. `about` says of
+ * a metric that is not ours what it is; it is the same for all samples of it.
+ */
 export type Sample = {
   readonly metric: MetricName | CustomMetric;
   readonly labels: string;
   readonly value: number;
+  readonly about?: MetricAbout;
 };
 
 /**
@@ -45,5 +50,7 @@ export type Source = {
   readonly cpuRatioMax?: number;
   /** What it can and cannot see of this host, besides what its reading says. */
   readonly diagnose?: () => Promise<readonly Finding[]>;
+  /** Resolves when what it looks at beside its readings has been looked at once; for those who read it only once. */
+  readonly settle?: () => Promise<void>;
   readonly close?: () => Promise<void>;
 };

@@ -1,14 +1,23 @@
 import { statfs } from 'node:fs/promises';
+import { hostname } from 'node:os';
 
+import type { Log } from '@muster/proto/log';
 import * as v from 'valibot';
 
+import { LISTEN_SETTINGS } from './custom/listen.ts';
+import { makeSeriesPool, type SeriesPool } from './custom/series.ts';
 import type { SourceCost } from './reader.ts';
 import type { Keep } from './rebase.ts';
+import { scheduleTimer } from './schedule.ts';
 import { flag, list, map, percent, text, time } from './settings.ts';
 import type { Source } from './source.ts';
 import { makeAgentSource } from './sources/agent.ts';
+import { makeCheckSource } from './sources/check.ts';
+import type { Check } from './sources/checks/check.ts';
+import { runProbe } from './sources/checks/run.ts';
 import { makeClockSource, type ClockOffset } from './sources/clock.ts';
 import { makeConnectionSource } from './sources/connection.ts';
+import { CONTAINER_SETTINGS, openContainerSource } from './sources/containers.ts';
 import { makeCpuSource } from './sources/cpu.ts';
 import { makeDiskSource } from './sources/disk.ts';
 import { makeFilesystemSource, STATFS_MS_MAX } from './sources/filesystem.ts';
@@ -24,8 +33,8 @@ import { makePagingSource } from './sources/paging.ts';
 import { makePressureSource } from './sources/pressure.ts';
 import { makeProcessSource } from './sources/process.ts';
 import { makeSensorSource } from './sources/sensor.ts';
-import { makeSmartSource } from './sources/smart.ts';
 import { makeTcpSource } from './sources/tcp.ts';
+import { makeTextfileSource, TEXTFILE_SETTINGS } from './sources/textfile.ts';
 import { makeUnitSource } from './sources/unit.ts';
 import { makeUptimeSource } from './sources/uptime.ts';
 import { makeUserSource } from './sources/user.ts';
@@ -37,9 +46,18 @@ export type SourceSurroundings = {
   /** The wall clock. */
   readonly now: () => number;
   readonly listCosts: () => readonly SourceCost[];
+  /** What the configuration lists below `checks`. */
+  readonly checks: readonly Check[];
+  /** Where a source says once what whoever switched it on must know. */
+  readonly log?: Log;
   readonly readClockOffset: () => ClockOffset | null;
   /** Where a source of this name keeps a little over restarts. */
   readonly keepFor: (name: string) => Keep;
+};
+
+type Given = SourceSurroundings & {
+  /** The series that are not ours, of all sources. */
+  readonly pool: SeriesPool;
 };
 
 /** A kind of source: its own settings in the configuration, below `sources`, and how one is made of them. */
@@ -52,7 +70,7 @@ export type SourceKind<E extends v.ObjectEntries = v.ObjectEntries> = {
   readonly settings: E;
   readonly open: (
     settings: v.InferOutput<v.ObjectSchema<E, undefined>>,
-    surroundings: SourceSurroundings,
+    surroundings: Given,
   ) => Source | Promise<Source>;
 };
 
@@ -118,10 +136,51 @@ export const SOURCES = {
     title: 'health of disks, by smartctl, which is started once for each of them',
     isOn: false,
     settings: {},
-    open: (_settings, { root }) => makeSmartSource({ root, program: 'smartctl' }),
+    open: async (_settings, { root }) =>
+      (await import('./sources/smart.ts')).makeSmartSource({ root, program: 'smartctl' }),
   }),
   user: plain('sessions of people logged in', makeUserSource),
   uptime: plain('uptime', makeUptimeSource),
+  check: kind({
+    title: 'checks: services that this host looks at',
+    isOn: true,
+    settings: {},
+    open: (_settings, { root, now, checks }) =>
+      makeCheckSource({
+        checks,
+        salt: hostname(),
+        root,
+        now,
+        nowMs: () => performance.now(),
+        schedule: scheduleTimer,
+        runProbe,
+      }),
+  }),
+  statsd: kind({
+    title: 'custom metrics that services send as StatsD, over UDP',
+    isOn: false,
+    settings: LISTEN_SETTINGS,
+    // Loaded when it is on: servers are of no use to those who switch none on.
+    open: async (settings, given) => (await import('./sources/statsd.ts')).openStatsdSource({ settings, ...given }),
+  }),
+  otlp: kind({
+    title: 'custom metrics that services export as OTLP, over HTTP',
+    isOn: false,
+    settings: LISTEN_SETTINGS,
+    open: async (settings, given) => (await import('./sources/otlp.ts')).openOtlpSource({ settings, ...given }),
+  }),
+  textfile: kind({
+    title: 'custom metrics in files in the Prometheus format',
+    isOn: true,
+    settings: TEXTFILE_SETTINGS,
+    open: (settings, given) => makeTextfileSource({ settings, ...given }),
+  }),
+  containers: kind({
+    title: 'containers of Docker or Podman',
+    isOn: false,
+    settings: CONTAINER_SETTINGS,
+    open: openContainerSource,
+  }),
   clock: kind({
     title: 'the clock, beside the collector’s',
     isOn: true,
@@ -164,11 +223,12 @@ export async function openSources(
   surroundings: SourceSurroundings,
 ): Promise<readonly Source[]> {
   const sources: Source[] = [];
+  const pool = makeSeriesPool();
   for (const name of SOURCE_NAMES) {
     const said = settings[name] ?? SOURCES[name].isOn;
     if (said === false) continue;
     const { every, cpu, ...own } = said === true ? ({} as Readonly<Record<string, unknown>>) : said;
-    const source = await (SOURCES[name] as SourceKind).open(own, surroundings);
+    const source = await (SOURCES[name] as SourceKind).open(own, { ...surroundings, pool });
     sources.push({
       ...source,
       ...(typeof every === 'number' ? { everyMs: every } : {}),

@@ -53,9 +53,9 @@ export async function openCollector(config: Config, log: Log, now: () => number)
   const opened: Part[] = [];
   try {
     const store = await openStore(config.data, opened, log, now);
-    const { engine, state, rollup } = store;
+    const { engine, state, metrics, rollup } = store;
 
-    const latest = makeLatest();
+    const latest = makeLatest(metrics.find);
     for (const { host, name, inventory } of state.hosts.all()) latest.addHost(host, name, inventory);
     for (const value of await readNewest(engine, rollup.rolledUntilMs(), now())) latest.restore(value, now());
     const hub = openLiveHub(latest, now);
@@ -77,6 +77,7 @@ export async function openCollector(config: Config, log: Log, now: () => number)
       quarantine: makeQuarantineShare(),
       fault: store.fault,
       onValues: hub.hostChanged,
+      learnMetrics: metrics.learn,
       async storeInventory(host, inventory) {
         if (JSON.stringify(state.hosts.get(host)?.inventory) === JSON.stringify(inventory)) return;
         await state.hosts.change(host, (row) => ({ ...row, inventory }));
@@ -158,6 +159,7 @@ function makeRoutes(parts: RouteParts): readonly Route[] {
     ...makeHostRoutes(latest, now),
     makeSeriesRoute({
       isHost: latest.has,
+      findMetric: parts.store.metrics.find,
       readSeries: (query) => readSeries(engine, { ...query, rolledUntilMs: rollup.rolledUntilMs() }),
     }),
     makeCompletenessRoute({ isHost: latest.has, readCompleteness: (query) => readCompleteness(engine, query), now }),

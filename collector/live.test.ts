@@ -3,6 +3,7 @@ import { connect } from 'node:net';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
 import { encodeBatch } from '@muster/proto/batch';
+import { findAbout } from '@muster/proto/custom';
 import { TOPICS_MAX, type LiveMessage } from '@muster/proto/live';
 
 import type { LiveSocket } from './http/live-server.ts';
@@ -174,7 +175,7 @@ test('a page that reads nothing for a while costs little and then gets the newes
   raw.resume();
   await until('a snapshot of the newest state', () => {
     const at = text.lastIndexOf('host-snapshot');
-    return (at >= 0 && text.includes('"value":99}', at)) || null;
+    return (at >= 0 && text.includes('"value":99,', at)) || null;
   });
   const received = (text.match(/"kind":"host-patch"/g) ?? []).length;
   expect(received).toBeLessThan(100);
@@ -200,7 +201,7 @@ function makeSlowSocket() {
 }
 
 function openTestHub() {
-  const latest = makeLatest();
+  const latest = makeLatest(findAbout);
   for (let i = 1; i <= TOPICS_MAX + 1; i += 1) latest.addHost(`web-${i}`, `web-${i}`, null);
   const hub = openLiveHub(latest, () => 1000);
   const push = (seq: number): void => {

@@ -1,6 +1,7 @@
 import type { Log } from '@muster/proto/log';
 
 import { StoreError } from './domain/store-error.ts';
+import { makeMetrics, type Metrics } from './metrics.ts';
 import { repeat } from './repeat.ts';
 import { ensureDiskRoom, makeBallast, type Ballast } from './store/ballast.ts';
 import { openEmbedded } from './store/embedded.ts';
@@ -23,6 +24,7 @@ export type Part = { readonly name: string; readonly close: () => unknown };
 
 export type Store = WatchedEngine & {
   readonly state: State;
+  readonly metrics: Metrics;
   readonly rollup: Rollup;
   readonly ballast: Ballast;
   readonly mender: Mender;
@@ -71,5 +73,5 @@ export async function openStore(directory: string, opened: Part[], log: Log, now
   await ballast.restore().catch(onBallastFault);
   const ballasting = repeat(BALLAST_MS, ballast.restore, onBallastFault);
   opened.push({ name: 'ballast', close: () => ballasting.close() });
-  return { ...watched, state, rollup, ballast, mender };
+  return { ...watched, state, metrics: makeMetrics({ table: state.metrics, log, now }), rollup, ballast, mender };
 }

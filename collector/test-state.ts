@@ -7,6 +7,7 @@ export function makeTestState(): State {
     enrolmentTokens: makeTable('hash'),
     hostTokens: makeTable('hash'),
     sessions: makeTable('hash'),
+    metrics: makeTable('metric'),
   };
 }
 
@@ -19,6 +20,10 @@ function makeTable<T>(key: keyof T): StateTable<T> {
     async put(row) {
       await Promise.resolve(); // not at once, as the store
       rows.set(String(row[key]), row);
+    },
+    async putAll(all) {
+      await Promise.resolve();
+      for (const row of all) rows.set(String(row[key]), row);
     },
     async change(name, step) {
       await Promise.resolve();

@@ -1,4 +1,5 @@
 import type { Inventory } from './batch.ts';
+import type { MetricAbout } from './custom.ts';
 import type { Labels } from './labels.ts';
 import type { MetricKind } from './metric.ts';
 
@@ -55,13 +56,15 @@ export type HostReply = {
 
 /**
  * The newest value of one series. A counter's `value` is its rate per second over its last two samples, null when
- * there is only one or when it was reset in between.
+ * there is only one or when it was reset in between. `custom` says of a metric that is not in the catalogue what it is;
+ * the unit is that of the value here: of a counter per second.
  */
 export type LatestValue = {
   readonly metric: string;
   readonly labels: string;
   readonly tsMs: number;
   readonly value: number | null;
+  readonly custom?: MetricAbout;
 };
 
 /**
@@ -72,7 +75,7 @@ export type SeriesReply = {
   readonly host: string;
   readonly metric: string;
   readonly kind: MetricKind;
-  /** Of the values here: a counter's unit is already per second (`By/s`). Empty for a metric not in the catalogue. */
+  /** Of the values here: a counter's unit is already per second (`By/s`). Empty where nobody said. */
   readonly unit: string;
   readonly fromMs: number;
   readonly toMs: number;

@@ -10,6 +10,7 @@ import {
   type Batch,
   type Series,
 } from './batch.ts';
+import { DESCRIPTIONS_MAX, readDescriptions, type MetricDescription } from './custom.ts';
 import { decodeDifferences, encodeDifferences, type Before } from './differences.ts';
 import { INFLATED_BYTES_MAX } from './push.ts';
 import { err, ok, type Result } from './result.ts';
@@ -34,6 +35,9 @@ export type Basis = {
   readonly run: number | undefined;
   readonly everyMs: number | undefined;
   readonly series: readonly Series[];
+  /** Of the metrics of `series`. */
+  readonly described: readonly MetricDescription[];
+  /** Of `series` and `described`. */
   readonly seriesId: Uint8Array;
   readonly last: Before;
 };
@@ -43,9 +47,10 @@ export type Hash = (bytes: Uint8Array) => Uint8Array;
 
 /** The basis that a batch leaves. One that was told beside `before` has the series of that, and perhaps more behind them. */
 export function makeBasis(batch: Batch, before: Basis | null, hash: Hash): Basis {
-  const { epoch, run, everyMs, series } = batch;
-  const isUnchanged = before !== null && before.series === series;
-  const seriesId = isUnchanged ? before.seriesId : hash(new TextEncoder().encode(JSON.stringify(series)));
+  const { epoch, run, everyMs, series, described = NONE_DESCRIBED } = batch;
+  const isUnchanged = before !== null && before.series === series && before.described === described;
+  const names = described.length === 0 ? series : [series, described];
+  const seriesId = isUnchanged ? before.seriesId : hash(new TextEncoder().encode(JSON.stringify(names)));
   const last = findLast(batch, before?.last ?? null);
   const origin = Float64Array.of(epoch, run ?? -1, everyMs ?? -1);
   const parts = [seriesId, new Uint8Array(origin.buffer), new Uint8Array(last.values.buffer), last.holes];
@@ -55,7 +60,7 @@ export function makeBasis(batch: Batch, before: Basis | null, hash: Hash): Basis
     bytes.set(part, end);
     end += part.byteLength;
   }
-  return { id: hash(bytes).subarray(0, BASIS_ID_BYTES), epoch, run, everyMs, series, seriesId, last };
+  return { id: hash(bytes).subarray(0, BASIS_ID_BYTES), epoch, run, everyMs, series, described, seriesId, last };
 }
 
 function findLast({ series, values, ticksMs: { length: ticks } }: Batch, before: Before | null): Before {
@@ -70,6 +75,8 @@ function findLast({ series, values, ticksMs: { length: ticks } }: Batch, before:
   return last;
 }
 
+/** One list, so that nothing is known for the same as nothing. */
+const NONE_DESCRIBED: readonly MetricDescription[] = [];
 const NOTHING: Before = { values: new Float64Array(0), holes: new Uint8Array(0) };
 
 /** A copy, with so many series more of which nothing came yet. */
@@ -91,7 +98,9 @@ function extend({ values, holes }: Before, more: number): Before {
 export function fitToBasis(batch: Batch, basis: Basis): Batch | null {
   const { epoch, run, everyMs, ticksMs, since = batch.seq } = batch;
   if (epoch !== basis.epoch || run !== basis.run || everyMs !== basis.everyMs || since !== batch.seq) return null;
-  if (isSameList(batch.series, basis.series)) return { ...batch, series: basis.series };
+  const described = fitDescribed(batch, basis);
+  if (described === null) return null;
+  if (isSameList(batch.series, basis.series)) return { ...batch, series: basis.series, ...described };
   const rows = new Map(basis.series.map((one, row) => [one.join(' '), row]));
   const added: Series[] = [];
   const places = batch.series.map((one) => {
@@ -106,7 +115,28 @@ export function fitToBasis(batch: Batch, basis: Basis): Batch | null {
   for (const [row, place] of places.entries()) {
     values.set(batch.values.subarray(row * ticksMs.length, (row + 1) * ticksMs.length), place * ticksMs.length);
   }
-  return { ...batch, series, values };
+  return { ...batch, series, values, ...described };
+}
+
+/**
+ * What the basis says of metrics, and what is new behind it. Null where the two disagree, or there is too much: then the
+ * batch is better told in full.
+ */
+function fitDescribed({ described = [] }: Batch, basis: Basis): Pick<Batch, 'described'> | null {
+  const known = new Map(basis.described.map((one) => [one[0], one]));
+  const added: MetricDescription[] = [];
+  for (const one of described) {
+    const before = known.get(one[0]);
+    if (before === undefined) added.push(one);
+    else if (before[1] !== one[1] || before[2] !== one[2]) return null;
+  }
+  if (known.size + added.length > DESCRIPTIONS_MAX) return null;
+  return joinDescribed(basis, added);
+}
+
+function joinDescribed(basis: Basis, added: readonly MetricDescription[]): Pick<Batch, 'described'> {
+  if (basis.described.length + added.length === 0) return {};
+  return { described: added.length === 0 ? basis.described : [...basis.described, ...added] };
 }
 
 /** The ordinary case, found out without building anything. */
@@ -120,6 +150,7 @@ function isSameList(one: readonly Series[], other: readonly Series[]): boolean {
 /** The bytes of a batch that fits a basis. */
 export function encodeBrief(batch: Batch, basis: Basis): Uint8Array {
   const added = batch.series.slice(basis.series.length);
+  const described = batch.described?.slice(basis.described.length) ?? [];
   return packMessage({
     v: BRIEF_VERSION,
     from: basis.id,
@@ -127,6 +158,7 @@ export function encodeBrief(batch: Batch, basis: Basis): Uint8Array {
     sentMs: batch.sentMs,
     t: batch.ticksMs,
     ...(added.length === 0 ? {} : { s: added }),
+    ...(described.length === 0 ? {} : { m: described }),
     d: encodeDifferences(batch.values, extend(basis.last, added.length)),
     ...encodeNews(batch),
   });
@@ -161,7 +193,9 @@ function readBrief(message: Record<string, unknown>, basis: Basis | null): Resul
   const added = message['s'] === undefined ? ok([]) : readSeries(message['s']);
   if (!added.ok) return added;
   const series = added.value.length === 0 ? basis.series : [...basis.series, ...added.value];
-  const fault = findAddedFault(basis, added.value);
+  const described = readDescriptions(message['m']);
+  if (!described.ok) return described;
+  const fault = findAddedFault(basis, added.value) ?? findDescribedFault(basis, described.value);
   if (fault !== null) return err(fault);
   const ticks = told.value.ticksMs.length;
   if (series.length > SERIES_MAX) return err(`these are ${series.length} series, more than ${SERIES_MAX}`);
@@ -178,9 +212,19 @@ function readBrief(message: Record<string, unknown>, basis: Basis | null): Resul
     ...(everyMs === undefined ? {} : { everyMs }),
     ...told.value,
     series,
+    ...joinDescribed(basis, described.value),
     values: values.value,
     keep: true,
   });
+}
+
+function findDescribedFault({ described }: Basis, added: readonly MetricDescription[]): string | null {
+  if (added.length === 0) return null;
+  const count = described.length + added.length;
+  if (count > DESCRIPTIONS_MAX) return `these are ${count} descriptions, more than ${DESCRIPTIONS_MAX}`;
+  const known = new Set(described.map(([metric]) => metric));
+  const twice = added.find(([metric]) => known.has(metric));
+  return twice === undefined ? null : `m describes ${twice[0]} twice`;
 }
 
 /** A series that the basis has may not come a second time. */

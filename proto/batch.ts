@@ -1,5 +1,6 @@
 import { Packr, Unpackr } from 'msgpackr';
 
+import { isMetric, readDescriptions, type MetricDescription } from './custom.ts';
 import { LABELS_LENGTH_MAX, parseLabels, type Labels } from './labels.ts';
 import { findFault } from './msgpack.ts';
 import { isRecord } from './record.ts';
@@ -13,7 +14,6 @@ export const RECORDS_MAX = 600;
 /** What a host with 256 cores, 1,000 mounts or 1,000 containers needs, and some. */
 export const SERIES_MAX = 20_000;
 export const EVENTS_MAX = 100;
-export const METRIC_LENGTH_MAX = 128;
 export const TEXT_LENGTH_MAX = 256;
 /** A tick further ahead of the collector's clock is not stored with the others: it would open a partition of its own. */
 export const FUTURE_MS_MAX = 5 * 60_000;
@@ -58,17 +58,24 @@ const INVENTORY_NUMBERS = ['cores', 'memoryBytes'] as const;
 
 /**
  * What happens at one instant. `subject` says to whom or why, in a few words: the process that was killed for want of
- * memory (`oom-kill`); the agent's source that costs too much and is read less often, or no more (`source-slowed`,
- * `source-off`); what was beyond the limit of custom series (`series-dropped`); the version that the agent brought itself
- * to, or could not (`updated`, `update-failed`).
+ * memory (`oom-kill`); the container that ended with an exit code other than 0, lost a process for want of memory, or
+ * fails its health check (`container-died`, `container-oom`, `container-unhealthy`); the service that a check finds down,
+ * and why, or up again (`check-down`, `check-up`); the agent's source that costs too much and is read less often, or no
+ * more (`source-slowed`, `source-off`); what was beyond the limit of custom series (`series-dropped`); the version that
+ * the agent brought itself to, or could not (`updated`, `update-failed`).
  */
 export const MOMENT_KINDS = [
   'boot',
   'shutdown',
   'oom-kill',
+  'container-died',
+  'container-oom',
+  'container-unhealthy',
   'source-slowed',
   'source-off',
   'series-dropped',
+  'check-down',
+  'check-up',
   'updated',
   'update-failed',
 ] as const;
@@ -104,6 +111,9 @@ export type Gap = {
  * joined of several records carries those from `since` to `seq`; without it, `seq` alone. `run` is random per start of
  * the agent: two that take turns are two agents with one identity.
  *
+ * `described` says of the metrics of `series` that are not in the catalogue what they are, each once; it belongs to
+ * `series`, and goes where that goes.
+ *
  * `keep` asks the collector to keep what the next batch may be told beside (basis.ts).
  */
 export type Batch = {
@@ -115,6 +125,7 @@ export type Batch = {
   readonly everyMs?: number;
   readonly ticksMs: readonly number[];
   readonly series: readonly Series[];
+  readonly described?: readonly MetricDescription[];
   readonly values: Float64Array;
   readonly info?: Inventory;
   readonly events?: readonly HostEvent[];
@@ -137,6 +148,7 @@ export function encodeBatch(batch: Batch): Uint8Array {
     ...(batch.everyMs === undefined ? {} : { everyMs: batch.everyMs }),
     t: batch.ticksMs,
     s: batch.series,
+    ...(batch.described === undefined || batch.described.length === 0 ? {} : { m: batch.described }),
     x: new Uint8Array(values.buffer, values.byteOffset, values.byteLength),
     ...encodeNews(batch),
     ...(batch.keep === undefined ? {} : { keep: batch.keep }),
@@ -181,10 +193,20 @@ export function readBatch(message: Record<string, unknown>): Result<Batch, strin
   if (!origin.ok) return origin;
   const series = readSeries(message['s']);
   if (!series.ok) return series;
+  const described = readDescriptions(message['m']);
+  if (!described.ok) return described;
   const values = readValues(message['x'], series.value.length * more.ticksMs.length);
   if (!values.ok) return values;
-  const keep = message['keep'] === true ? { keep: true as const } : {};
-  return ok({ epoch, seq, ...more, ...origin.value, series: series.value, values: values.value, ...keep });
+  return ok({
+    epoch,
+    seq,
+    ...more,
+    ...origin.value,
+    series: series.value,
+    ...(described.value.length === 0 ? {} : { described: described.value }),
+    values: values.value,
+    ...(message['keep'] === true ? { keep: true as const } : {}),
+  });
 }
 
 /** What every batch says itself, beside what it may leave to the one before. */
@@ -236,8 +258,6 @@ function readTicks(value: unknown): Result<number[], string> {
   return ok(ticksMs);
 }
 
-const METRIC_PATTERN = /^[a-z][a-z0-9_]*(\.[a-z0-9_]+)*$/;
-
 export function readSeries(value: unknown): Result<Series[], string> {
   if (!Array.isArray(value)) return err(`s must be an array of [metric, labels], was ${show(value)}`);
   if (value.length > SERIES_MAX) return err(`s holds ${value.length} series, more than ${SERIES_MAX}`);
@@ -247,7 +267,7 @@ export function readSeries(value: unknown): Result<Series[], string> {
     if (!Array.isArray(entry) || entry.length !== 2)
       return err(`a series must be [metric, labels], was ${show(entry)}`);
     const [metric, labels]: unknown[] = entry;
-    if (typeof metric !== 'string' || metric.length > METRIC_LENGTH_MAX || !METRIC_PATTERN.test(metric)) {
+    if (!isMetric(metric)) {
       return err(`a metric's name is lower-case words joined by dots, was ${show(metric)}`);
     }
     if (typeof labels !== 'string') return err(`the labels of ${metric} must be one string, were ${show(labels)}`);

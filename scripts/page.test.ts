@@ -106,7 +106,7 @@ test('a chart shows each sample within a second or two of its tick, while it is 
 async function readTicks(): Promise<readonly number[]> {
   const nowMs = Date.now();
   const host = await page.evaluate<string>("location.pathname.split('/')[2]");
-  const query = `host=${host}&metric=system.uptime&fromMs=${nowMs - 60_000}&toMs=${nowMs + 1000}`;
+  const query = `host=${host}&metric=system.memory.limit&fromMs=${nowMs - 60_000}&toMs=${nowMs + 1000}`;
   const reply = await page.evaluate<{ series: { tsMs: number[] }[] }>(
     `fetch('/api/v1/series?${query}').then((response) => response.json())`,
   );

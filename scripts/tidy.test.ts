@@ -29,6 +29,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   agent: ['agent', 'proto'],
   'agent/sources': [
     'agent/sources',
+    'agent/custom',
     'agent/list-directory.ts',
     'agent/source.ts',
     'agent/rate.ts',
@@ -36,6 +37,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'agent/read-text.ts',
     'agent/rebase.ts',
     'agent/remember.ts',
+    'agent/schedule.ts',
     'agent/settings.ts',
     'agent/package.json',
     'proto',
@@ -59,7 +61,7 @@ const ONLY_IN: readonly (readonly [module: string, place: RegExp])[] = [
   ['chart.js', /^web\/chart\//],
   ['chdb', /^collector\/store\/embedded\.ts$/],
   ['@clickhouse/client', /^collector\/store\//],
-  ['undici', /^agent\//],
+  ['undici', /^agent\/sources\//],
 ];
 
 const PURE = /^(proto|collector\/domain)\//;

@@ -21,6 +21,7 @@ export const CHECK_CONFIG: Command = {
       ['token', config.token.ok ? 'there is one' : config.token.error],
       ['sources', SOURCE_NAMES.filter((name) => !isOff(name)).join(', ')],
       ['off', SOURCE_NAMES.filter(isOff).join(', ') || 'none'],
+      ['checks', config.checks.map(({ name }) => name).join(', ') || 'none'],
     ];
     input.write(
       `The configuration is right.\n${rows.map(([what = '', is]) => `  ${what.padEnd(11)}${is}\n`).join('')}`,

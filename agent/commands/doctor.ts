@@ -1,7 +1,7 @@
 import { describeError } from '@muster/proto/log';
-import { Pool } from 'undici';
 
 import type { Config } from '../config.ts';
+import { openLink, readStart } from '../link.ts';
 import { SOURCE_NAMES, SOURCES } from '../sources.ts';
 import { readIdentity } from '../state.ts';
 import { readConfig, type Command } from './command.ts';
@@ -9,6 +9,7 @@ import { survey, type Surveyed } from './survey.ts';
 
 const USAGE = 'muster-agent doctor [options]: says what the agent can and cannot see of this host, and what to do';
 const ANSWER_MS_MAX = 5_000;
+const ANSWER_BYTES_MAX = 64 * 1024;
 
 /** `isRight` null: it is off, or there is nothing of the kind here. */
 type Finding = { readonly isRight: boolean | null; readonly what: string; readonly lines: readonly string[] };
@@ -48,23 +49,19 @@ function describeSource(name: (typeof SOURCE_NAMES)[number], surveyed: Surveyed 
 
 /** Whether there is a collector where one should be. */
 async function askCollector({ url }: Config): Promise<Finding> {
-  const pool = new Pool(url, { connectTimeout: ANSWER_MS_MAX });
+  const link = openLink(url, ANSWER_MS_MAX);
   try {
-    const { statusCode, body } = await pool.request({
-      method: 'GET',
-      path: '/healthz',
-      headersTimeout: ANSWER_MS_MAX,
-      bodyTimeout: ANSWER_MS_MAX,
-    });
-    await body.dump();
-    const isRight = statusCode === 200;
-    const what = isRight ? 'answers' : `answers with ${statusCode}, as no collector does: url names another address`;
+    const signal = AbortSignal.timeout(ANSWER_MS_MAX);
+    const { status, body } = await link.request({ method: 'GET', path: '/healthz', signal });
+    await readStart(body, ANSWER_BYTES_MAX);
+    const isRight = status === 200;
+    const what = isRight ? 'answers' : `answers with ${status}, as no collector does: url names another address`;
     return { isRight, what: `collector: ${url} ${what}`, lines: [] };
   } catch (cause) {
     const lines = ['what is sampled waits on the disk; start the collector, or name another address by url'];
     return { isRight: false, what: `collector: ${url} does not answer: ${describeError(cause)}`, lines };
   } finally {
-    await pool.destroy();
+    link.close();
   }
 }
 

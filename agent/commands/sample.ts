@@ -31,9 +31,9 @@ export const SAMPLE: Command = {
 };
 
 function formatSamples(samples: readonly Sample[]): string {
-  const rows = samples.map(({ metric, labels, value }) => [
+  const rows = samples.map(({ metric, labels, value, about }) => [
     `${metric}${labels === '' ? '' : `{${labels}}`}`,
-    formatValue(value, findMetric(metric)?.unit ?? ''),
+    formatValue(value, (about ?? findMetric(metric))?.unit ?? ''),
   ]);
   const width = Math.max(0, ...rows.map(([name = '']) => name.length));
   return rows.map(([name = '', value = '']) => `${name.padEnd(width)}  ${value}\n`).join('');

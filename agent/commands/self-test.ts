@@ -3,10 +3,10 @@ import { setImmediate } from 'node:timers/promises';
 
 import { encodeBatch } from '@muster/proto/batch';
 import { describeError } from '@muster/proto/log';
-import { Pool } from 'undici';
 
 import { compress } from '../compress.ts';
 import type { Config } from '../config.ts';
+import { openLink } from '../link.ts';
 import { readIdentity } from '../state.ts';
 import { readConfig, type Command } from './command.ts';
 import { survey } from './survey.ts';
@@ -41,7 +41,7 @@ export const SELF_TEST: Command = {
  * be read. Throws what does not work. A source that has nothing to say here is none of that.
  */
 async function testSelf(config: Config): Promise<void> {
-  await new Pool(config.url).close();
+  openLink(config.url, 1_000).close();
   await survey(config);
   const nothing = { epoch: 1, seq: 1, sentMs: 1, ticksMs: [], series: [], values: new Float64Array(0) };
   compress(encodeBatch(nothing));

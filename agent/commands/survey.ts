@@ -13,6 +13,8 @@ import { openSources } from '../sources.ts';
 const BETWEEN_MS = 1_000;
 /** How long sources that wait for others are waited for. */
 const ANSWER_MS_MAX = 10_000;
+/** The same for what they look at beside their readings. */
+const SETTLE_MS_MAX = 60_000;
 
 /** What one source had to say, the second time it was asked, and what that cost. */
 export type Surveyed = {
@@ -23,18 +25,19 @@ export type Surveyed = {
 };
 
 /** Reads every source that is on, twice, since much is known only from what happened in between. Nothing is sent. */
-export async function survey({ root, sources: settings }: Config): Promise<readonly Surveyed[]> {
+export async function survey({ root, sources: settings, checks }: Config): Promise<readonly Surveyed[]> {
   const sources = await openSources(settings, {
     root,
     now: Date.now,
     listCosts: () => [],
+    checks,
     readClockOffset: () => null,
     keepFor: () => KEEP_NOTHING,
   });
   try {
     const meter = makeMeter(readProcessClocks());
     for (const source of sources) await readSource(source);
-    await sleep(BETWEEN_MS);
+    await Promise.all([sleep(BETWEEN_MS), ...sources.map(settle)]);
     const surveyed: Surveyed[] = [];
     for (const source of sources) {
       meter.begin();
@@ -46,6 +49,16 @@ export async function survey({ root, sources: settings }: Config): Promise<reado
   } finally {
     for (const source of sources.toReversed()) await source.close?.();
   }
+}
+
+/** What has not been looked at by then is not in the reading, and the source says so. */
+async function settle(source: Source): Promise<void> {
+  if (source.settle === undefined) return;
+  const giveUp = new AbortController();
+  const over = sleep(SETTLE_MS_MAX, undefined, giveUp);
+  await Promise.race([source.settle(), over]);
+  over.catch(() => undefined); // its end is no news
+  giveUp.abort();
 }
 
 async function readSource(source: Source): Promise<ReadResult> {

@@ -1,4 +1,5 @@
 import { EVENTS_MAX, RECORDS_MAX, SERIES_MAX, TICKS_MAX, type Series } from '@muster/proto/batch';
+import { DESCRIPTIONS_MAX, type MetricDescription } from '@muster/proto/custom';
 import { BODY_BYTES_MAX } from '@muster/proto/push';
 
 import { countBytes, type Matrix } from '../matrix.ts';
@@ -14,7 +15,8 @@ export function joinBatches(batches: readonly [WaitingBatch, ...WaitingBatch[]])
 } {
   const [first] = batches;
   const rows = new Map<string, Series>();
-  let nameBytes = addRows(rows, first);
+  const described = new Map<string, MetricDescription>();
+  let nameBytes = addRows(rows, first) + addDescribed(described, first);
   let end = 1;
   let ticks = first.ticksMs.length;
   let events = first.events?.length ?? 0;
@@ -23,14 +25,19 @@ export function joinBatches(batches: readonly [WaitingBatch, ...WaitingBatch[]])
     ticks += next.ticksMs.length;
     events += next.events?.length ?? 0;
     const fresh = findFresh(rows, next);
-    const bytes = nameBytes + countBytes({ ticksMs: [], series: fresh }) + ticks * (9 + 8 * (rows.size + fresh.length));
+    const told = findUndescribed(described, next);
+    const freshBytes = countBytes({ ticksMs: [], series: fresh, described: told });
+    const bytes = nameBytes + freshBytes + ticks * (9 + 8 * (rows.size + fresh.length));
     const isTooMuch = ticks > TICKS_MAX || events > EVENTS_MAX || next.seq - first.seq >= RECORDS_MAX;
-    const isTooWide = bytes > BATCH_BYTES_MAX || rows.size + fresh.length > SERIES_MAX;
+    const isNarrow = rows.size + fresh.length <= SERIES_MAX && described.size + told.length <= DESCRIPTIONS_MAX;
+    const isTooWide = bytes > BATCH_BYTES_MAX || !isNarrow;
     if (isTooMuch || isTooWide || !follows(last, next)) break;
-    nameBytes += addRows(rows, next);
+    nameBytes += addRows(rows, next) + addDescribed(described, next);
     end += 1;
   }
-  return end === 1 ? { batch: first, count: 1 } : { batch: join(batches.slice(0, end), rows), count: end };
+  if (end === 1) return { batch: first, count: 1 };
+  const batch = join(batches.slice(0, end), rows);
+  return { batch: described.size === 0 ? batch : { ...batch, described: [...described.values()] }, count: end };
 }
 
 /** Whether a record can travel in one batch with the one before it. */
@@ -44,6 +51,20 @@ function addRows(rows: Map<string, Series>, batch: WaitingBatch): number {
   const fresh = findFresh(rows, batch);
   for (const one of fresh) rows.set(one.join(' '), one);
   return countBytes({ ticksMs: [], series: fresh });
+}
+
+/** Adds what is said of metrics that are new; gives what that takes in a message. */
+function addDescribed(described: Map<string, MetricDescription>, batch: WaitingBatch): number {
+  const fresh = findUndescribed(described, batch);
+  for (const one of fresh) described.set(one[0], one);
+  return countBytes({ ticksMs: [], series: [], described: fresh });
+}
+
+function findUndescribed(
+  known: ReadonlyMap<string, MetricDescription>,
+  { described = [] }: WaitingBatch,
+): readonly MetricDescription[] {
+  return described.filter(([metric]) => !known.has(metric));
 }
 
 function findFresh(rows: ReadonlyMap<string, Series>, { series }: WaitingBatch): readonly Series[] {

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 
 import { makeBasis, type Basis } from '@muster/proto/basis';
-import type { Batch, Series } from '@muster/proto/batch';
+import type { Batch } from '@muster/proto/batch';
 
 /** What is kept of all hosts together: 10,000 of 100 series take a third. */
 export const BASES_BYTES_MAX = 64 * 1024 * 1024;
@@ -27,11 +27,12 @@ export type Bases = {
   readonly heldBytes: () => number;
 };
 
+type Lists = Pick<Basis, 'series' | 'described'>;
 type Kept = { readonly basis: Basis; readonly keptMs: number };
 
 export function makeBases({ bytesMax, now }: BasesOptions): Bases {
   const kept = new Map<string, Kept>(); // the one that was renewed last is the last
-  const lists = new Map<string, readonly Series[]>();
+  const lists = new Map<string, Lists>();
   let heldBytes = 0;
 
   function remove(host: string): void {
@@ -41,20 +42,20 @@ export function makeBases({ bytesMax, now }: BasesOptions): Bases {
     heldBytes -= sizeOf(found.basis);
   }
 
-  /** Hosts that are alike share one list. */
+  /** Hosts that are alike share their lists. */
   function share(basis: Basis): Basis {
     const id = Buffer.from(basis.seriesId).toString('latin1');
-    const series = lists.get(id) ?? basis.series;
+    const { series, described } = lists.get(id) ?? basis;
     if (lists.size >= LISTS_MAX) lists.clear();
-    lists.set(id, series);
-    return { ...basis, series };
+    lists.set(id, { series, described });
+    return { ...basis, series, described };
   }
 
   return {
     find: (host) => kept.get(host)?.basis ?? null,
     keep: (host, batch, beside) => {
       const made = makeBasis(batch, beside, hash);
-      const basis = made.series === beside?.series ? made : share(made);
+      const basis = made.seriesId === beside?.seriesId ? made : share(made);
       remove(host);
       for (const [other, { keptMs }] of kept) {
         // Set back, a clock makes them no younger.

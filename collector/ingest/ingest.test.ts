@@ -1,4 +1,5 @@
 import { encodeBatch } from '@muster/proto/batch';
+import { findAbout } from '@muster/proto/custom';
 import { ok } from '@muster/proto/result';
 import { expect, test } from 'vitest';
 
@@ -15,10 +16,11 @@ test('acceptBatch() acknowledges what a host says that it is only when that is s
   const options: IngestOptions = {
     admitRun: async () => true,
     bases: makeBases({ bytesMax: 1e6, now: () => 1000 }),
-    latest: makeLatest(),
+    latest: makeLatest(findAbout),
     buffer: { add: async () => ok(undefined), heldBytes: () => 0, close: async () => undefined },
     quarantine: makeQuarantineShare(),
     onValues: () => undefined,
+    learnMetrics: async () => undefined,
     async storeInventory(host, inventory) {
       await Promise.resolve();
       if (fault !== null) throw fault;

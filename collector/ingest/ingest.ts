@@ -1,6 +1,7 @@
 import type { LatestValue } from '@muster/proto/api';
 import { decodePush, type PushFault } from '@muster/proto/basis';
 import type { Inventory } from '@muster/proto/batch';
+import type { MetricDescription } from '@muster/proto/custom';
 import type { Ack } from '@muster/proto/push';
 import { err, ok, type Result } from '@muster/proto/result';
 
@@ -31,6 +32,8 @@ export type IngestOptions = {
   readonly quarantine: QuarantineShare;
   /** Newer values of a host are known; called before they are stored. */
   readonly onValues: (host: string, values: readonly LatestValue[]) => void;
+  /** Takes in what a host says of its custom metrics; rejects with the fault of the store. */
+  readonly learnMetrics: (host: string, described: readonly MetricDescription[]) => Promise<void>;
   /** Stores what a host says that it is; rejects with the fault of the store. */
   readonly storeInventory: (host: string, inventory: Inventory) => Promise<void>;
   /** The interval to ask of a host, undefined for its own. */
@@ -47,7 +50,7 @@ export type IngestOptions = {
  *
  * Resolves when the batch is in the store, or with the reason why it is not; a malformed batch will never be, a busy
  * store will take it later, and a quarantined host sends in vain until it has enrolled anew. Rejects with the fault of the
- * store when it does not take what the host says that it is.
+ * store when it does not take what the host says that it is, or what its metrics are.
  */
 export async function acceptBatch(
   options: IngestOptions,
@@ -59,6 +62,8 @@ export async function acceptBatch(
   if (!decoded.ok) return err(describePushFault(decoded.error));
   const { batch: told, beside } = decoded.value;
   if (!(await options.admitRun(token, told.run))) return err({ kind: 'quarantined' });
+  // Before its values are shown: a counter is no gauge.
+  if (told.described !== undefined) await options.learnMetrics(host, told.described);
   const { batch, quarantined, rows } = judgeBatch(host, told, nowMs, options.quarantine.left(host, nowMs));
   options.quarantine.take(host, rows.length);
   options.onQuarantined(host, quarantined, batch.sentMs - nowMs);

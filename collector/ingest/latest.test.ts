@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 
 import { SERIES_MAX, type Batch } from '@muster/proto/batch';
+import { findAbout } from '@muster/proto/custom';
 
 import { makeLatest } from './latest.ts';
 
@@ -19,7 +20,7 @@ function makeBatch(ticksMs: readonly number[], series: Record<string, readonly n
 }
 
 function makeKnown() {
-  const latest = makeLatest();
+  const latest = makeLatest(findAbout);
   latest.addHost('web-1', '<b>web</b>', null);
   return latest;
 }

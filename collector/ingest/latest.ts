@@ -1,6 +1,7 @@
 import type { HostRow, HostStatus, LatestValue } from '@muster/proto/api';
 import { SERIES_MAX, type Batch, type Inventory } from '@muster/proto/batch';
-import { counterRise, findMetric } from '@muster/proto/metric';
+import { formatRateUnit, type MetricAbout } from '@muster/proto/custom';
+import { counterRise, findMetric as findOurs } from '@muster/proto/metric';
 
 import type { StoredValue } from '../domain/samples.ts';
 import { judgeStatus, makeHostRow, type Ended } from '../domain/fleet.ts';
@@ -33,10 +34,13 @@ type HostState = {
   readonly series: Map<string, SeriesState>;
 };
 
+export type FindMetric = (metric: string) => MetricAbout;
+
 /** The newest values of every host, in memory: what the live view and the host list are made of. */
 export type Latest = ReturnType<typeof makeLatest>;
 
-export function makeLatest() {
+/** `findMetric` says what any metric is, ours or another. */
+export function makeLatest(findMetric: FindMetric) {
   const hosts = new Map<string, HostState>();
   return {
     /** Makes a host known, or gives it another name. */
@@ -55,7 +59,7 @@ export function makeLatest() {
       const state = hosts.get(host);
       if (state === undefined) return;
       const series = findSeries(state, metric, labels);
-      if (series !== null && tsMs > series.tsMs) stepSeries(series, tsMs, value);
+      if (series !== null && tsMs > series.tsMs) stepSeries(series, findMetric(metric), { tsMs, raw: value });
       state.lastMs = Math.max(state.lastMs ?? 0, tsMs);
       // When it arrived is not stored; its tick is near that, unless the host's clock was ahead.
       state.arrivedMs = Math.min(state.lastMs, nowMs);
@@ -66,7 +70,7 @@ export function makeLatest() {
      */
     apply(host: string, batch: Batch, nowMs: number): readonly LatestValue[] {
       const state = hosts.get(host);
-      return state === undefined ? [] : applyBatch(state, batch, nowMs);
+      return state === undefined ? [] : applyBatch(state, batch, { findMetric, nowMs });
     },
     hosts: (): readonly string[] => [...hosts.keys()],
     has: (host: string): boolean => hosts.has(host),
@@ -81,12 +85,7 @@ export function makeLatest() {
     rows: (nowMs: number): readonly HostRow[] => Array.from(hosts.values(), (state) => makeRow(state, nowMs)),
     inventory: (host: string): Inventory | null => hosts.get(host)?.inventory ?? null,
     values: (host: string): readonly LatestValue[] =>
-      Array.from(hosts.get(host)?.series.values() ?? [], ({ metric, labels, tsMs, value }) => ({
-        metric,
-        labels,
-        tsMs,
-        value,
-      })),
+      Array.from(hosts.get(host)?.series.values() ?? [], (series) => showSeries(series, findMetric)),
   };
 }
 
@@ -99,7 +98,9 @@ function makeRow(state: HostState, nowMs: number): HostRow {
   return makeHostRow({ ...state, values: state.series.values() }, nowMs);
 }
 
-function applyBatch(state: HostState, batch: Batch, nowMs: number): LatestValue[] {
+type Knowing = { readonly findMetric: FindMetric; readonly nowMs: number };
+
+function applyBatch(state: HostState, batch: Batch, { findMetric, nowMs }: Knowing): LatestValue[] {
   // Whatever its ticks say: a host with a wrong clock is not silent.
   state.arrivedMs = nowMs;
   state.clockOffsetMs = batch.sentMs - nowMs;
@@ -118,8 +119,8 @@ function applyBatch(state: HostState, batch: Batch, nowMs: number): LatestValue[
     for (const [column, tsMs] of batch.ticksMs.entries()) {
       const raw = batch.values[row * ticks + column] ?? NaN;
       if (Number.isNaN(raw) || tsMs <= series.tsMs) continue;
-      stepSeries(series, tsMs, raw);
-      if (column >= ticks - LIVE_TICKS_MAX) changed.push({ metric, labels, tsMs, value: series.value });
+      stepSeries(series, findMetric(metric), { tsMs, raw });
+      if (column >= ticks - LIVE_TICKS_MAX) changed.push(showSeries(series, findMetric));
     }
   }
   for (const [key, series] of state.series) if (tickMs - series.tsMs > FORGET_MS) state.series.delete(key);
@@ -144,11 +145,21 @@ function findSeries(state: HostState, metric: string, labels: string): SeriesSta
   return series;
 }
 
-function stepSeries(series: SeriesState, tsMs: number, raw: number): void {
-  if (findMetric(series.metric)?.kind === 'counter') {
+function stepSeries(
+  series: SeriesState,
+  { kind }: MetricAbout,
+  { tsMs, raw }: Pick<SeriesState, 'tsMs' | 'raw'>,
+): void {
+  if (kind === 'counter') {
     const rise = counterRise(series.raw, raw);
     series.value = rise === null ? null : (rise * 1000) / (tsMs - series.tsMs);
   } else series.value = raw;
   series.tsMs = tsMs;
   series.raw = raw;
+}
+
+function showSeries({ metric, labels, tsMs, value }: SeriesState, findMetric: FindMetric): LatestValue {
+  if (findOurs(metric) !== null) return { metric, labels, tsMs, value };
+  const { kind, unit } = findMetric(metric);
+  return { metric, labels, tsMs, value, custom: { kind, unit: kind === 'counter' ? formatRateUnit(unit) : unit } };
 }

@@ -96,6 +96,16 @@ export const MIGRATIONS: readonly Migration[] = [
       COMPLETENESS_VIEW,
     ],
   },
+  {
+    number: 4,
+    name: 'custom metrics',
+    statements: [
+      `CREATE TABLE IF NOT EXISTS ${DATABASE}.metrics (
+        metric String COMMENT 'the name of one that is not in the catalogue', kind String COMMENT 'gauge or counter',
+        unit String COMMENT 'UCUM; empty: nobody said', ${STATE}
+      ) ENGINE = ReplacingMergeTree(version) ORDER BY metric`,
+    ],
+  },
 ];
 
 /**

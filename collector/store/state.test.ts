@@ -69,6 +69,20 @@ test('loadState() finds again what was put, changed and removed', async () => {
   expect((await loadState(engine, () => 1000)).hosts.get('web-1')).toEqual(record);
 });
 
+test('loadState() finds again what was put in one block', async () => {
+  const state = await loadState(engine, () => 1500);
+  await state.metrics.put({ metric: 'a', kind: 'gauge', unit: '' });
+  const rows = [
+    { metric: 'a', kind: 'counter', unit: 'By' },
+    { metric: 'b', kind: 'gauge', unit: '{x}' },
+  ] as const;
+  await state.metrics.putAll(rows);
+  await state.metrics.putAll([]);
+  expect([...state.metrics.all()]).toEqual(rows);
+  const again = (await loadState(engine, () => 1500)).metrics;
+  expect(rows.map(({ metric }) => again.get(metric))).toEqual(rows);
+});
+
 test('loadState() does not bring back a row that is removed while it changes', async () => {
   const state = await loadState(engine, () => 2000);
   await state.sessions.put({ hash: 'cc', createdMs: 1, usedMs: 1 });

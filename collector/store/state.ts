@@ -1,4 +1,5 @@
 import type { Inventory } from '@muster/proto/batch';
+import type { MetricKind } from '@muster/proto/metric';
 
 import type { Column } from './native.ts';
 import { DATABASE, type Engine } from './store.ts';
@@ -37,6 +38,9 @@ export type HostToken = {
 /** `hash`: SHA-256 of the session's id, hex. */
 export type SessionRecord = { readonly hash: string; readonly createdMs: number; readonly usedMs: number };
 
+/** What a metric is that is not in the catalogue, as a host described it first. */
+export type MetricRecord = { readonly metric: string; readonly kind: MetricKind; readonly unit: string };
+
 /**
  * A small table that is read into memory once and written through: each change is a new version of a row, the newest
  * counts, a removal is a version too.
@@ -46,6 +50,8 @@ export type StateTable<T> = {
   all(): Iterable<T>;
   /** Resolves when it is stored; `get` gives it from then on. */
   put(row: T): Promise<void>;
+  /** The same of several, in one block. */
+  putAll(rows: readonly T[]): Promise<void>;
   /** Puts what `step` makes of the row as it is when its turn comes; nothing when it is gone by then. */
   change(key: string, step: (row: T) => T): Promise<void>;
   /** `get` no longer gives the row from now on, unless storing that fails; resolves when it is stored. */
@@ -57,6 +63,7 @@ export type State = {
   readonly enrolmentTokens: StateTable<EnrolmentToken>;
   readonly hostTokens: StateTable<HostToken>;
   readonly sessions: StateTable<SessionRecord>;
+  readonly metrics: StateTable<MetricRecord>;
 };
 
 /** Reads all state. `now` gives the versions, which rise even when the clock does not. */
@@ -66,6 +73,7 @@ export async function loadState(engine: Engine, now: () => number): Promise<Stat
     enrolmentTokens: await loadTable(engine, now, ENROLMENT_TOKENS),
     hostTokens: await loadTable(engine, now, HOST_TOKENS),
     sessions: await loadTable(engine, now, SESSIONS),
+    metrics: await loadTable(engine, now, METRICS),
   };
 }
 
@@ -118,6 +126,16 @@ const SESSIONS: TableShape<SessionRecord> = {
   fields: { hash: TEXT, createdMs: COUNT, usedMs: COUNT },
 };
 
+const METRICS: TableShape<MetricRecord> = {
+  table: 'metrics',
+  key: 'metric',
+  fields: {
+    metric: TEXT,
+    kind: { encode: text, decode: (value) => (value === 'counter' ? 'counter' : 'gauge') },
+    unit: TEXT,
+  },
+};
+
 async function loadTable<T>(engine: Engine, now: () => number, shape: TableShape<T>): Promise<StateTable<T>> {
   const rows = new Map<string, T>();
   const names = Object.keys(shape.fields) as (keyof T & string)[]; // the type says that it has no others
@@ -128,12 +146,12 @@ async function loadTable<T>(engine: Engine, now: () => number, shape: TableShape
     version = Math.max(version, Number(row['version']));
     if (Number(row['removed']) === 0) rows.set(String(row[shape.key]), decode(row));
   }
-  const write = (row: T, removed: 0 | 1): Promise<void> => {
+  const write = (changed: readonly T[], removed: 0 | 1): Promise<void> => {
     version = Math.max(version + 1, now());
-    return engine.insert(shape.table, 1, [
-      ...names.map((name) => shape.fields[name].encode(name, row[name])),
-      count('version', version),
-      { name: 'removed', type: 'UInt32', values: [removed] },
+    return engine.insert(shape.table, changed.length, [
+      ...names.map((name) => stack(changed.map((row) => shape.fields[name].encode(name, row[name])))),
+      stack(changed.map(() => count('version', version))),
+      { name: 'removed', type: 'UInt32', values: changed.map(() => removed) },
     ]);
   };
   /** One change after the other, so that none is made of a row that another is about to replace. */
@@ -143,27 +161,43 @@ async function loadTable<T>(engine: Engine, now: () => number, shape: TableShape
     all: () => rows.values(),
     put: (row) =>
       inTurn(async () => {
-        await write(row, 0);
+        await write([row], 0);
         rows.set(String(row[shape.key]), row);
+      }),
+    putAll: (all) =>
+      inTurn(async () => {
+        if (all.length === 0) return;
+        await write(all, 0);
+        for (const row of all) rows.set(String(row[shape.key]), row);
       }),
     change: (key, step) =>
       inTurn(async () => {
         const row = rows.get(key);
         if (row === undefined) return;
         const next = step(row);
-        await write(next, 0);
+        await write([next], 0);
         if (rows.has(key)) rows.set(key, next); // it may have been removed meanwhile
       }),
     remove(key) {
       const row = rows.get(key);
       if (row === undefined) return Promise.resolve();
       rows.delete(key);
-      return inTurn(() => write(row, 1)).catch((cause: unknown) => {
+      return inTurn(() => write([row], 1)).catch((cause: unknown) => {
         if (!rows.has(key)) rows.set(key, row); // it is stored still, and a start would find it
         throw cause;
       });
     },
   };
+}
+
+/** The columns of one name, of which each has a value, as one. */
+function stack(columns: readonly Column[]): Column {
+  const [first] = columns;
+  if (first?.type === 'String')
+    return { ...first, values: columns.flatMap((column) => (column.type === 'String' ? column.values : [])) };
+  if (first?.type !== 'UInt32' && first?.type !== 'UInt64') throw new Error('Cannot stack columns of this type');
+  const { type } = first;
+  return { ...first, values: columns.flatMap((column) => (column.type === type ? Array.from(column.values) : [])) };
 }
 
 function text(name: string, value: string): Column {

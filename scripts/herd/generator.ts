@@ -1,4 +1,5 @@
 import { subscribe } from 'node:diagnostics_channel';
+import { ClientRequest, IncomingMessage } from 'node:http';
 import { join } from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 
@@ -87,6 +88,7 @@ async function start({ url, agents: herd, metrics, everyMs, seed }: HerdOrder & 
       root,
       labels: {},
       sources: {},
+      checks: [],
       update: null,
     };
     const parts = {
@@ -170,39 +172,41 @@ async function obey(order: HerdOrder): Promise<HerdReply> {
   }
 }
 
-// undici's own account of what was asked, what was written to a connection, and what came back.
-const underWay = new WeakMap<object, { readonly madeMs: number; sentMs: number | null }>();
-subscribe('undici:request:create', (message) => underWay.set(requestOf(message), { madeMs: Date.now(), sentMs: null }));
-subscribe('undici:client:sendHeaders', (message) => {
-  const nowMs = Date.now();
-  countIn(requests, Math.floor(nowMs / 1_000));
-  const times = underWay.get(requestOf(message));
-  if (times !== undefined) times.sentMs = nowMs;
+// Node's own account of what was asked, what got a connection, and what came back.
+const underWay = new WeakMap<ClientRequest, { readonly madeMs: number; sentMs: number | null }>();
+subscribe('http.client.request.created', (message) => {
+  const request = requestOf(message);
+  if (request === null) return;
+  const times: { readonly madeMs: number; sentMs: number | null } = { madeMs: Date.now(), sentMs: null };
+  underWay.set(request, times);
+  const sent = (): void => {
+    times.sentMs = Date.now();
+    countIn(requests, Math.floor(times.sentMs / 1_000));
+  };
+  request.once('socket', (socket) => (socket.connecting ? socket.once('connect', sent) : sent()));
 });
-subscribe('undici:request:headers', (message) => {
+subscribe('http.client.response.finish', (message) => {
   const response: unknown = isRecord(message) ? message['response'] : null;
-  if (!isRecord(response)) return;
-  countIn(statuses, Number(response['statusCode']));
-  const headers = Array.isArray(response['headers']) ? response['headers'].map(String) : [];
-  const at = headers.findIndex((name) => name.toLowerCase() === 'retry-after');
-  noteTry(message, `${String(response['statusCode'])}${at < 0 ? '' : `, Retry-After ${headers[at + 1]}`}`);
+  if (!(response instanceof IncomingMessage)) return;
+  countIn(statuses, response.statusCode ?? 0);
+  const { 'retry-after': retryAfter } = response.headers;
+  noteTry(message, `${response.statusCode}${retryAfter === undefined ? '' : `, Retry-After ${retryAfter}`}`);
 });
-subscribe('undici:request:error', (message) => {
+subscribe('http.client.request.error', (message) => {
   const error: unknown = isRecord(message) ? message['error'] : null;
-  noteTry(message, isRecord(error) && typeof error['code'] === 'string' ? error['code'] : String(error));
+  noteTry(message, error instanceof Error && 'code' in error ? String(error.code) : String(error));
 });
 
-function requestOf(message: unknown): object {
+function requestOf(message: unknown): ClientRequest | null {
   const request: unknown = isRecord(message) ? message['request'] : null;
-  return isRecord(request) ? request : {};
+  return request instanceof ClientRequest ? request : null;
 }
 
 /** Keeps what an agent meets until it is live again. */
 function noteTry(message: unknown, end: string): void {
   const request = requestOf(message);
-  const times = underWay.get(request);
-  const headers: unknown = 'headers' in request ? request.headers : null;
-  const [, token = ''] = /Bearer ([\w-]+)/.exec(String(headers)) ?? [];
+  const times = request === null ? undefined : underWay.get(request);
+  const [, token = ''] = /Bearer ([\w-]+)/.exec(String(request?.getHeader('authorization'))) ?? [];
   const member = members.get(token);
   if (isRecovering && times !== undefined && member?.liveMs === null)
     member.tries.push({ ...times, endedMs: Date.now(), end });

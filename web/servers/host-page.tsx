@@ -7,6 +7,7 @@ import { Notice } from '../ui/notice.tsx';
 import { CHART_SPECS, type ChartSpec } from './chart-specs.ts';
 import { EventTable } from './event-table.tsx';
 import { FilesystemTable } from './filesystem-table.tsx';
+import { CustomTable } from './custom-table.tsx';
 import { DataLine } from './data-line.tsx';
 import { createHistory, type History } from './history.ts';
 import { createHost, type Host } from './host.ts';
@@ -101,6 +102,7 @@ function HostCharts(props: {
     <div class="charts">
       <For each={CHART_SPECS}>{draw}</For>
       <FilesystemTable latest={props.host.latest()} />
+      <CustomTable latest={props.host.latest()} />
       <EventTable host={props.id} range={props.range} />
     </div>
   );

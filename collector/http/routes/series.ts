@@ -1,8 +1,8 @@
 import * as v from 'valibot';
 
 import type { SeriesReply } from '@muster/proto/api';
+import { formatRateUnit, type MetricAbout } from '@muster/proto/custom';
 import { parseLabels } from '@muster/proto/labels';
-import { findMetric } from '@muster/proto/metric';
 
 import type { SeriesAnswer, SeriesQuery } from '../../store/queries.ts';
 import type { Route } from '../app.ts';
@@ -21,11 +21,12 @@ const QUERY = v.object({
 
 export type SeriesRouteOptions = {
   readonly isHost: (host: string) => boolean;
+  readonly findMetric: (metric: string) => MetricAbout;
   readonly readSeries: (query: Omit<SeriesQuery, 'rolledUntilMs'>) => Promise<SeriesAnswer>;
 };
 
 /** One metric of one host over a time, for a chart. */
-export function makeSeriesRoute({ isHost, readSeries }: SeriesRouteOptions): Route {
+export function makeSeriesRoute({ isHost, findMetric, readSeries }: SeriesRouteOptions): Route {
   return {
     method: 'GET',
     path: '/api/v1/series',
@@ -45,7 +46,7 @@ export function makeSeriesRoute({ isHost, readSeries }: SeriesRouteOptions): Rou
         return refuse(context, 400, 'bad-range', `toMs must be after fromMs, was ${toMs} and ${fromMs}`);
       if (toMs - fromMs > RANGE_MS_MAX) return refuse(context, 400, 'bad-range', 'A range may be 400 days at most');
       if (!isHost(host)) return refuseUnknownHost(context, host);
-      const { kind, unit } = findMetric(metric) ?? { kind: 'gauge', unit: '' };
+      const { kind, unit } = findMetric(metric);
       const answer = await readSeries({ host, metric, kind, fromMs, toMs });
       const reply: SeriesReply = {
         host,
@@ -61,11 +62,6 @@ export function makeSeriesRoute({ isHost, readSeries }: SeriesRouteOptions): Rou
       return context.json(reply);
     },
   };
-}
-
-/** Seconds per second are a ratio. */
-function formatRateUnit(unit: string): string {
-  return unit === 's' ? '1' : `${unit}/s`;
 }
 
 function readLabels(text: string): Readonly<Record<string, string>> {

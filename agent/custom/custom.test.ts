@@ -1,0 +1,212 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+
+import { isMetric, isReserved, isUnit } from '@muster/proto/custom';
+import { parseLabels } from '@muster/proto/labels';
+
+import { makeAllowance } from './allowance.ts';
+import { quantileOf, subtractBuckets } from './histogram.ts';
+import { addQuantile, toLabels } from './labels.ts';
+import { readUnitOfName, toMetricName, toUnit } from './name.ts';
+import { parseBoundSockets } from './port-holder.ts';
+import { makeSketch } from './sketch.ts';
+
+test.for([
+  ['http_requests_total', 'http_requests_total'],
+  ['http.server.request.duration', 'http.server.request.duration'],
+  ['Api.Request-Time', 'api.request_time'],
+  ['job:rate5m', 'job_rate5m'],
+  ['..a...b..', 'a.b'],
+  ['a - b', 'a_b'],
+  ['constructor', 'constructor'],
+  ['systems.x', 'systems.x'],
+  ['', null],
+  ['2xx', null],
+  ['_private', null],
+  ['__proto__', null],
+  ['größe', null],
+  ['a\u001b[31mb', null],
+  ['a\u202eb', null],
+  ['x'.repeat(10_000), null],
+  ['system', 'reserved'],
+  ['System.CPU.utilization', 'reserved'],
+  ['.muster.agent.cpu_time', 'reserved'],
+  ['process.cpu.time', 'reserved'],
+  ['hw.x', 'reserved'],
+  ['check.x', 'reserved'],
+  ['container.x', 'reserved'],
+] as const)('toMetricName(%s) is %s', ([name, expected]) => {
+  const metric = toMetricName(name);
+  expect(metric.ok ? metric.value : metric.error === 'name' ? null : metric.error).toBe(expected);
+});
+
+test('toMetricName() makes what the wire takes of any text, and nothing that is ours', () => {
+  const names = fc.oneof(
+    fc.string(),
+    fc.string({ unit: 'binary-ascii' }),
+    fc.string({ unit: fc.constantFrom('a', 'B', '1', '.', '_', '-') }),
+  );
+  fc.assert(
+    fc.property(names, (name) => {
+      const metric = toMetricName(name);
+      const isRight = !metric.ok || (isMetric(`${metric.value}.count`) && !isReserved(metric.value));
+      expect(isRight).toBe(true);
+      expect(isUnit(toUnit(name))).toBe(true);
+      expect(isUnit(readUnitOfName(name))).toBe(true);
+    }),
+  );
+});
+
+test.for([
+  ['seconds', 's'],
+  ['B', 'By'],
+  ['1', ''],
+  ['{request}', '{request}'],
+  ['a b', ''],
+  ['constructor', 'constructor'],
+  ['x'.repeat(64), ''],
+] as const)('toUnit(%s) is %s', ([unit, expected]) => expect(toUnit(unit)).toBe(expected));
+
+test.for([
+  ['http_seconds_total', 's'],
+  ['disk_bytes', 'By'],
+  ['hit_ratio', '1'],
+  ['a_constructor', ''],
+  ['requests_total', ''],
+] as const)('readUnitOfName(%s) is %s', ([name, expected]) => expect(readUnitOfName(name)).toBe(expected));
+
+test.for([
+  [
+    [
+      ['b', '2'],
+      ['a', '1'],
+    ],
+    'a=1,b=2',
+  ],
+  [[['a', 'x,y=z\\']], String.raw`a=x\,y\=z\\`],
+  [[['a', '']], ''],
+  [[['html', '<b>&"']], 'html=<b>&"'],
+  [
+    [
+      ['a', '1'],
+      ['a', '2'],
+    ],
+    null,
+  ],
+  [[['__proto__', 'x']], null],
+  [[['constructor', 'x']], null],
+  [[['quantile', '0.5']], null],
+  [[['a b', 'x']], null],
+  [[['a', '\u001b[31m']], null],
+  [[['a', '\u202egnp']], null],
+  [[['a', 'x'.repeat(201)]], null],
+  [Array.from({ length: 17 }, (_, i) => [`k${i}`, 'x']), null],
+  [Array.from({ length: 16 }, (_, i) => [`k${i}`, 'x'.repeat(100)]), null],
+] as const)('toLabels(%j) is %s', ([pairs, expected]) => {
+  const labels = toLabels(pairs as readonly (readonly [string, string])[]);
+  expect(labels.ok ? labels.value : null).toBe(expected);
+});
+
+test('toLabels() makes canonical text of any pairs, with room for a quantile', () => {
+  fc.assert(
+    fc.property(fc.array(fc.tuple(fc.string(), fc.string())), (pairs) => {
+      const labels = toLabels(pairs);
+      if (!labels.ok) return;
+      const parsed = parseLabels(addQuantile(labels.value, 0.99));
+      expect(parsed.ok && parsed.value['quantile']).toBe('0.99');
+    }),
+  );
+});
+
+test('a sketch gives every quantile within 1 %, the largest value exactly, and nothing of nothing', () => {
+  fc.assert(
+    fc.property(
+      fc.array(fc.double({ min: 1e-8, max: 1e8, noNaN: true }), { minLength: 1, maxLength: 200 }),
+      (values) => {
+        const sketch = makeSketch();
+        for (const value of values) sketch.add(value, 1);
+        const sorted = values.toSorted((a, b) => a - b);
+        for (const quantile of [0.01, 0.5, 0.9, 0.99]) {
+          const exact = sorted[Math.max(0, Math.ceil(quantile * values.length) - 1)] ?? 0;
+          expect(Math.abs(sketch.quantile(quantile) - exact) / exact).toBeLessThan(0.0101);
+        }
+        expect(sketch.quantile(1)).toBe(sorted.at(-1));
+        sketch.clear();
+        expect([sketch.count(), sketch.quantile(0.5)]).toEqual([0, NaN]);
+      },
+    ),
+  );
+});
+
+test('a sketch takes 0, what is beyond its bounds, and what stands for many', () => {
+  const sketch = makeSketch();
+  sketch.add(0, 9);
+  sketch.add(1e300, 1);
+  expect([sketch.quantile(0.5), sketch.quantile(1), sketch.count()]).toEqual([0, 1e300, 10]);
+  expect(sketch.quantile(0.99)).toBeGreaterThan(9e8);
+});
+
+const BUCKETS = [
+  { upper: 1, count: 50 },
+  { upper: 2, count: 40 },
+  { upper: Infinity, count: 10 },
+];
+test.for([
+  [0.5, {}, 1],
+  [0.7, {}, 1.5],
+  [0.99, {}, 2],
+  [0.99, { min: 0.5, max: 12 }, 11],
+  [1, {}, 2],
+  [1, { max: 12 }, 12],
+  [0.25, { min: 0.5 }, 0.75],
+] as const)('quantileOf(0 … 1: 50, … 2: 40, more: 10; %d, %j) is %d', ([quantile, bounds, expected]) => {
+  expect(quantileOf(BUCKETS, quantile, bounds)).toBeCloseTo(expected, 9);
+});
+
+test('quantileOf() of no values is none, and lies between the bounds of what there is', () => {
+  expect(quantileOf([], 0.5, {})).toBeNaN();
+  expect(quantileOf([{ upper: 1, count: 0 }], 0.5, {})).toBeNaN();
+  expect(
+    quantileOf(
+      [
+        { upper: -2, count: 0 },
+        { upper: -1, count: 4 },
+      ],
+      0.5,
+      {},
+    ),
+  ).toBe(-1.5);
+});
+
+test('subtractBuckets() gives what came since, and everything after a reset', () => {
+  const later = BUCKETS.map(({ upper, count }) => ({ upper, count: count + 1 }));
+  expect(subtractBuckets(later, BUCKETS).map(({ count }) => count)).toEqual([1, 1, 1]);
+  expect(subtractBuckets(BUCKETS, later)).toBe(BUCKETS);
+  expect(subtractBuckets(BUCKETS, later.slice(1))).toBe(BUCKETS);
+});
+
+test('an allowance is spent until its window is over', () => {
+  let nowMs = 0;
+  const allowance = makeAllowance({ windowMs: 1000, cpuRatioMax: 0.05, nowMs: () => nowMs });
+  allowance.spend(49);
+  expect(allowance.isSpent()).toBe(false);
+  allowance.spend(1);
+  nowMs = 400;
+  expect([allowance.isSpent(), allowance.leftMs()]).toEqual([true, 600]);
+  nowMs = 1000;
+  expect(allowance.isSpent()).toBe(false);
+});
+
+// Written after /proc/net/udp of Linux 6.1 and the kernel document networking/proc_net_tcp.
+const UDP = `   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer drops
+  123: 0100007F:1FBD 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 4242 2 0000000000000000 17
+  124: 0100007F:1FBE 0100007F:0009 01 00000000:00000000 00:00000000 00000000     0        0 4243 2 0000000000000000 0
+`;
+test('parseBoundSockets() reads ports, inodes and drops', () => {
+  expect(parseBoundSockets(UDP, 'udp')).toEqual([
+    { port: 8125, inode: '4242', drops: 17 },
+    { port: 8126, inode: '4243', drops: 0 },
+  ]);
+  expect(parseBoundSockets(UDP, 'tcp')).toEqual([]);
+  fc.assert(fc.property(fc.nat(UDP.length), (end) => void parseBoundSockets(UDP.slice(0, end), 'udp')));
+});

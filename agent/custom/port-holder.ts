@@ -1,0 +1,79 @@
+import { readdirSync, readlinkSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { parseCount, readText, splitLines } from '../read-text.ts';
+
+/** A socket that is bound, as /proc/net has it. */
+export type BoundSocket = { readonly port: number; readonly inode: string; readonly drops: number };
+
+export type Protocol = 'tcp' | 'udp';
+
+/** TCP_LISTEN and, for UDP, TCP_CLOSE (include/net/tcp_states.h); 01 is a UDP socket that is connected. */
+const STATES: Readonly<Record<Protocol, ReadonlySet<string>>> = { tcp: new Set(['0A']), udp: new Set(['07', '01']) };
+
+/** The sockets that are bound to a port, of both families. Nothing where the kernel does not say. */
+export function readBoundSockets(root: string, protocol: Protocol): readonly BoundSocket[] {
+  return [protocol, `${protocol}6`].flatMap((file) =>
+    parseBoundSockets(readOrNothing(join(root, 'proc/net', file)), protocol),
+  );
+}
+
+/** Source: kernel documents networking/proc_net_tcp, and net/ipv4/udp.c, udp4_format_sock, whose last column is the drops. */
+export function parseBoundSockets(text: string, protocol: Protocol): BoundSocket[] {
+  return splitLines(text).flatMap((line) => {
+    const fields = line.trim().split(/\s+/);
+    const port = /^[0-9A-F]+:([0-9A-F]{4})$/.exec(fields[1] ?? '')?.[1];
+    const inode = fields[9];
+    if (port === undefined || inode === undefined || !STATES[protocol].has(fields[3] ?? '')) return [];
+    const drops = protocol === 'udp' ? (parseCount(fields.at(-1)) ?? 0) : 0;
+    return [{ port: Number.parseInt(port, 16), inode, drops }];
+  });
+}
+
+/**
+ * Who holds a port, in a few words: `node (process 123)`. Null when nobody can be seen to: the process of another user
+ * shows its sockets to root only.
+ */
+export function findPortHolder(root: string, protocol: Protocol, port: number): string | null {
+  const inodes = readBoundSockets(root, protocol).filter((socket) => socket.port === port);
+  const links = new Set(inodes.map(({ inode }) => `socket:[${inode}]`));
+  if (links.size === 0) return null;
+  for (const pid of list(join(root, 'proc')).filter((name) => /^\d+$/.test(name))) {
+    const directory = join(root, 'proc', pid, 'fd');
+    if (!list(directory).some((name) => links.has(readLink(join(directory, name))))) continue;
+    const name = readName(join(root, 'proc', pid, 'comm'));
+    return `${name} (process ${pid})`;
+  }
+  return null;
+}
+
+function list(directory: string): readonly string[] {
+  try {
+    return readdirSync(directory);
+  } catch {
+    return [];
+  }
+}
+
+function readLink(path: string): string {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return '';
+  }
+}
+
+/** A process names itself as it likes. */
+function readName(path: string): string {
+  return readOrNothing(path)
+    .trim()
+    .replaceAll(/[^\x20-\x7e]/g, '?');
+}
+
+function readOrNothing(path: string): string {
+  try {
+    return readText(path) ?? '';
+  } catch {
+    return '';
+  }
+}

@@ -1,0 +1,214 @@
+import type { MetricAbout } from '@muster/proto/custom';
+
+import { QUANTILES, roundEstimate } from '../../custom/histogram.ts';
+import { addQuantile, toLabels } from '../../custom/labels.ts';
+import { toMetricName } from '../../custom/name.ts';
+import type { Refusal } from '../../custom/refusal.ts';
+import { copyText, type CustomSeries, type SeriesKeeper, type SeriesName } from '../../custom/series.ts';
+import { makeSketch, type Sketch } from '../../custom/sketch.ts';
+import type { Sample } from '../../source.ts';
+import { parseStatsdLine, parseStatsdNumber, parseTags, type StatsdLine, type StatsdType } from './parse.ts';
+
+/** Of one set between two readings, and of all; one that has more is not counted then. */
+export const SET_VALUES_MAX = 1_000;
+const ALL_SET_VALUES_MAX = 20_000;
+const SET_VALUE_LENGTH_MAX = 200;
+/** Larger numbers are no measurement, and sums of them would lose what is added. */
+const VALUE_MAX = 1e18;
+/** Spellings of names and tags that are known without reading them again, for each series that may be. */
+const SPELLINGS = 2;
+const SPELLING_LENGTH_MAX = 1_024;
+
+const COUNTER: MetricAbout = { kind: 'counter', unit: '' };
+const GAUGE: MetricAbout = { kind: 'gauge', unit: '' };
+
+type Entry = { readonly series: readonly CustomSeries[]; isTouched: boolean } & (
+  | { readonly kind: 'counter' | 'gauge' }
+  | { readonly kind: 'set'; readonly seen: Set<string>; isOver: boolean }
+  /** `factor` makes of a value as sent what is kept. */
+  | { readonly kind: 'distribution'; readonly sketch: Sketch; readonly factor: number }
+);
+
+const KINDS: Readonly<Record<StatsdType, Entry['kind']>> = {
+  c: 'counter',
+  g: 'gauge',
+  s: 'set',
+  ms: 'distribution',
+  h: 'distribution',
+  d: 'distribution',
+};
+
+/** What StatsD lines add up to, between two readings. */
+export type Aggregate = {
+  readonly take: (line: string, nowMs: number) => void;
+  /** The values now: counters and gauges of every series, sets and quantiles of what came since the reading before. */
+  readonly read: (nowMs: number) => readonly Sample[];
+};
+
+/** `seriesMax`: how many series the keeper may have room for. */
+export function makeAggregate(keeper: SeriesKeeper, seriesMax: number): Aggregate {
+  const entries = new Set<Entry>();
+  const owners = new Map<CustomSeries, Entry>();
+  const spellings = new Map<string, Entry | Refusal>();
+  const sets = { left: ALL_SET_VALUES_MAX };
+
+  function find(line: StatsdLine, nowMs: number): Entry | Refusal {
+    const spelling = `${line.type}|${line.name}|${line.tags}`;
+    const known = spellings.get(spelling);
+    if (known !== undefined) return known;
+    const names = nameSeries(line);
+    if (typeof names === 'string') return remember(spelling, names);
+    const claimed = keeper.claim(names, nowMs);
+    // What is refused now may have room later.
+    if (typeof claimed === 'string') return claimed;
+    const owner = claimed.map((series) => owners.get(series)).find((one) => one !== undefined);
+    // `x.count` may be a counter of its own, and what a timer `x` would count by.
+    if (owner !== undefined && owner.kind !== KINDS[line.type]) return 'kind';
+    return remember(spelling, owner ?? open(line, claimed));
+  }
+
+  function open(line: StatsdLine, claimed: readonly CustomSeries[]): Entry {
+    const entry = makeEntry(line, claimed);
+    entries.add(entry);
+    for (const series of claimed) owners.set(series, entry);
+    return entry;
+  }
+
+  function remember(spelling: string, found: Entry | Refusal): Entry | Refusal {
+    if (spelling.length > SPELLING_LENGTH_MAX) return found;
+    if (spellings.size >= SPELLINGS * seriesMax) spellings.clear();
+    spellings.set(copyText(spelling), found);
+    return found;
+  }
+
+  function expire(nowMs: number): void {
+    const ended = keeper.expire(nowMs);
+    if (ended.size === 0) return;
+    for (const series of ended) {
+      const entry = owners.get(series);
+      if (entry !== undefined) entries.delete(entry);
+      owners.delete(series);
+    }
+    spellings.clear();
+  }
+
+  return {
+    take: (text, nowMs) => {
+      const line = parseStatsdLine(text);
+      if (line === null) return keeper.refuse('malformed');
+      const entry = find(line, nowMs);
+      for (const value of line.values) {
+        const refusal = typeof entry === 'string' ? entry : add(entry, value, { weight: line.weight, sets });
+        if (refusal !== null) keeper.refuse(refusal, line.name);
+      }
+    },
+    read: (nowMs) => {
+      for (const entry of entries) {
+        if (entry.isTouched) for (const series of entry.series) series.seenMs = nowMs;
+        entry.isTouched = false;
+      }
+      expire(nowMs);
+      const samples: Sample[] = [];
+      sets.left = ALL_SET_VALUES_MAX;
+      for (const entry of entries) sampleEntry(entry, samples);
+      return samples;
+    },
+  };
+}
+
+/** The series that a line is about: a distribution has its count, its sum and its quantiles. */
+function nameSeries({ name, type, tags }: StatsdLine): readonly SeriesName[] | Refusal {
+  // Tags in the manner of InfluxDB or Graphite; as part of the name they would be a metric each.
+  if (/[,;=]/.test(name)) return 'name';
+  const metric = toMetricName(name);
+  if (!metric.ok) return metric.error;
+  const labels = toLabels(parseTags(tags));
+  if (!labels.ok) return labels.error;
+  const own = { metric: metric.value, labels: labels.value };
+  if (type === 'c') return [{ ...own, about: COUNTER }];
+  if (type === 'g' || type === 's') return [{ ...own, about: GAUGE }];
+  const unit = unitOf(type, metric.value);
+  return [
+    { ...own, metric: `${own.metric}.count`, about: COUNTER },
+    { ...own, metric: `${own.metric}.sum`, about: { kind: 'counter', unit } },
+    ...QUANTILES.map((quantile) => ({
+      ...own,
+      labels: addQuantile(own.labels, quantile),
+      about: { kind: 'gauge', unit } as const,
+    })),
+  ];
+}
+
+/** Timers are seconds, unless their own name says otherwise; of what a histogram is nobody says. */
+function unitOf(type: StatsdType, metric: string): string {
+  if (type !== 'ms') return '';
+  return /(?:^|[._])(?:ms|msec|millis|milliseconds)$/.test(metric) ? 'ms' : 's';
+}
+
+function makeEntry({ type }: StatsdLine, series: readonly CustomSeries[]): Entry {
+  const begun = { series, isTouched: false };
+  if (type === 'g') return { ...begun, kind: 'gauge' };
+  if (type === 's') return { ...begun, kind: 'set', seen: new Set(), isOver: false };
+  for (const one of series) if (one.about.kind === 'counter') one.value = 0;
+  if (type === 'c') return { ...begun, kind: 'counter' };
+  const factor = series[1]?.about.unit === 's' ? 0.001 : 1;
+  return { ...begun, kind: 'distribution', sketch: makeSketch(), factor };
+}
+
+type Taking = { readonly weight: number; readonly sets: { left: number } };
+
+function add(entry: Entry, text: string, { weight, sets }: Taking): Refusal | null {
+  const [first, second] = entry.series;
+  if (first === undefined) return null;
+  if (entry.kind === 'set') return addToSet(entry, text, sets);
+  const value = parseStatsdNumber(text);
+  if (value === null) return 'malformed';
+  if (Math.abs(value) > VALUE_MAX || (value < 0 && entry.kind !== 'gauge')) return 'value';
+  entry.isTouched = true;
+  switch (entry.kind) {
+    case 'counter':
+      first.value += value * weight;
+      return null;
+    case 'gauge':
+      // A sign makes it a change; to go below 0 a gauge is set to 0 first.
+      first.value = /^[+-]/.test(text) ? (Number.isNaN(first.value) ? 0 : first.value) + value : value;
+      return null;
+    case 'distribution':
+      first.value += weight;
+      if (second !== undefined) second.value += value * entry.factor * weight;
+      entry.sketch.add(value * entry.factor, weight);
+      return null;
+  }
+}
+
+function addToSet(entry: Extract<Entry, { kind: 'set' }>, text: string, room: { left: number }): Refusal | null {
+  entry.isTouched = true;
+  if (entry.seen.has(text)) return null;
+  if (entry.seen.size >= SET_VALUES_MAX || room.left === 0 || text.length > SET_VALUE_LENGTH_MAX) {
+    entry.isOver = true;
+    return 'value';
+  }
+  room.left -= 1;
+  entry.seen.add(copyText(text));
+  return null;
+}
+
+function sampleEntry(entry: Entry, samples: Sample[]): void {
+  if (entry.kind === 'set') {
+    const [series] = entry.series;
+    if (series !== undefined && !entry.isOver) push(samples, series, entry.seen.size);
+    entry.seen.clear();
+    entry.isOver = false;
+    return;
+  }
+  for (const series of entry.series) if (!Number.isNaN(series.value)) push(samples, series, series.value);
+  if (entry.kind !== 'distribution' || entry.sketch.count() === 0) return;
+  for (const [i, series] of entry.series.slice(2).entries()) {
+    push(samples, series, roundEstimate(entry.sketch.quantile(QUANTILES[i] ?? 1)));
+  }
+  entry.sketch.clear();
+}
+
+function push(samples: Sample[], { metric, labels, about }: CustomSeries, value: number): void {
+  if (Number.isFinite(value)) samples.push({ metric, labels, value, about });
+}
