@@ -33,7 +33,6 @@ import { makePagingSource } from './sources/paging.ts';
 import { makePressureSource } from './sources/pressure.ts';
 import { makeProcessSource } from './sources/process.ts';
 import { makeSensorSource } from './sources/sensor.ts';
-import { makeSmartSource } from './sources/smart.ts';
 import { makeTcpSource } from './sources/tcp.ts';
 import { makeTextfileSource, TEXTFILE_SETTINGS } from './sources/textfile.ts';
 import { makeUnitSource } from './sources/unit.ts';
@@ -137,7 +136,8 @@ export const SOURCES = {
     title: 'health of disks, by smartctl, which is started once for each of them',
     isOn: false,
     settings: {},
-    open: (_settings, { root }) => makeSmartSource({ root, program: 'smartctl' }),
+    open: async (_settings, { root }) =>
+      (await import('./sources/smart.ts')).makeSmartSource({ root, program: 'smartctl' }),
   }),
   users: plain('sessions of people logged in', makeUserSource),
   uptime: plain('uptime', makeUptimeSource),

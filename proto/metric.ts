@@ -1,7 +1,7 @@
 import { AGENT_METRICS } from './metrics/agent.ts';
 import { CHECK_METRICS } from './metrics/check.ts';
-import { CUSTOM_METRICS } from './metrics/custom.ts';
 import { CONTAINER_METRICS } from './metrics/container.ts';
+import { CUSTOM_METRICS } from './metrics/custom.ts';
 import { HARDWARE_METRICS } from './metrics/hardware.ts';
 import { HOST_METRICS } from './metrics/host.ts';
 import type { Metric } from './metrics/kinds.ts';
@@ -20,6 +20,10 @@ export const METRICS = {
   ...PROCESS_METRICS,
   ...UNIT_METRICS,
   ...HARDWARE_METRICS,
+  ...PROCESS_METRICS,
+  ...UNIT_METRICS,
+  ...HARDWARE_METRICS,
+  ...CONTAINER_METRICS,
   ...AGENT_METRICS,
   ...CHECK_METRICS,
   ...CUSTOM_METRICS,
