@@ -109,21 +109,12 @@ test('an agent samples this machine, survives an outage without losing a tick, a
 });
 
 /**
-<<<<<<< HEAD
  * What a machine without swap, pressure, disks or cards of its own, inodes or a governed clock does not have, nor one
  * without containers, checks, custom metrics, systemd and sensors; and what processes do between two readings, which are
  * ten seconds apart.
  */
 const OPTIONAL =
   /^(container|hw\.|systemd\.|process\.(cpu|disk)|muster\.check|muster\.agent\.(series|samples|statsd|otlp|textfile)|system\.(paging\.u|pressure|disk|filesystem\.inodes|cpu\.frequency|user|network\.(conntrack|speed|up|tcp\.listen)))/;
-=======
- * What a machine without swap, pressure, disks or cards of its own, inodes or a governed clock does not have, and one
- * without containers, checks and custom metrics; and what processes do between two readings, which are ten seconds
- * apart. Without systemd there are no units, and in a virtual machine there are no sensors.
- */
-const OPTIONAL =
-  /^(container|process\.(cpu|disk)|systemd\.|hw\.|muster\.check|muster\.agent\.(series|samples|statsd|otlp|textfile)|system\.(paging\.u|pressure|disk|filesystem\.inodes|cpu\.frequency|user|network\.(conntrack|speed|up|tcp\.listen)))/;
->>>>>>> process
 
 test('an agent samples before it is enrolled, and delivers that and a boot that it cannot make a note of', async () => {
   const state = makeState();

@@ -97,13 +97,8 @@ test('every source survives a file that is missing, empty, cut short or garbage,
 }, 60_000);
 
 test('every source that reads files alone finds something on the captured machine, but for what that lacks', async () => {
-<<<<<<< HEAD
   // A virtual machine on which nobody was logged in; no check is configured, and nobody wrote files for us.
   const lacking = /^(frequency|users|checks|textfile|units|sensors|gpu)$/;
-=======
-  // A virtual machine without systemd, on which nobody was logged in; no check is configured, and nobody wrote files for us.
-  const lacking = /^(frequency|user|units|sensors|gpu|check|textfile)$/;
->>>>>>> process
   const sources = await openSources({}, SURROUNDINGS);
   const silent: string[] = [];
   for (const source of sources) {
