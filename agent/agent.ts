@@ -34,8 +34,8 @@ import {
 
 /** How long a request to the collector may take: a slow line, and its commit. */
 const DEADLINE_MS = 10_000;
-/** A kept connection outlives the time between two pushes, and ends before the collector ends it. */
-const KEEP_MS = 70_000;
+/** One connection for each lane of the push. A kept one outlives the time between two pushes, and ends before the collector ends it. */
+const LINK = { keepMs: 70_000, connections: 2 };
 /** A container engine kills ten seconds after it asked. */
 const FLUSH_MS = 9_000;
 
@@ -80,7 +80,7 @@ export async function openAgent(config: Config, surroundings: Surroundings, part
     const lock = lockState(config.stateDirectory);
     opened.push({ close: async () => lock.release() });
     const identity = readIdentity(config.stateDirectory);
-    const connections = openLink(config.url, KEEP_MS);
+    const connections = openLink(config.url, LINK);
     opened.push({ close: async () => connections.close() });
     const link = tellRequests(connections, notifier);
     const spool = parts.openSpool({

@@ -12,7 +12,7 @@ const NEVER = new AbortController().signal;
 
 async function enrollWith(manners: readonly Manner[], begun: AbortSignal, over: AbortSignal = NEVER) {
   const collector = await openStandIn();
-  const link = openLink(collector.url, 70_000);
+  const link = openLink(collector.url, { keepMs: 70_000, connections: 2 });
   const events = makeEvents();
   collector.expect(...manners);
   const reply = await enroll({

@@ -1,7 +1,5 @@
-import { Agent, request as requestPlain, type IncomingHttpHeaders } from 'node:http';
+import { Agent, request as requestPlain, type AgentOptions, type IncomingHttpHeaders } from 'node:http';
 
-/** At most so many requests are under way, each over a connection of its own: one for each lane of the push. */
-const CONNECTIONS_MAX = 2;
 const CONNECT_MS_MAX = 5_000;
 
 export type LinkRequest = {
@@ -27,19 +25,28 @@ export type Link = {
   readonly close: () => void;
 };
 
+export type LinkOptions = {
+  /** For how long a connection is kept without a request. */
+  readonly keepMs: number;
+  /** As many requests are under way at most, each over a connection of its own. */
+  readonly connections: number;
+};
+
 /**
- * Connections to a collector, kept from one request to the next for `keepMs`. Node's own client: it is part of the
- * executable, while undici brings a second parser and 11 MB of resident memory. TLS is loaded where it is spoken.
+ * Connections to the server of a URL, or at the path of a socket, kept from one request to the next. Node's own client:
+ * it is part of the executable, while undici brings a second parser and 11 MB of resident memory. TLS is loaded where it
+ * is spoken.
  */
-export function openLink(url: string, keepMs: number): Link {
-  const { protocol, hostname, port } = new URL(url);
-  const { agent, send } = openTransport(protocol, keepMs);
-  const target = { agent, host: hostname.replace(/^\[(.*)\]$/, '$1'), ...(port === '' ? {} : { port }) };
+export function openLink(place: string, { keepMs, connections }: LinkOptions): Link {
+  const options = { keepAlive: true, maxSockets: connections, timeout: keepMs };
+  const { agent, send, ...target } = place.startsWith('/')
+    ? { agent: new Agent(options), send: requestPlain, socketPath: place }
+    : openTransport(new URL(place), options);
 
   return {
     request: ({ body, signal, ...request }) =>
       new Promise((resolve, reject) => {
-        const outgoing = send({ ...target, ...request, signal }, (incoming) =>
+        const outgoing = send({ agent, ...target, ...request, signal }, (incoming) =>
           resolve({ status: incoming.statusCode ?? 0, headers: incoming.headers, body: incoming }),
         );
         outgoing.removeHeader('connection'); // HTTP/1.1 keeps it anyway
@@ -57,23 +64,20 @@ export function openLink(url: string, keepMs: number): Link {
   };
 }
 
-function openTransport(
-  protocol: string,
-  keepMs: number,
-): { readonly agent: Agent; readonly send: typeof requestPlain } {
-  const options = { keepAlive: true, maxSockets: CONNECTIONS_MAX, timeout: keepMs };
-  if (protocol !== 'https:') return { agent: new Agent(options), send: requestPlain };
-  const { Agent: TlsAgent, request } = process.getBuiltinModule('node:https');
-  return { agent: new TlsAgent(options), send: request };
+function openTransport({ protocol, hostname, port }: URL, options: AgentOptions) {
+  const target = { host: hostname.replace(/^\[(.*)\]$/, '$1'), ...(port === '' ? {} : { port }) };
+  if (protocol !== 'https:') return { ...target, agent: new Agent(options), send: requestPlain };
+  const { Agent: TlsAgent, request: send } = process.getBuiltinModule('node:https');
+  return { ...target, agent: new TlsAgent(options), send };
 }
 
-/** Reads at most so many bytes of a body; the rest of a longer one is not waited for. */
-export async function readStart(body: AsyncIterable<Buffer>, bytesMax: number): Promise<Buffer> {
+/** Reads a body of at most so many bytes; a longer one is null, and its end not waited for. */
+export async function readBody(body: AsyncIterable<Buffer>, bytesMax: number): Promise<Buffer | null> {
   const chunks: Buffer[] = [];
   let bytes = 0;
   for await (const chunk of body) {
     bytes += chunk.byteLength;
-    if (bytes > bytesMax) break; // ends the stream, and with it the connection
+    if (bytes > bytesMax) return null; // ends the stream, and with it the connection
     chunks.push(chunk);
   }
   return Buffer.concat(chunks);

@@ -6,7 +6,7 @@ import { openStandIn } from './testing/collector.ts';
 
 test('post() by https to a server that speaks http says what the matter is', async () => {
   const collector = await openStandIn();
-  const link = openLink(collector.url.replace('http:', 'https:'), 70_000);
+  const link = openLink(collector.url.replace('http:', 'https:'), { keepMs: 70_000, connections: 2 });
   const { signal } = new AbortController();
   const answer = await post(link, { path: '/', headers: {}, body: '', deadlineMs: 10_000, signal });
   expect(answer).toEqual({

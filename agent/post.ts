@@ -1,8 +1,8 @@
 import { describeError } from '@muster/proto/log';
 
-import { readStart, type Link } from './link.ts';
+import { readBody, type Link } from './link.ts';
 
-/** An acknowledgement or a refusal is far smaller; the rest of a longer body is not read. */
+/** An acknowledgement or a refusal is far smaller; a longer body is not read. */
 const REPLY_BYTES_MAX = 64 * 1024;
 
 /** `body` is what the JSON of the answer says, or undefined when it is not JSON. */
@@ -29,7 +29,7 @@ export async function post(link: Link, { deadlineMs, signal, ...request }: PostR
   if (signal.aborted) stop();
   try {
     const { status, headers, body } = await link.request({ method: 'POST', signal: controller.signal, ...request });
-    const text = (await readStart(body, REPLY_BYTES_MAX)).toString('utf8');
+    const text = (await readBody(body, REPLY_BYTES_MAX))?.toString('utf8') ?? '';
     return { kind: 'answered', status, retryAfter: headers['retry-after'] ?? '', body: parseJson(text) };
   } catch (cause) {
     const reason: unknown = controller.signal.aborted ? controller.signal.reason : cause;

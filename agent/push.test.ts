@@ -23,7 +23,7 @@ afterEach(async () => {
 /** A push against a stand-in, whose waits are noted and cut to a hundredth. */
 async function start(flushMs = 10_000, authorise: () => Promise<string | null> = async () => 'the-token') {
   const collector = await openStandIn();
-  const link = openLink(collector.url, 70_000);
+  const link = openLink(collector.url, { keepMs: 70_000, connections: 2 });
   const events = makeEvents();
   const directory = mkdtempSync(join(tmpdir(), 'muster-push-'));
   const limits = { bytesMax: 1e9, memoryBytesMax: 1e9, ageMsMax: Infinity };

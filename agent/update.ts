@@ -35,8 +35,8 @@ const CHECK_MS_MAX = 86_400_000;
 const SPARE_BYTES = 256 * 1024 * 1024;
 /** How long the end of a download is waited for: the disk may hang. */
 const CLOSE_MS_MAX = 2_000;
-/** Between the manifest and the download. */
-const KEEP_MS = 5_000;
+/** One for all, kept between the manifest and the download. */
+const LINK = { keepMs: 5_000, connections: 1 };
 /** How long to wait before what could not be written down is tried again. */
 const SAVE_MS = 60_000;
 
@@ -250,7 +250,7 @@ async function runChecks(updater: Updater): Promise<void> {
   for (;;) {
     await pause(schedule, waitMs, closing);
     if (closing.aborted) return;
-    const link = openLink(options.url, KEEP_MS);
+    const link = openLink(options.url, LINK);
     // One for each check: what is made of a signal is kept as long as it lives, and the agent's lives for years.
     const controller = new AbortController();
     const stop = () => controller.abort();

@@ -30,6 +30,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'agent/sources': [
     'agent/sources',
     'agent/custom',
+    'agent/compare-numbered.ts',
+    'agent/link.ts',
     'agent/list-directory.ts',
     'agent/source.ts',
     'agent/rate.ts',
@@ -61,7 +63,6 @@ const ONLY_IN: readonly (readonly [module: string, place: RegExp])[] = [
   ['chart.js', /^web\/chart\//],
   ['chdb', /^collector\/store\/embedded\.ts$/],
   ['@clickhouse/client', /^collector\/store\//],
-  ['undici', /^agent\/sources\//],
 ];
 
 const PURE = /^(proto|collector\/domain)\//;

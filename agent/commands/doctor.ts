@@ -1,7 +1,7 @@
 import { describeError } from '@muster/proto/log';
 
 import type { Config } from '../config.ts';
-import { openLink, readStart } from '../link.ts';
+import { openLink, readBody } from '../link.ts';
 import { SOURCE_NAMES, SOURCES } from '../sources.ts';
 import { readIdentity } from '../state.ts';
 import { readConfig, type Command } from './command.ts';
@@ -49,11 +49,11 @@ function describeSource(name: (typeof SOURCE_NAMES)[number], surveyed: Surveyed 
 
 /** Whether there is a collector where one should be. */
 async function askCollector({ url }: Config): Promise<Finding> {
-  const link = openLink(url, ANSWER_MS_MAX);
+  const link = openLink(url, { keepMs: ANSWER_MS_MAX, connections: 1 });
   try {
     const signal = AbortSignal.timeout(ANSWER_MS_MAX);
     const { status, body } = await link.request({ method: 'GET', path: '/healthz', signal });
-    await readStart(body, ANSWER_BYTES_MAX);
+    await readBody(body, ANSWER_BYTES_MAX);
     const isRight = status === 200;
     const what = isRight ? 'answers' : `answers with ${status}, as no collector does: url names another address`;
     return { isRight, what: `collector: ${url} ${what}`, lines: [] };

@@ -41,7 +41,7 @@ export const SELF_TEST: Command = {
  * be read. Throws what does not work. A source that has nothing to say here is none of that.
  */
 async function testSelf(config: Config): Promise<void> {
-  openLink(config.url, 1_000).close();
+  openLink(config.url, { keepMs: 1_000, connections: 1 }).close();
   await survey(config);
   const nothing = { epoch: 1, seq: 1, sentMs: 1, ticksMs: [], series: [], values: new Float64Array(0) };
   compress(encodeBatch(nothing));

@@ -207,7 +207,7 @@ test.for([
   ['never ends', ENDLESS, 'does not answer all that it is asked within 1 s'],
   ['says too much', HUGE, 'answers with more than 8388608 bytes'],
   ['fails', BROKEN, 'answers with 500: {"message":"containerd is gone"}'],
-  ['hangs up', CUT, 'cannot be asked: other side closed'],
+  ['hangs up', CUT, 'cannot be asked: socket hang up'],
   ['says garbage', '<html>', 'is no container engine: it gives no list of containers'],
   ['says null', 'null', 'is no container engine: it gives no list of containers'],
 ] as const)('an engine that %s is said to, and is read again when it is well', async ([, answer, error]) => {

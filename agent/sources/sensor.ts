@@ -5,6 +5,7 @@ import { formatLabels } from '@muster/proto/labels';
 import type { MetricName } from '@muster/proto/metric';
 import { ok } from '@muster/proto/result';
 
+import { compareNumbered } from '../compare-numbered.ts';
 import { listDirectory } from '../list-directory.ts';
 import { parseCount, tryText } from '../read-text.ts';
 import type { Finding, Sample, Source } from '../source.ts';
@@ -91,7 +92,7 @@ const INPUTS: readonly (readonly [pattern: RegExp, metric: MetricName, divisor: 
 
 export function findSensors(root: string): readonly Sensor[] {
   const monitored = listDirectory(join(root, 'sys/class/hwmon'))
-    .toSorted(byNumber)
+    .toSorted(compareNumbered)
     .flatMap((name) => findOnChip(root, name));
   const hasTemperature = monitored.some(({ metric }) => metric === 'hw.temperature');
   const sensors = [...monitored, ...(hasTemperature ? [] : findZones(root)), ...findEnergy(root)];
@@ -100,17 +101,13 @@ export function findSensors(root: string): readonly Sensor[] {
   return [...unique.values()];
 }
 
-function byNumber(a: string, b: string): number {
-  return a.localeCompare(b, 'en', { numeric: true });
-}
-
 /** Numbers of chips change with each start; the device behind one does not, where it has one. */
 function findOnChip(root: string, entry: string): Sensor[] {
   const directory = join(root, 'sys/class/hwmon', entry);
   const files = listDirectory(directory);
   const chip = clean(tryText(join(directory, 'name')) ?? '') || entry;
   const device = clean(nameDevice(join(directory, 'device'))) || entry;
-  return files.toSorted(byNumber).flatMap((file): Sensor[] => {
+  return files.toSorted(compareNumbered).flatMap((file): Sensor[] => {
     const input = INPUTS.find(([pattern]) => pattern.test(file));
     const sensor = file.slice(0, file.indexOf('_'));
     // Of power, the present one is preferred to its average.
@@ -128,7 +125,7 @@ function findOnChip(root: string, entry: string): Sensor[] {
 function findZones(root: string): Sensor[] {
   const directory = join(root, 'sys/class/thermal');
   const zones = listDirectory(directory).filter((name) => /^thermal_zone\d+$/.test(name));
-  return zones.toSorted(byNumber).map((zone) => {
+  return zones.toSorted(compareNumbered).map((zone) => {
     const name = clean(tryText(join(directory, zone, 'type')) ?? '') || zone;
     const labels = formatLabels({ 'hw.id': zone, 'hw.name': name, 'hw.parent': 'thermal' });
     return { metric: 'hw.temperature', labels, path: join(directory, zone, 'temp'), divisor: 1e3, faultPath: null };
@@ -142,7 +139,7 @@ const ZONE = /^[a-z][a-z-]*(?::\d+)+$/;
 function findEnergy(root: string): Sensor[] {
   const directory = join(root, ENERGY_PATH);
   const zones = listDirectory(directory).filter((name) => ZONE.test(name));
-  return zones.toSorted(byNumber).map((zone) => {
+  return zones.toSorted(compareNumbered).map((zone) => {
     const name = clean(tryText(join(directory, zone, 'name')) ?? '') || zone;
     const labels = formatLabels({ 'hw.id': zone, 'hw.name': name, 'hw.parent': 'powercap' });
     return { metric: 'hw.energy', labels, path: join(directory, zone, 'energy_uj'), divisor: 1e6, faultPath: null };

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { formatLabels } from '@muster/proto/labels';
 import { ok } from '@muster/proto/result';
 
+import { compareNumbered } from '../compare-numbered.ts';
 import { listDirectory } from '../list-directory.ts';
 import { remember } from '../remember.ts';
 import type { Finding, Sample, Source } from '../source.ts';
@@ -59,7 +60,7 @@ const FORBIDDEN: Finding = {
 /** Whole disks that may know something of themselves. */
 export function listDisks(root: string): readonly string[] {
   const names = listDirectory(join(root, 'sys/block')).filter((name) => /^(sd[a-z]+|nvme\d+n\d+)$/.test(name));
-  return names.toSorted((a, b) => a.localeCompare(b, 'en', { numeric: true })).slice(0, DISKS_MAX);
+  return names.toSorted(compareNumbered).slice(0, DISKS_MAX);
 }
 
 const labelsOf = remember((key) => {

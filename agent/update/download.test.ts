@@ -17,7 +17,7 @@ let server: ReleaseServer;
 let link: Link;
 beforeAll(async () => {
   server = await openReleaseServer();
-  link = openLink(server.url, 70_000);
+  link = openLink(server.url, { keepMs: 70_000, connections: 2 });
 });
 afterAll(async () => {
   link.close();

@@ -5,7 +5,7 @@ import { dirname } from 'node:path';
 import { createGunzip } from 'node:zlib';
 import { pipeline } from 'node:stream/promises';
 
-import { readStart, type Link } from '../link.ts';
+import { readBody, type Link } from '../link.ts';
 import type { Release, SignedManifest } from './release.ts';
 
 /** Where a collector serves what scripts/build-agent.ts has made. */
@@ -90,7 +90,7 @@ export async function downloadRelease(
 async function get(link: Link, file: string, signal: AbortSignal): Promise<AsyncIterable<Buffer> | null> {
   const { status, body } = await link.request({ method: 'GET', path: `${RELEASE_PATH}/${file}`, signal });
   if (status === 200) return body;
-  await readStart(body, MANIFEST_BYTES_MAX).catch(() => undefined);
+  await readBody(body, MANIFEST_BYTES_MAX).catch(() => undefined);
   if (status === 404) return null;
   throw new Error(`Cannot fetch ${file}: the collector answers ${status}`);
 }

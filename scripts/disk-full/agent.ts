@@ -69,7 +69,7 @@ export async function openCollector(): Promise<Collector> {
 
 /**
  * Ticks from the first that arrived to the last: `told` are those that a gap speaks of, `lost` those that nothing does.
- * `fellOut`: nothing does, but every record has arrived; on a busy machine the agent may come too late to sample one.
+ * `fellOut`: nothing does, but no record is missing there; on a busy machine the agent may come too late to sample one.
  */
 export type Weighed = {
   readonly sampled: number;
@@ -97,27 +97,25 @@ export function weigh(batches: readonly Batch[]): Weighed {
   const missing = Array.from({ length: sampled }, (_, i) => firstMs + i * EVERY_MS).filter(
     (ms) => !records.has(ms) && isDue(ms),
   );
-  const untold = missing.filter((ms) => !gaps.some(({ fromMs, toMs }) => fromMs <= ms && ms <= toMs)).length;
-  const isWhole = hasAllRecords(batches);
+  const untold = missing.filter((ms) => !gaps.some(({ fromMs, toMs }) => fromMs <= ms && ms <= toMs));
+  const lost = untold.filter((ms) => isBetweenRecords(ms, batches)).length;
   return {
     sampled,
     delivered: delivered.length,
-    told: missing.length - untold,
-    lost: isWhole ? 0 : untold,
-    fellOut: isWhole ? untold : 0,
+    told: missing.length - untold.length,
+    lost,
+    fellOut: untold.length - lost,
     twice: [...records.values()].filter((names) => names.size > 1).length,
   };
 }
 
-/** Whether of each spool all records have arrived, from the first to the last that did. */
-function hasAllRecords(batches: readonly Batch[]): boolean {
-  const spools = Map.groupBy(batches, ({ epoch }) => epoch);
-  return [...spools.values()].every((spool) => {
-    const numbers = new Set(
-      spool.flatMap(({ seq, since = seq }) => Array.from({ length: seq - since + 1 }, (_, i) => since + i)),
-    );
-    return Math.max(...numbers) - Math.min(...numbers) + 1 === numbers.size;
-  });
+/** Whether a record is missing where this tick would be: between those that arrived before it and after it. */
+function isBetweenRecords(tickMs: number, batches: readonly Batch[]): boolean {
+  const before = batches.filter(({ ticksMs }) => (ticksMs[0] ?? Infinity) < tickMs);
+  const after = batches.filter(({ ticksMs }) => (ticksMs.at(-1) ?? -Infinity) > tickMs);
+  return !before.some((one) =>
+    after.some(({ epoch, seq, since = seq }) => epoch === one.epoch && since <= one.seq + 1 && seq >= one.seq),
+  );
 }
 
 /** Bytes of all records that are on the disk; 0 where there is no spool. */

@@ -1,4 +1,4 @@
-import { createContext, Script, type Context } from 'node:vm';
+import type { Context, Script } from 'node:vm';
 
 /** So much of an answer is read, and looked through: a page that is larger is up, too. */
 export const BODY_BYTES_MAX = 1 << 20;
@@ -20,8 +20,9 @@ let script: Script | null = null;
  * it; V8 looks whether it must stop while it matches, and a script with a limit of time makes it stop.
  */
 export function findPattern(body: Buffer, pattern: RegExp): Found {
-  context ??= Object.assign(createContext({}), { pattern: null, text: '' });
-  script ??= new Script('pattern.test(text)');
+  const vm = process.getBuiltinModule('node:vm'); // for those who have patterns
+  context ??= Object.assign(vm.createContext({}), { pattern: null, text: '' });
+  script ??= new vm.Script('pattern.test(text)');
   context.pattern = pattern;
   context.text = body.toString('utf8');
   try {

@@ -1,4 +1,4 @@
-import { lookup, Resolver } from 'node:dns/promises';
+import type { Resolver } from 'node:dns/promises';
 import { statSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { join } from 'node:path';
@@ -115,6 +115,7 @@ export async function askServers(
 /** A resolver of its own for each run: it reads the system's settings anew, and remembers no answer. */
 export function makeResolver(timeoutMs: number, signal: AbortSignal): Resolver {
   // The waits of the three questions grow: 1, 2 and 4 parts of the time, of which the last is cut short by the run's end.
+  const { Resolver } = process.getBuiltinModule('node:dns/promises'); // for those who have checks
   const resolver = new Resolver({ timeout: Math.max(1, Math.floor(timeoutMs / 4)), tries: QUESTIONS });
   signal.addEventListener('abort', () => resolver.cancel(), { once: true });
   return resolver;
@@ -126,6 +127,7 @@ let system: Promise<unknown> = Promise.resolve();
 async function askSystem(host: string, family: Family, signal: AbortSignal): Promise<readonly Found[]> {
   const turn = system.then(async () => {
     if (signal.aborted) return [];
+    const { lookup } = process.getBuiltinModule('node:dns/promises');
     const found = await lookup(host, { all: true, family, order: 'verbatim' });
     return found.map((one) => ({ address: one.address, family: one.family === 4 ? 4 : 6 }) as const);
   });

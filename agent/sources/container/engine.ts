@@ -4,11 +4,15 @@ import { join } from 'node:path';
 import { describeError } from '@muster/proto/log';
 import { err, ok, type Result } from '@muster/proto/result';
 
+import { openLink, readBody } from '../../link.ts';
+
 /** Where engines listen, in the order in which they are looked for: Docker, Docker on old systems, Podman. */
 export const SOCKET_PATHS = ['/run/docker.sock', '/var/run/docker.sock', '/run/podman/podman.sock'] as const;
 
 /** So many requests at once: enough to be done in time, few enough that an engine that is busy feels nothing of it. */
 const CONNECTIONS = 4;
+/** Between two readings. */
+const KEEP_MS = 30_000;
 
 /** An answer with status 200. `isPodman`: it was Podman's service that gave it, which differs where its comments say. */
 export type Answer = { readonly text: string; readonly isPodman: boolean };
@@ -37,7 +41,7 @@ export function makeEngineFinder(root: string, named: string | undefined) {
         engine = null;
       }
       if (socket === undefined) return err(`there is no socket at ${SOCKET_PATHS.join(', ')}: ${NO_SOCKET}`);
-      engine ??= await openEngine(socket);
+      engine ??= openEngine(socket);
       return ok(engine);
     },
     close: async () => engine?.close(),
@@ -47,41 +51,28 @@ export function makeEngineFinder(root: string, named: string | undefined) {
 const NO_SOCKET =
   'start the engine (for Podman: systemctl enable --now podman.socket), or name it by sources.containers.socket';
 
-export async function openEngine(socket: string): Promise<Engine> {
-  const { Pool } = await import('undici'); // 11 MB that only those need who switch this on
-  // The host is in no address; a server of HTTP wants one named.
-  const pool = new Pool('http://localhost', { socketPath: socket, connections: CONNECTIONS });
+export function openEngine(socket: string): Engine {
+  const link = openLink(socket, { keepMs: KEEP_MS, connections: CONNECTIONS });
   return {
     socket,
     get: async (path, bytesMax, signal) => {
       try {
-        const { statusCode, headers, body } = await pool.request({ method: 'GET', path, signal });
-        const text = await readAll(body, bytesMax);
-        if (text === null) return refuse(statusCode, `answers with more than ${bytesMax} bytes`);
-        if (statusCode !== 200) return refuse(statusCode, `answers with ${statusCode}: ${text.slice(0, 200).trim()}`);
+        const { status, headers, body } = await link.request({ method: 'GET', path, signal });
+        const bytes = await readBody(body, bytesMax);
+        if (bytes === null) return refuse(status, `answers with more than ${bytesMax} bytes`);
+        const text = bytes.toString('utf8');
+        if (status !== 200) return refuse(status, `answers with ${status}: ${text.slice(0, 200).trim()}`);
         return ok({ text, isPodman: /^libpod/i.test(String(headers['server'])) });
       } catch (cause) {
         return refuse(null, describeFailure(cause, signal));
       }
     },
-    close: () => pool.destroy(),
+    close: async () => link.close(),
   };
 
   function refuse(status: number | null, reason: string): Result<never, Refusal> {
     return err({ status, reason: `the engine at ${socket} ${reason}` });
   }
-}
-
-/** Null when there is more of it; the connection ends with that. */
-async function readAll(body: AsyncIterable<Uint8Array>, bytesMax: number): Promise<string | null> {
-  const chunks: Uint8Array[] = [];
-  let bytes = 0;
-  for await (const chunk of body) {
-    bytes += chunk.byteLength;
-    if (bytes > bytesMax) return null;
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks).toString('utf8');
 }
 
 function describeFailure(cause: unknown, signal: AbortSignal): string {

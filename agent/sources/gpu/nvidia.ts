@@ -1,4 +1,4 @@
-import { spawn, type ChildProcess } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 
 import type { Gpu } from './gpu-sample.ts';
 
@@ -51,6 +51,7 @@ export function watchNvidia({ program, now }: NvidiaOptions): NvidiaWatch {
   function start(): void {
     startedMs = now();
     const argv = [`--query-gpu=${COLUMNS.join(',')}`, '--format=csv,noheader,nounits', `-l`, String(EVERY_SECONDS)];
+    const { spawn } = process.getBuiltinModule('node:child_process'); // for those who switch it on
     const started = spawn(program, argv, { stdio: ['ignore', 'pipe', 'ignore'], env: childEnvironment() });
     child = started;
     const end = (reason: string) => {

@@ -1,5 +1,3 @@
-import { execFile } from 'node:child_process';
-
 import { err, ok, type Result } from '@muster/proto/result';
 
 import { childEnvironment } from '../gpu/nvidia.ts';
@@ -18,10 +16,12 @@ export type Run = {
 export function runProgram({ program, argv, deadlineMs, signal }: Run): Promise<Result<string, string>> {
   const options = { timeout: deadlineMs, killSignal: 'SIGKILL', maxBuffer: OUTPUT_BYTES_MAX, signal } as const;
   return new Promise((resolve) => {
-    execFile(program, [...argv], { ...options, env: childEnvironment() }, (cause, output) => {
-      if (cause?.killed === true) resolve(err(`it did not answer within ${deadlineMs / 1000} s`));
-      else if (output !== '') resolve(ok(output));
-      else resolve(err(cause?.code === 'ENOENT' ? `there is no ${program}` : `${program} prints nothing`));
-    });
+    process
+      .getBuiltinModule('node:child_process')
+      .execFile(program, [...argv], { ...options, env: childEnvironment() }, (cause, output) => {
+        if (cause?.killed === true) resolve(err(`it did not answer within ${deadlineMs / 1000} s`));
+        else if (output !== '') resolve(ok(output));
+        else resolve(err(cause?.code === 'ENOENT' ? `there is no ${program}` : `${program} prints nothing`));
+      });
   });
 }

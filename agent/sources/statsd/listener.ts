@@ -1,4 +1,4 @@
-import { createSocket, type Socket } from 'node:dgram';
+import type { Socket } from 'node:dgram';
 import { isIPv6 } from 'node:net';
 
 import { describeError } from '@muster/proto/log';
@@ -43,6 +43,7 @@ export type Listener = {
 export async function openListener(options: ListenerOptions): Promise<Listener> {
   const { address, port, onPacket, onDeaf, nowMs } = options;
   const allowance = makeAllowance({ windowMs: WINDOW_MS, cpuRatioMax: CPU_RATIO_MAX, nowMs });
+  const { createSocket } = process.getBuiltinModule('node:dgram'); // for those who switch it on
   const socket = createSocket({ type: isIPv6(address) ? 'udp6' : 'udp4' });
   let packets = 0;
   let skipped = 0;
