@@ -11,6 +11,7 @@ import { SAMPLE } from './commands/sample.ts';
 import { SELF_TEST } from './commands/self-test.ts';
 import type { Config } from './config.ts';
 import { superviseBy } from './notify/supervise.ts';
+import { giveBackMemory } from './give-back.ts';
 import manifest from './package.json' with { type: 'json' };
 import { scheduleTimer } from './schedule.ts';
 import { readProgram } from './update/program.ts';
@@ -61,6 +62,7 @@ async function run(config: Config): Promise<number> {
   try {
     const { url, name, everyMs } = config;
     log.info('agent.started', { url, name, everyMs });
+    giveBackMemory({ directories: [config.stateDirectory], log, schedule: scheduleTimer });
     const agent = await openAgent(config, { ...surroundings, notifier, delivered: update.confirm });
     const refusal = await Promise.race([stopped, agent.refused, update.due]);
     if (refusal !== null) log.error('agent.refused', { reason: refusal });
