@@ -131,6 +131,7 @@ test.for([
   ['', 0],
   ['# nothing\n', 0],
   ['{}', 0],
+  ['labels:\nsources:\nchecks:\n', 0],
   ['[]', 1],
   ['just words', 1],
   ['7', 1],

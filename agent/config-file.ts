@@ -134,7 +134,7 @@ function parseConfigFile(file: string, text: string, schema: Schema): Result<Fil
   } catch (cause) {
     return err([`${at(0)} ${describeError(cause)}`]);
   }
-  const parsed = v.safeParse(schema, value);
+  const parsed = v.safeParse(schema, withoutNulls(value));
   if (!parsed.success) {
     return err(parsed.issues.map((issue) => `${at(findOffset(document, issue))} ${describeIssue(issue)}`));
   }
@@ -149,6 +149,11 @@ function parseConfigFile(file: string, text: string, schema: Schema): Result<Fil
     return { check, at: at(findOffset(document, { path })).slice(0, -1) };
   });
   return ok({ options: new Map(said), labels, sources, checks: placed });
+}
+
+/** A name with nothing behind it, as when all below it is commented out, says nothing. */
+function withoutNulls(value: unknown): unknown {
+  return isRecord(value) ? Object.fromEntries(Object.entries(value).filter(([, one]) => one !== null)) : value;
 }
 
 type Place = { readonly path?: readonly { readonly key?: unknown }[] | undefined };
