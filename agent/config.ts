@@ -196,7 +196,7 @@ function parseOne<K extends 'config' | 'insecureHttp'>(
   input: OptionsInput,
 ): Values<Pick<AgentOptions, K>>[K] | null {
   const flag = `--${flagOf(name)}`;
-  const at = input.argv.findIndex((word) => word.split('=')[0] === flag);
+  const at = input.argv.findLastIndex((word) => word.split('=')[0] === flag);
   const argv = at === -1 ? [] : input.argv.slice(at, input.argv[at] === flag && name === 'config' ? at + 2 : at + 1);
   const values = parseOptions({ [name]: options[name] } as Pick<AgentOptions, K>, { ...input, argv });
   return values.ok ? values.value[name] : null;
