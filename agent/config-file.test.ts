@@ -108,6 +108,8 @@ test('all faults are said at once, each with its file and line', () => {
     '/c/agent.yaml:11: the file has',
     '/c/agent.d/10.yaml:3: Map keys must',
     '--frob is not an',
+    '/c/agent.yaml:1: url must be',
+    '/c/agent.d/20.yaml:2: interval must be',
   ]);
 });
 
