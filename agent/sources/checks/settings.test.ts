@@ -149,7 +149,7 @@ test.for([
   ],
   [
     '{ name: x, http: "http://a", ca-file: own.pem }',
-    'checks.0.ca-file must be the whole path of a file, was "own.pem"',
+    'checks.0.ca-file must be a path that begins with /, was "own.pem"',
   ],
   [
     '{ name: x, dns: example.com, server: ns.example }',

@@ -5,7 +5,7 @@ import { isRecord } from '@muster/proto/record';
 import { err, ok, type Result } from '@muster/proto/result';
 import * as v from 'valibot';
 
-import { choice, flag, HIDDEN, isScalar, list, map, scalar, secretScalar, time } from '../../settings.ts';
+import { absolutePath, choice, flag, HIDDEN, isScalar, list, map, scalar, secretScalar, time } from '../../settings.ts';
 import { RECORD_TYPES, type Address, type Check, type Header, type Probe, type StatusRange } from './check.ts';
 import { HEADERS_MAX, isHeader } from './headers.ts';
 
@@ -26,8 +26,6 @@ const NAME = scalar((text) =>
     : err(`a name of 1 to ${NAME_LENGTH_MAX} characters that can be seen`),
 );
 
-const PATH = scalar((text) => (text.startsWith('/') ? ok(text) : err('the whole path of a file')));
-
 const COMMON = {
   name: v.optional(NAME),
   service: v.optional(NAME),
@@ -37,7 +35,7 @@ const COMMON = {
 const FAMILY = { family: v.optional(choice(['4', '6'])) };
 const TLS = {
   'server-name': v.optional(scalar(parseDomain)),
-  'ca-file': v.optional(PATH),
+  'ca-file': v.optional(absolutePath),
   'insecure-tls': v.optional(flag, 'false'),
 };
 const ADDRESS = scalar(parseAddress);
@@ -62,7 +60,7 @@ const HTTP = {
   body: v.optional(scalar(parseBodyText)),
   'body-pattern': v.optional(scalar(parsePattern)),
   headers: v.optional(HEADERS),
-  'header-file': v.optional(PATH),
+  'header-file': v.optional(absolutePath),
   follow: v.optional(flag, 'false'),
 };
 
