@@ -31,7 +31,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'agent/sources',
     'agent/custom',
     'agent/compare-numbered.ts',
-    'agent/link.ts',
+    'agent/http-client.ts',
     'agent/list-directory.ts',
     'agent/source.ts',
     'agent/rate.ts',
