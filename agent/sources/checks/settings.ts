@@ -5,6 +5,7 @@ import { isRecord } from '@muster/proto/record';
 import { err, ok, type Result } from '@muster/proto/result';
 import * as v from 'valibot';
 
+import { toPlainText } from '../../plain-text.ts';
 import { absolutePath, choice, flag, HIDDEN, isScalar, list, map, scalar, secretScalar, time } from '../../settings.ts';
 import { RECORD_TYPES, type Address, type Check, type Header, type Probe, type StatusRange } from './check.ts';
 import { HEADERS_MAX, isHeader } from './headers.ts';
@@ -21,7 +22,7 @@ const BODY_LENGTH_MAX = 4_096;
 const STATUS_DEFAULT: readonly StatusRange[] = [[200, 299]];
 
 const NAME = scalar((text) =>
-  /^[^\p{C}]+$/u.test(text) && text.length <= NAME_LENGTH_MAX && text.trim() === text
+  text !== '' && toPlainText(text, NAME_LENGTH_MAX) === text
     ? ok(text)
     : err(`a name of 1 to ${NAME_LENGTH_MAX} characters that can be seen`),
 );
