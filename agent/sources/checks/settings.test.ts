@@ -156,6 +156,10 @@ test.for([
     'checks.0.server must be an IP address, such as 10.0.0.2 or 10.0.0.2:53, was "ns.example"',
   ],
   [
+    '{ name: x, http: "http://a/", method: POST, follow: true }',
+    'checks.0.follow must be false, or the method GET or HEAD: no other is sent on to another address',
+  ],
+  [
     '{ name: x, dns: example.com, type: AXFR }',
     'checks.0.type must be A or AAAA or CNAME or MX or NS or PTR or SRV or TXT, was "AXFR"',
   ],
@@ -165,7 +169,7 @@ test.for([
 
 test('a ping is refused with what to do instead', () => {
   expect(parse('checks:\n  - { name: x, ping: a }\n')).toEqual([
-    expect.stringContaining('"tcp: host:port" with a port'),
+    expect.stringMatching(/CAP_NET_RAW.*"tcp: host:port" with a port/),
   ]);
 });
 

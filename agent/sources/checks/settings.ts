@@ -7,7 +7,15 @@ import * as v from 'valibot';
 
 import { toPlainText } from '../../plain-text.ts';
 import { absolutePath, choice, flag, HIDDEN, isScalar, list, map, scalar, secretScalar, time } from '../../settings.ts';
-import { RECORD_TYPES, type Address, type Check, type Header, type Probe, type StatusRange } from './check.ts';
+import {
+  isReading,
+  RECORD_TYPES,
+  type Address,
+  type Check,
+  type Header,
+  type Probe,
+  type StatusRange,
+} from './check.ts';
 import { HEADERS_MAX, isHeader } from './headers.ts';
 
 const EVERY_MS_DEFAULT = 30_000;
@@ -110,7 +118,7 @@ const KINDS = Object.keys(READERS) as readonly Probe['kind'][]; // the keys of j
 
 const NO_KIND = `a map with one of ${KINDS.join(', ')}, which says what is looked at`;
 const NO_PING =
-  `${NO_KIND}: Node.js can send no ICMP ping without native code or another program, so ` +
+  `${NO_KIND}: an ICMP ping takes a right that the agent does without (CAP_NET_RAW), so ` +
   '"tcp: host:port" with a port that answers stands for it';
 
 /** The list below `checks` in a configuration file. No fault shows a header, or an address of http. */
@@ -150,6 +158,8 @@ function make<S extends v.GenericSchema<unknown, Common>>(
       if (timeoutMs > everyMs) return fault('timeout', 'at most as long as "every": a check never overlaps itself');
       if (probe.kind === 'http' && probe.method === 'HEAD' && (probe.body !== null || probe.bodyPattern !== null))
         return fault('method', 'GET, to find something in the body: HEAD is answered without one');
+      if (probe.kind === 'http' && probe.isFollowing && !isReading(probe.method))
+        return fault('follow', 'false, or the method GET or HEAD: no other is sent on to another address');
       return { name, service, everyMs, timeoutMs, probe };
     }),
   );
