@@ -1,4 +1,4 @@
-import type { HostEvent } from '@muster/proto/event';
+import { TEXT_LENGTH_MAX, type HostEvent } from '@muster/proto/event';
 import { describeError, type Log } from '@muster/proto/log';
 import { err } from '@muster/proto/result';
 
@@ -76,16 +76,16 @@ export function openReader({ sources, note, log, now, ...meterOptions }: ReaderO
       let isOver = false;
       meter.begin();
       for (const entry of entries) {
-        samples.push(...entry.late);
+        addAll(samples, entry.late);
         entry.late = [];
         const ownMs = Math.max(everyMs, entry.source.everyMs ?? 0);
         const found = isDue(entry, tsMs, ownMs, log) ? start(entry, tsMs, ownMs) : [];
-        if (!(found instanceof Promise)) samples.push(...found);
+        if (!(found instanceof Promise)) addAll(samples, found);
         else
           pending.push(
             found.then((some) => {
               if (isOver) entry.late = some;
-              else samples.push(...some);
+              else addAll(samples, some);
             }),
           );
       }
@@ -123,7 +123,7 @@ function account(entry: Entry, cost: Cost, everyMs: number, { note, log, now }: 
   note({ kind: `source-${verdict}`, atMs: now(), subject: name });
 }
 
-function take(entry: Entry, reading: ReadResult, { note, log }: Told): readonly Sample[] {
+function take(entry: Entry, reading: ReadResult, { note, log, now }: Told): readonly Sample[] {
   if (!reading.ok) {
     fail(entry, reading.error, log);
     return [];
@@ -134,8 +134,25 @@ function take(entry: Entry, reading: ReadResult, { note, log }: Told): readonly 
     if (remark === '') log.info('source.complete', { source: entry.source.name });
     else log.info('source.incomplete', { source: entry.source.name, remark });
   }
-  for (const event of events) note(event);
+  for (const event of events) note(toLegal(event, now()));
   return samples;
+}
+
+/** As a batch may hold it: one that is refused takes all samples of its ticks with it. What others say may be in it. */
+function toLegal(event: HostEvent, nowMs: number): HostEvent {
+  if (event.kind === 'gap') return event;
+  const { kind, atMs, subject } = event;
+  const isTime = Number.isSafeInteger(atMs) && atMs >= 0;
+  return {
+    kind,
+    atMs: isTime ? atMs : nowMs,
+    ...(subject === undefined ? {} : { subject: subject.slice(0, TEXT_LENGTH_MAX).toWellFormed() }),
+  };
+}
+
+/** One by one: arguments of a call have an end, at about 120,000. */
+function addAll(samples: Sample[], more: readonly Sample[]): void {
+  for (const sample of more) samples.push(sample);
 }
 
 function fail(entry: Entry, reason: string, log: Log): void {
