@@ -7,7 +7,7 @@ import type { Setting } from '@muster/proto/options';
 import { isRecord } from '@muster/proto/record';
 import { err, ok, type Result } from '@muster/proto/result';
 import * as v from 'valibot';
-import { isMap, isSeq, LineCounter, parseDocument, visit, type Document } from 'yaml';
+import { isMap, isSeq, LineCounter, parseDocument, visit, type Document, type YAMLError } from 'yaml';
 
 import { isScalar, map, scalar } from './settings.ts';
 import { SOURCES_SCHEMA, type SourceSettings } from './sources.ts';
@@ -134,7 +134,7 @@ function parseConfigFile(file: string, text: string, schema: Schema): Result<Fil
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, strict: true });
   const at = (offset: number) => `${file}:${Math.max(1, lines.linePos(offset).line)}:`;
   // A warning is a tag that nobody knows, such as !!js/function: what was meant is not what would be read.
-  const faults = [...document.errors, ...document.warnings];
+  const faults = [...document.errors, ...document.warnings, ...findWrongKeys(document)];
   if (faults.length > 0) return err(faults.map(({ pos: [offset], message }) => `${at(offset)} ${message}`));
   keepNumbers(document);
   if (document.contents !== null && !isMap(document.contents))
@@ -169,6 +169,21 @@ function keepNumbers(document: Document): void {
       if (key !== 'key' && typeof node.value === 'number' && node.source !== undefined) node.value = node.source;
     },
   });
+}
+
+/** Names of the language's own, which valibot passes over in silence. */
+const KEYS_FORBIDDEN: ReadonlySet<unknown> = new Set(['__proto__', 'prototype', 'constructor']);
+
+function findWrongKeys(document: Document): readonly Pick<YAMLError, 'pos' | 'message'>[] {
+  const found: Pick<YAMLError, 'pos' | 'message'>[] = [];
+  visit(document, {
+    Scalar: (place, { value, range }) => {
+      if (place !== 'key' || !KEYS_FORBIDDEN.has(value)) return;
+      const [start = 0, end = 0] = range ?? [];
+      found.push({ pos: [start, end], message: `nothing may be called ${String(value)}` });
+    },
+  });
+  return found;
 }
 
 type Place = { readonly path?: readonly { readonly key?: unknown }[] | undefined };
