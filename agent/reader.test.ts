@@ -1,4 +1,4 @@
-import { readEvents, type HostEvent } from '@muster/proto/event';
+import type { HostEvent } from '@muster/proto/event';
 import { err, ok } from '@muster/proto/result';
 import { expect, test } from 'vitest';
 
@@ -98,25 +98,6 @@ test('events are noted', async () => {
   const { reader, notes } = start([{ name: 'kernel', read: () => ok({ samples: [], events: [event] }) }]);
   await reader.read(1_000, 1_000);
   expect(notes).toEqual([event]);
-});
-
-test.for([
-  [
-    { atMs: 2 ** 60 * 1000, subject: 'x' },
-    { atMs: 1_000, subject: 'x' },
-  ],
-  [{ atMs: -1 }, { atMs: 1_000 }],
-  [{ atMs: Number.NaN }, { atMs: 1_000 }],
-  [
-    { atMs: 7, subject: `${'x'.repeat(255)}😀` },
-    { atMs: 7, subject: `${'x'.repeat(255)}\ufffd` },
-  ],
-] as const)('an event that no batch may hold is made one that it may: %o', async ([said, expected]) => {
-  const event = { kind: 'container-died', ...said } as const;
-  const { reader, notes } = start([{ name: 'lies', read: () => ok({ samples: [], events: [event] }) }]);
-  await reader.read(1_000, 1_000);
-  expect(notes).toEqual([{ kind: 'container-died', ...expected }]);
-  expect(readEvents(notes)).toEqual(ok(notes));
 });
 
 test('a source may have more samples than a call has arguments', async () => {

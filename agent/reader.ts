@@ -1,4 +1,4 @@
-import { TEXT_LENGTH_MAX, type HostEvent } from '@muster/proto/event';
+import type { HostEvent } from '@muster/proto/event';
 import { describeError, type Log } from '@muster/proto/log';
 import { err } from '@muster/proto/result';
 
@@ -123,7 +123,7 @@ function account(entry: Entry, cost: Cost, everyMs: number, { note, log, now }: 
   note({ kind: `source-${verdict}`, atMs: now(), subject: name });
 }
 
-function take(entry: Entry, reading: ReadResult, { note, log, now }: Told): readonly Sample[] {
+function take(entry: Entry, reading: ReadResult, { note, log }: Told): readonly Sample[] {
   if (!reading.ok) {
     fail(entry, reading.error, log);
     return [];
@@ -134,20 +134,8 @@ function take(entry: Entry, reading: ReadResult, { note, log, now }: Told): read
     if (remark === '') log.info('source.complete', { source: entry.source.name });
     else log.info('source.incomplete', { source: entry.source.name, remark });
   }
-  for (const event of events) note(toLegal(event, now()));
+  for (const event of events) note(event);
   return samples;
-}
-
-/** As a batch may hold it: one that is refused takes all samples of its ticks with it. What others say may be in it. */
-function toLegal(event: HostEvent, nowMs: number): HostEvent {
-  if (event.kind === 'gap') return event;
-  const { kind, atMs, subject } = event;
-  const isTime = Number.isSafeInteger(atMs) && atMs >= 0;
-  return {
-    kind,
-    atMs: isTime ? atMs : nowMs,
-    ...(subject === undefined ? {} : { subject: subject.slice(0, TEXT_LENGTH_MAX).toWellFormed() }),
-  };
 }
 
 /** One by one: arguments of a call have an end, at about 120,000. */
