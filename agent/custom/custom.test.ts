@@ -178,11 +178,23 @@ test('quantileOf() of no values is none, and lies between the bounds of what the
   ).toBe(-1.5);
 });
 
-test('subtractBuckets() gives what came since, and everything after a reset', () => {
-  const later = BUCKETS.map(({ upper, count }) => ({ upper, count: count + 1 }));
-  expect(subtractBuckets(later, BUCKETS).map(({ count }) => count)).toEqual([1, 1, 1]);
-  expect(subtractBuckets(BUCKETS, later)).toBe(BUCKETS);
-  expect(subtractBuckets(BUCKETS, later.slice(1))).toBe(BUCKETS);
+/** Of `upper:count upper:count`. */
+function toBuckets(text: string) {
+  return text.split(' ').map((one) => {
+    const [upper, count] = one.split(':').map(Number);
+    return { upper: upper ?? NaN, count: count ?? NaN };
+  });
+}
+test.for([
+  ['1:5 2:4 Infinity:1', '1:6 2:4 Infinity:3', [1, 0, 2]],
+  ['1:5 2:4', '1:5 2:5 4:1', [0, 1, 1]],
+  ['2:0 4:5', '1:0 2:3 4:6', [0, 3, 1]],
+  ['1:0 1.5:5 2:4 3:1', '1:0 2:10 4:3', [0, 1, 2]],
+  ['1:0 2:3 9:0', '2:4', [1]],
+  ['1:5 2:4', '1:4 2:9', []],
+  ['1:5 2:4', '1:9', []],
+] as const)('subtractBuckets() of %s, then %s, gives %j', ([before, now, since]) => {
+  expect(subtractBuckets(toBuckets(now), toBuckets(before)).map(({ count }) => count)).toEqual(since);
 });
 
 test('an allowance is spent until its window is over', () => {

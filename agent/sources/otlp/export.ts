@@ -92,9 +92,8 @@ function readHistogram(point: Fields, data: Fields): Result<PointValue, Refusal>
 function readExponentialHistogram(point: Fields, data: Fields): Result<PointValue, Refusal> {
   const scale = readNumber(point['scale'] ?? 0);
   if (scale === null || !Number.isInteger(scale) || Math.abs(scale) > 20) return err('malformed');
-  const base = 2 ** (2 ** -scale);
-  const positive = readExponentialBuckets(point['positive'], base);
-  const negative = readExponentialBuckets(point['negative'], base);
+  const positive = readExponentialBuckets(point['positive'], scale);
+  const negative = readExponentialBuckets(point['negative'], scale);
   const zeroCount = readNumber(point['zeroCount'] ?? 0);
   const threshold = readNumber(point['zeroThreshold'] ?? 0);
   if (positive === null || negative === null || zeroCount === null || threshold === null) return err('malformed');
@@ -109,13 +108,14 @@ function readExponentialHistogram(point: Fields, data: Fields): Result<PointValu
 }
 
 /** Each with its upper bound; before them an empty one that ends where the first begins. Null where it is malformed. */
-function readExponentialBuckets(value: unknown, base: number): readonly Bucket[] | null {
+function readExponentialBuckets(value: unknown, scale: number): readonly Bucket[] | null {
   const fields = readRecord(value);
   const offset = readNumber(fields['offset'] ?? 0);
   const counts = readNumbers(fields['bucketCounts']);
   if (offset === null || counts === null || counts.length > BUCKETS_MAX) return null;
   if (counts.length === 0) return [];
-  const buckets = [0, ...counts].map((count, i) => ({ upper: base ** (offset + i), count }));
+  // The exponent is exact, so that a bound is the same number at every scale that has it.
+  const buckets = [0, ...counts].map((count, i) => ({ upper: 2 ** ((offset + i) * 2 ** -scale), count }));
   return buckets.every(({ upper }) => Number.isFinite(upper)) ? buckets : null;
 }
 
