@@ -273,6 +273,32 @@ test('what is left out of an export is told in the answer', async () => {
   ]);
 });
 
+test('two processes that export one series by turns are told so', async () => {
+  const { source, port } = await openSource();
+  const tell = async (startTimeUnixNano: string, asInt: number) => {
+    const point = { startTimeUnixNano, timeUnixNano: '1760000000000000000', asInt };
+    const body = Buffer.from(JSON.stringify(makeExport(sum('requests', asInt, { point }))));
+    return (await post(port, { body })).body.toString();
+  };
+  const [first, second] = ['1750000000000000000', '1750000001000000000'];
+  expect([await tell(first, 1000), await tell(second, 500), await tell(first, 1010)]).toEqual(['{}', '{}', '{}']);
+  expect(await tell(second, 505)).toContain('1: another process tells the same series: set service.instance.id');
+  expect(await readSamples(source)).toMatchObject({ [`requests{${SHOP}}`]: 1010 });
+});
+
+test.for([
+  [{ startTimeUnixNano: '7', timeUnixNano: '9' }, 7],
+  [{ startTimeUnixNano: '9', timeUnixNano: '9' }, null],
+  [{ startTimeUnixNano: '0', timeUnixNano: '9' }, null],
+  [{ timeUnixNano: '9' }, null],
+] as const)('the beginning of a sum with %j is %s; others have none', ([point, startNs]) => {
+  const delta = { aggregationTemporality: 1, point };
+  const points = readExport(makeExport(sum('a', 1, { point }), sum('b', 1, delta), gauge('c', 1)));
+  expect(points.ok ? points.value.map(({ origin }) => origin) : []).toEqual([{ startNs }, undefined, undefined]);
+  const binary = readBody(MESSAGE, 'protobuf', false);
+  expect(binary.ok ? binary.value.map(({ origin }) => origin) : []).toEqual([{ startNs: 256 }, undefined]);
+});
+
 const PROTOBUF = { 'content-type': 'application/x-protobuf' };
 test.for([
   [{ headers: { origin: 'https://evil.example' }, body: GOOD }, 403, 'not from web pages'],

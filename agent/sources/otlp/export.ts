@@ -58,9 +58,17 @@ function addPoints(points: Point[], metric: Fields, resource: Pairs): void {
       // Bit 0 of the flags: no recorded value.
       const isNone = (readNumber(point['flags']) ?? 0) % 2 === 1;
       const value = isNone ? err(null) : own === null ? err('labels' as const) : read(point, data);
-      points.push({ name, unit, labels, value });
+      points.push({ name, unit, labels, value, ...readOrigin(field, point, value) });
     }
   }
+}
+
+/** Of what counts in all. A beginning that is no earlier than the point says as little as none. */
+function readOrigin(field: string, point: Fields, value: Point['value']): Pick<Point, 'origin'> {
+  if (!value.ok || field === 'gauge' || (value.value.kind !== 'summary' && value.value.isDelta)) return {};
+  const startNs = readNumber(point['startTimeUnixNano']) ?? 0;
+  const isSaid = startNs > 0 && startNs < (readNumber(point['timeUnixNano']) ?? Number.POSITIVE_INFINITY);
+  return { origin: { startNs: isSaid ? startNs : null } };
 }
 
 function readGauge(point: Fields): Result<PointValue, Refusal> {
@@ -88,7 +96,10 @@ function readHistogram(point: Fields, data: Fields): Result<PointValue, Refusal>
   return readDistribution(point, data, isKnown ? buckets : []);
 }
 
-/** Source: OpenTelemetry, metrics data model, ExponentialHistogram: bucket i holds what is above base^i, up to base^(i+1). */
+/**
+ * Bucket i holds what is above base^i, up to base^(i+1), the base being 2^(2^-scale). Source: OpenTelemetry, metrics data
+ * model, ExponentialHistogram.
+ */
 function readExponentialHistogram(point: Fields, data: Fields): Result<PointValue, Refusal> {
   const scale = readNumber(point['scale'] ?? 0);
   if (scale === null || !Number.isInteger(scale) || Math.abs(scale) > 20) return err('malformed');

@@ -17,7 +17,11 @@ test('decodeProtobuf() reads what its JSON form would say', () => {
               {
                 name: 'requests',
                 unit: '{request}',
-                sum: { dataPoints: [{ asInt: 5 }], aggregationTemporality: 2, isMonotonic: true },
+                sum: {
+                  dataPoints: [{ startTimeUnixNano: 256, timeUnixNano: 512, asInt: 5 }],
+                  aggregationTemporality: 2,
+                  isMonotonic: true,
+                },
               },
               {
                 name: 'e',
