@@ -56,6 +56,8 @@ export type SourceSurroundings = {
 };
 
 type Given = SourceSurroundings & {
+  /** What `cpu` says in its settings; it holds for its readings whether or not the source looks at it. */
+  readonly cpuRatioMax: number | undefined;
   /** The series that are not ours, of all sources. */
   readonly pool: SeriesPool;
 };
@@ -228,11 +230,12 @@ export async function openSources(
     const said = settings[name] ?? SOURCES[name].isOn;
     if (said === false) continue;
     const { every, cpu, ...own } = said === true ? ({} as Readonly<Record<string, unknown>>) : said;
-    const source = await (SOURCES[name] as SourceKind).open(own, { ...surroundings, pool });
+    const cpuRatioMax = typeof cpu === 'number' ? cpu : undefined;
+    const source = await (SOURCES[name] as SourceKind).open(own, { ...surroundings, pool, cpuRatioMax });
     sources.push({
       ...source,
       ...(typeof every === 'number' ? { everyMs: every } : {}),
-      ...(typeof cpu === 'number' ? { cpuRatioMax: cpu } : {}),
+      ...(cpuRatioMax === undefined ? {} : { cpuRatioMax }),
     });
   }
   return sources;

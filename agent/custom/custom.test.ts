@@ -8,7 +8,7 @@ import { makeAllowance } from './allowance.ts';
 import { quantileOf, subtractBuckets } from './histogram.ts';
 import { addQuantile, toLabels } from './labels.ts';
 import { readUnitOfName, toMetricName, toUnit } from './name.ts';
-import { parseBoundSockets } from './port-holder.ts';
+import { parseBoundSockets } from '../port-holder.ts';
 import { makeSketch } from './sketch.ts';
 
 test.for([

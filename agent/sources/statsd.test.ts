@@ -268,6 +268,40 @@ test('a port that is taken is told with its holder, and taken once it is free', 
   expect((await source.read()).ok).toBe(true);
 });
 
+test('a port that is lost after it was had is told, given back, and taken again', async () => {
+  const port = await findFreePort('udp');
+  let nowMs = 0;
+  // No socket may be connected to a broadcast address unless it asks for that: what a flood makes it try.
+  const settings = { port, address: '127.255.255.255' };
+  const pool = makeSeriesPool();
+  const source = await openStatsdSource({ settings, pool, root: '/', now: () => nowMs, cpuRatioMax: 0.001 });
+  onTestFinished(() => source.close?.());
+  const client = createSocket('udp4');
+  client.bind(0, '127.0.0.1');
+  await once(client, 'listening');
+  client.setBroadcast(true);
+  const send = () => client.send('hits:1|c', port, '127.255.255.255');
+  const fault = async () => {
+    for (let i = 0; i < 1000; i += 1) send();
+    await source.read();
+    return (await source.diagnose?.())?.[0]?.what;
+  };
+  await expect.poll(fault, { timeout: 20_000 }).toContain('cannot be had');
+  const other = createSocket('udp4');
+  other.bind({ port, address: '127.255.255.255', exclusive: true });
+  await once(other, 'listening');
+  other.close();
+  await once(other, 'close');
+  nowMs = 30_000;
+  await source.read();
+  expect(await source.diagnose?.()).toMatchObject([{ what: `it listens on udp 127.255.255.255:${port}` }]);
+  const packets = async () => (await readSamples(source))['muster.agent.statsd.packets{}'] ?? 0;
+  const before = await packets();
+  send();
+  await expect.poll(packets).toBeGreaterThan(before);
+  client.close();
+});
+
 test('parseNoPorts() finds the count by its name', () => {
   expect(parseNoPorts('Tcp: A\nTcp: 1\nUdp: InDatagrams NoPorts InErrors\nUdp: 5 7 1\n')).toBe(7);
   expect(parseNoPorts('Udp: InDatagrams\nUdp: 5\n')).toBeNull();

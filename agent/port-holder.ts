@@ -1,7 +1,7 @@
 import { readdirSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 
-import { parseCount, readText, splitLines } from '../read-text.ts';
+import { parseCount, readText, splitLines } from './read-text.ts';
 
 /** A socket that is bound, as /proc/net has it. */
 export type BoundSocket = { readonly port: number; readonly inode: string; readonly drops: number };
