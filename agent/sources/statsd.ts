@@ -6,7 +6,7 @@ import { formatLabels } from '@muster/proto/labels';
 import { keepListening } from '../custom/keep-listening.ts';
 import { addressOf, type ListenSettings } from '../custom/listen.ts';
 import { SERIES_LIMIT, type SeriesPool } from '../custom/series.ts';
-import { readBoundSockets } from '../port-holder.ts';
+import { isBoundTo, readBoundSockets } from '../port-holder.ts';
 import { parseCount, readText, splitLines } from '../read-text.ts';
 import type { Sample, Source } from '../source.ts';
 import { makeAggregate } from './statsd/aggregate.ts';
@@ -90,10 +90,10 @@ function makePacketCounts(root: string, address: string, port: number) {
       sinceCount = isDeaf ? readNoPorts(root, isSix) : null;
     },
     sample: (): readonly Sample[] => {
-      const queue = readBoundSockets(root, 'udp').find((socket) => socket.port === port)?.drops ?? 0;
+      const own = readBoundSockets(root, 'udp').find((socket) => socket.port === port && isBoundTo(socket, address));
       return [
         { metric: 'muster.agent.statsd.packets', labels: '', value: packets },
-        { metric: 'muster.agent.statsd.packets.dropped', labels: LABELS.queue, value: queue },
+        { metric: 'muster.agent.statsd.packets.dropped', labels: LABELS.queue, value: own?.drops ?? 0 },
         {
           metric: 'muster.agent.statsd.packets.dropped',
           labels: LABELS.flood,
