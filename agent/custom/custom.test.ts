@@ -7,7 +7,7 @@ import { parseLabels } from '@muster/proto/labels';
 import { makeAllowance } from './allowance.ts';
 import { quantileOf, subtractBuckets } from './histogram.ts';
 import { addQuantile, toLabels } from './labels.ts';
-import { readUnitOfName, toMetricName, toUnit } from './name.ts';
+import { parseUnitOfName, toMetricName, toUnit } from './name.ts';
 import { isBoundTo, parseBoundSockets } from '../port-holder.ts';
 import { makeSketch } from './sketch.ts';
 
@@ -52,7 +52,7 @@ test('toMetricName() makes what the wire takes of any text, and nothing that is 
       const isRight = !metric.ok || (isMetric(`${metric.value}.count`) && !isReserved(metric.value));
       expect(isRight).toBe(true);
       expect(isUnit(toUnit(name))).toBe(true);
-      expect(isUnit(readUnitOfName(name))).toBe(true);
+      expect(isUnit(parseUnitOfName(name))).toBe(true);
     }),
   );
 });
@@ -73,7 +73,7 @@ test.for([
   ['hit_ratio', '1'],
   ['a_constructor', ''],
   ['requests_total', ''],
-] as const)('readUnitOfName(%s) is %s', ([name, expected]) => expect(readUnitOfName(name)).toBe(expected));
+] as const)('parseUnitOfName(%s) is %s', ([name, expected]) => expect(parseUnitOfName(name)).toBe(expected));
 
 test.for([
   [

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 
 import { makeIntake } from '../../custom/intake.ts';
 import { makeSeriesPool } from '../../custom/series.ts';
-import { readExport } from './export.ts';
+import { parseExport } from './export.ts';
 
 /** As many as the SDKs make; fewer bring the change of scale about sooner. */
 const BUCKETS_MAX = 8;
@@ -34,7 +34,7 @@ function makeSmall() {
     export: (point: unknown): readonly number[] => {
       const exponentialHistogram = { dataPoints: [point], aggregationTemporality: 2 };
       const metrics = [{ name: 'e', exponentialHistogram }];
-      const points = readExport({ resourceMetrics: [{ scopeMetrics: [{ metrics }] }] });
+      const points = parseExport({ resourceMetrics: [{ scopeMetrics: [{ metrics }] }] });
       expect(points.ok && intake.take(points.value, 0)).toEqual([]);
       return intake.read(0).flatMap(({ metric, value }) => (metric === 'e' ? [value] : []));
     },

@@ -12,7 +12,7 @@ import {
   answerTaken,
   BODY_BYTES_MAX,
   judgeHead,
-  readBody,
+  decodeBody,
   TOO_LARGE,
   type Answer,
   type Encoding,
@@ -75,7 +75,7 @@ export async function openServer(options: ServerOptions): Promise<Listener> {
     if (body === null) return void request.destroy(); // it ended before its length
     if (!body.ok) return refuse(response, body.error, manner);
     const startedMs = nowMs();
-    const points = readBody(body.value, encoding.value, headers['content-encoding'] === 'gzip');
+    const points = decodeBody(body.value, encoding.value, headers['content-encoding'] === 'gzip');
     if (points.ok) send(response, answerTaken(encoding.value, take(points.value)), onAnswer);
     else refuse(response, points.error, manner);
     allowance.spend(nowMs() - startedMs);
