@@ -57,6 +57,8 @@ export type SourceSurroundings = {
 };
 
 type Given = SourceSurroundings & {
+  /** What `cpu` says in its settings; it holds for its readings whether or not the source looks at it. */
+  readonly cpuRatioMax: number | undefined;
   /** The series that are not ours, of all sources. */
   readonly pool: SeriesPool;
 };
@@ -237,11 +239,12 @@ export async function openSources(
     if (!isOn(name, settings)) continue;
     const said = settings[name];
     const { every, cpu, ...own } = typeof said === 'object' ? said : ({} as Readonly<Record<string, unknown>>);
-    const source = await openSource(name, own, { ...surroundings, pool });
+    const cpuRatioMax = typeof cpu === 'number' ? cpu : undefined;
+    const source = await openSource(name, own, { ...surroundings, pool, cpuRatioMax });
     sources.push({
       ...source,
       ...(typeof every === 'number' ? { everyMs: every } : {}),
-      ...(typeof cpu === 'number' ? { cpuRatioMax: cpu } : {}),
+      ...(cpuRatioMax === undefined ? {} : { cpuRatioMax }),
     });
   }
   return sources;

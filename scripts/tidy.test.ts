@@ -37,6 +37,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'agent/source.ts',
     'agent/rate.ts',
     'agent/ratio.ts',
+    'agent/port-holder.ts',
     'agent/read-text.ts',
     'agent/rebase.ts',
     'agent/remember.ts',

@@ -7,8 +7,8 @@ import { parseLabels } from '@muster/proto/labels';
 import { makeAllowance } from './allowance.ts';
 import { quantileOf, subtractBuckets } from './histogram.ts';
 import { addQuantile, toLabels } from './labels.ts';
-import { readUnitOfName, toMetricName, toUnit } from './name.ts';
-import { parseBoundSockets } from './port-holder.ts';
+import { parseUnitOfName, toMetricName, toUnit } from './name.ts';
+import { isBoundTo, parseBoundSockets } from '../port-holder.ts';
 import { makeSketch } from './sketch.ts';
 
 test.for([
@@ -52,7 +52,7 @@ test('toMetricName() makes what the wire takes of any text, and nothing that is 
       const isRight = !metric.ok || (isMetric(`${metric.value}.count`) && !isReserved(metric.value));
       expect(isRight).toBe(true);
       expect(isUnit(toUnit(name))).toBe(true);
-      expect(isUnit(readUnitOfName(name))).toBe(true);
+      expect(isUnit(parseUnitOfName(name))).toBe(true);
     }),
   );
 });
@@ -73,7 +73,7 @@ test.for([
   ['hit_ratio', '1'],
   ['a_constructor', ''],
   ['requests_total', ''],
-] as const)('readUnitOfName(%s) is %s', ([name, expected]) => expect(readUnitOfName(name)).toBe(expected));
+] as const)('parseUnitOfName(%s) is %s', ([name, expected]) => expect(parseUnitOfName(name)).toBe(expected));
 
 test.for([
   [
@@ -178,11 +178,23 @@ test('quantileOf() of no values is none, and lies between the bounds of what the
   ).toBe(-1.5);
 });
 
-test('subtractBuckets() gives what came since, and everything after a reset', () => {
-  const later = BUCKETS.map(({ upper, count }) => ({ upper, count: count + 1 }));
-  expect(subtractBuckets(later, BUCKETS).map(({ count }) => count)).toEqual([1, 1, 1]);
-  expect(subtractBuckets(BUCKETS, later)).toBe(BUCKETS);
-  expect(subtractBuckets(BUCKETS, later.slice(1))).toBe(BUCKETS);
+/** Of `upper:count upper:count`. */
+function toBuckets(text: string) {
+  return text.split(' ').map((one) => {
+    const [upper, count] = one.split(':').map(Number);
+    return { upper: upper ?? NaN, count: count ?? NaN };
+  });
+}
+test.for([
+  ['1:5 2:4 Infinity:1', '1:6 2:4 Infinity:3', [1, 0, 2]],
+  ['1:5 2:4', '1:5 2:5 4:1', [0, 1, 1]],
+  ['2:0 4:5', '1:0 2:3 4:6', [0, 3, 1]],
+  ['1:0 1.5:5 2:4 3:1', '1:0 2:10 4:3', [0, 1, 2]],
+  ['1:0 2:3 9:0', '2:4', [1]],
+  ['1:5 2:4', '1:4 2:9', []],
+  ['1:5 2:4', '1:9', []],
+] as const)('subtractBuckets() of %s, then %s, gives %j', ([before, now, since]) => {
+  expect(subtractBuckets(toBuckets(now), toBuckets(before)).map(({ count }) => count)).toEqual(since);
 });
 
 test('an allowance is spent until its window is over', () => {
@@ -204,9 +216,23 @@ const UDP = `   sl  local_address rem_address   st tx_queue rx_queue tr tm->when
 `;
 test('parseBoundSockets() reads ports, inodes and drops', () => {
   expect(parseBoundSockets(UDP, 'udp')).toEqual([
-    { port: 8125, inode: '4242', drops: 17 },
-    { port: 8126, inode: '4243', drops: 0 },
+    { addressHex: '0100007F', port: 8125, inode: '4242', drops: 17 },
+    { addressHex: '0100007F', port: 8126, inode: '4243', drops: 0 },
   ]);
   expect(parseBoundSockets(UDP, 'tcp')).toEqual([]);
   fc.assert(fc.property(fc.nat(UDP.length), (end) => void parseBoundSockets(UDP.slice(0, end), 'udp')));
+});
+
+test.for([
+  ['0100007F', '127.0.0.1', true],
+  ['0100007F', '127.0.0.2', false],
+  ['00000000', '0.0.0.0', true],
+  ['00000000000000000000000001000000', '::1', true],
+  ['00000000000000000000000001000000', '0:0:0:0:0:0:0:1', true],
+  ['00000000000000000000000000000000', '::1', false],
+  ['00000000000000000000000000000000', '0.0.0.0', false],
+  ['0100007F', '::1', false],
+  ['000080FE00000000FFBA5A02F30E6CFE', 'fe80::25a:baff:fe6c:ef3%eth0', true],
+] as const)('isBoundTo() of %s and %s is %s', ([addressHex, address, expected]) => {
+  expect(isBoundTo({ addressHex, port: 1, inode: '1', drops: 0 }, address)).toBe(expected);
 });

@@ -38,13 +38,19 @@ export function quantileOf(buckets: readonly Bucket[], quantile: number, { min, 
 }
 
 /**
- * How many values came into each bucket since the time before, where both counted from one beginning: else, or where any
- * count has fallen, all of them.
+ * How many values came into each bucket since the time before, where both counted from one beginning; none where a count
+ * has fallen. The bounds of both rise. Buckets that are new were empty before; those that were merged into wider ones, as
+ * exponential histograms do with each new extreme, count for the one that they lie in.
  */
 export function subtractBuckets(now: readonly Bucket[], before: readonly Bucket[]): readonly Bucket[] {
-  const isSame =
-    now.length === before.length &&
-    now.every(({ upper, count }, i) => upper === before[i]?.upper && count >= (before[i]?.count ?? 0));
-  if (!isSame) return now;
-  return now.map(({ upper, count }, i) => ({ upper, count: count - (before[i]?.count ?? 0) }));
+  const counts = now.map(({ count }) => count);
+  let at = 0;
+  for (const { upper, count } of before) {
+    while (at < now.length && (now[at]?.upper ?? 0) < upper) at += 1;
+    if (count === 0) continue;
+    const left = (counts[at] ?? 0) - count;
+    if (left < 0) return [];
+    counts[at] = left;
+  }
+  return now.map(({ upper }, i) => ({ upper, count: counts[i] ?? 0 }));
 }

@@ -1,6 +1,7 @@
 import { quantileOf, QUANTILES, roundEstimate, subtractBuckets, type Bucket } from './histogram.ts';
 import { addQuantile, toLabels } from './labels.ts';
 import { toMetricName } from './name.ts';
+import { stepOrigin, type Origin } from './origin.ts';
 import type { Distribution, Point, PointValue, Summary } from './point.ts';
 import type { Refusal } from './refusal.ts';
 import type { CustomSeries, SeriesKeeper, SeriesName } from './series.ts';
@@ -23,8 +24,21 @@ type Known = Map<CustomSeries, readonly Bucket[]>;
 export function makeIntake(keeper: SeriesKeeper): Intake {
   const fresh = new Set<CustomSeries>();
   const known: Known = new Map();
+  const origins = new Map<CustomSeries, Origin>();
 
-  function takePoint({ name, unit, labels, value }: Point, taken: Set<CustomSeries>, nowMs: number): Refusal | null {
+  /** Whether a point is told, held, or refused; `series` is the first of its own. */
+  function judgeOrigin(series: CustomSeries, { startNs }: { startNs: number | null }, value: PointValue) {
+    const { origin, verdict } = stepOrigin(origins.get(series), startNs, countOf(value) < series.value);
+    origins.set(series, origin);
+    if (verdict === 'begun') known.delete(series);
+    return verdict;
+  }
+
+  function takePoint(
+    { name, unit, labels, value, origin }: Point,
+    taken: Set<CustomSeries>,
+    nowMs: number,
+  ): Refusal | null {
     if (!value.ok) return value.error; // null: there is no value
     const metric = toMetricName(name);
     if (!metric.ok) return metric.error;
@@ -34,7 +48,10 @@ export function makeIntake(keeper: SeriesKeeper): Intake {
     const claimed = keeper.claim(names, nowMs);
     if (typeof claimed === 'string') return claimed;
     if (claimed.some((series) => taken.has(series))) return 'taken';
-    const values = valuesOf(value.value, claimed, known);
+    const [first] = claimed;
+    const verdict = origin === undefined || first === undefined ? 'told' : judgeOrigin(first, origin, value.value);
+    if (verdict === 'refused') return 'origin';
+    const values = verdict === 'held' ? [] : valuesOf(value.value, claimed, known);
     for (const [i, series] of claimed.entries()) {
       taken.add(series);
       series.seenMs = nowMs;
@@ -60,6 +77,7 @@ export function makeIntake(keeper: SeriesKeeper): Intake {
       for (const series of keeper.expire(nowMs)) {
         fresh.delete(series);
         known.delete(series);
+        origins.delete(series);
       }
       const samples = Array.from(fresh, ({ metric, labels, about, value }) => ({ metric, labels, about, value }));
       fresh.clear();
@@ -107,6 +125,12 @@ function valuesOf(point: PointValue, claimed: readonly CustomSeries[], known: Kn
       ];
     }
   }
+}
+
+/** What never falls while one process counts; NaN where it may. */
+function countOf(point: PointValue): number {
+  if (point.kind === 'number') return point.as === 'counter' ? point.value : NaN;
+  return point.count ?? NaN;
 }
 
 function addUp(series: CustomSeries, value: number, isDelta: boolean): number {

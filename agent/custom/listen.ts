@@ -1,14 +1,15 @@
 import { isIP, isIPv6 } from 'node:net';
 
+import { describeError } from '@muster/proto/log';
 import { err, ok } from '@muster/proto/result';
 import * as v from 'valibot';
 
 import { count, scalar } from '../settings.ts';
 import type { Finding } from '../source.ts';
-import { findPortHolder, type Protocol } from './port-holder.ts';
+import { findPortHolder, type Protocol } from '../port-holder.ts';
 import { SERIES_LIMIT_MAX } from './series.ts';
 
-export const ADDRESS_DEFAULT = '127.0.0.1';
+const ADDRESS_DEFAULT = '127.0.0.1';
 
 const loopback = scalar((text) =>
   isLoopback(text)
@@ -34,7 +35,19 @@ export type ListenSettings = {
   readonly 'remote-address'?: string | undefined;
 };
 
+export function addressOf(settings: ListenSettings): string {
+  return settings['remote-address'] ?? settings.address ?? ADDRESS_DEFAULT;
+}
+
+/** What others send may take such a share of a core where the configuration says none. */
+export const CPU_RATIO_DEFAULT = 0.05;
+
 export type Fault = { readonly code: string; readonly message: string };
+
+export function toFault(cause: unknown): Fault {
+  const code = cause instanceof Error && 'code' in cause ? String(cause.code) : '';
+  return { code, message: describeError(cause) };
+}
 
 export function isLoopback(text: string): boolean {
   return (isIP(text) === 4 && text.startsWith('127.')) || (isIPv6(text) && text === '::1');
@@ -56,7 +69,8 @@ export function describeFault(
     return `${endpoint} is taken by ${holder}: end that, or set another port here and where the services send to`;
   }
   if (code === 'EADDRNOTAVAIL') return `${endpoint}: this machine has no such address`;
-  if (code === 'EACCES') return `${endpoint}: a port below 1024 needs CAP_NET_BIND_SERVICE; set a higher one`;
+  if (code === 'EACCES' && port < 1024)
+    return `${endpoint}: a port below 1024 needs CAP_NET_BIND_SERVICE; set a higher one`;
   return `${endpoint} cannot be had: ${message}`;
 }
 

@@ -54,7 +54,7 @@ export function toUnit(unit: string): string {
  * The unit that a name says in the manner of Prometheus, '' where it says none: `_seconds`, `_bytes_total`, `_ratio`.
  * Source: Prometheus documentation, Metric and label naming, Base units.
  */
-export function readUnitOfName(name: string): string {
+export function parseUnitOfName(name: string): string {
   const word = /_([a-z]+?)(?:_total)?$/.exec(name)?.[1] ?? '';
   return word === 'ratio' ? '1' : (UNITS.get(word) ?? '');
 }

@@ -39,6 +39,8 @@ export type Point = {
   readonly unit: string;
   readonly labels: readonly (readonly [key: string, value: string])[];
   readonly value: Result<PointValue, Refusal | null>;
+  /** Since when it counts in all, null where that is not said; left out where it does not, or only one can tell it. */
+  readonly origin?: { readonly startNs: number | null };
   /** Where it stands, for whoever mends it. */
   readonly line?: number;
 };

@@ -7,6 +7,7 @@ export const REFUSALS = {
   labels: 'labels are too many, too long, twice, or not plain text',
   value: 'it is no number that such a metric can have',
   kind: 'the metric is known with another kind or unit',
+  origin: 'another process tells the same series: set service.instance.id, another one in each process',
   taken: 'the series is there twice, or another source tells it',
 } as const;
 export type Refusal = keyof typeof REFUSALS;

@@ -14,6 +14,8 @@ export const SERIES_LIMIT_MAX = 5_000;
 export const IDLE_MS = 15 * 60_000;
 /** That series were dropped is told once in this time. */
 const EVENT_MS = 3_600_000;
+/** That two processes tell one series is said for so long after the last time that it was seen. */
+const SHARED_MS = 3_600_000;
 /** Of so many metrics it is counted how much of them was dropped; more than that many are a flood, which has no name. */
 const NAMES_COUNTED_MAX = 200;
 
@@ -128,6 +130,28 @@ function openKeeper(source: string, shared: Shared, { room, limit }: Limit): Ser
   };
 }
 
+/** Says of which series more than one process tells. */
+function makeSharedRemark() {
+  let count = 0;
+  let name = '';
+  let saidMs: number | null = null;
+  return {
+    note: (metric: string): void => {
+      count += 1;
+      if (name === '') name = copyText(metric);
+    },
+    tell: (nowMs: number): string | null => {
+      if (count > 0) [count, saidMs] = [0, nowMs];
+      // Set back, the clock ends nothing sooner; set ahead, it ends this, and what goes on is said again.
+      if (saidMs === null || Math.abs(nowMs - saidMs) >= SHARED_MS) {
+        [name, saidMs] = ['', null];
+        return null;
+      }
+      return `several processes tell the same series, such as ${name}: one is taken; set service.instance.id, another one in each`;
+    },
+  };
+}
+
 /** Counts what was refused, and says it. */
 function makeAccount(source: string, limit: number) {
   const labels = formatLabels({ 'muster.source': source });
@@ -138,6 +162,7 @@ function makeAccount(source: string, limit: number) {
     ]),
   );
   const byMetric = new Map<string, number>();
+  const shared = makeSharedRemark();
   let toldMs = Number.NEGATIVE_INFINITY;
   let toldCount = 0;
   let most = '';
@@ -151,6 +176,7 @@ function makeAccount(source: string, limit: number) {
     refuse: (reason: Refusal, metric?: string): void => {
       const known = counts.get(reason);
       if (known !== undefined) known.count += 1;
+      if (metric !== undefined && reason === 'origin') shared.note(metric);
       if (reason !== 'limit' || metric === undefined) return;
       const before = byMetric.get(metric);
       if (before !== undefined || byMetric.size < NAMES_COUNTED_MAX) byMetric.set(copyText(metric), (before ?? 0) + 1);
@@ -165,14 +191,15 @@ function makeAccount(source: string, limit: number) {
         sampleOf('muster.agent.series.dropped', labels, dropped),
         ...refused,
       ];
-      if (dropped === 0) return { samples, remark: null, events: [] };
+      const sharedRemark = shared.tell(nowMs);
+      if (dropped === 0) return { samples, remark: sharedRemark, events: [] };
       const isNews = dropped !== toldCount && Math.abs(nowMs - toldMs) >= EVENT_MS;
       // Found out as seldom as it is told, so that the words stay the same.
       if (isNews) [toldMs, toldCount, most] = [nowMs, dropped, findMost()];
       const remark = `series beyond the limit of ${limit} are left out, most of them of ${most}; "limit" sets it`;
       return {
         samples,
-        remark,
+        remark: sharedRemark === null ? remark : `${remark}; ${sharedRemark}`,
         events: !isNews ? [] : [{ kind: 'series-dropped', atMs: nowMs, subject: `${source}: ${most}` }],
       };
     },

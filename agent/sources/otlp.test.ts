@@ -13,8 +13,8 @@ import type { Source } from '../source.ts';
 import { findFreePort } from '../testing/free-port.ts';
 import { findSampleFault, readSamples } from '../testing/fixture.ts';
 import { openOtlpSource } from './otlp.ts';
-import { BODY_BYTES_MAX, readBody } from './otlp/answer.ts';
-import { readExport } from './otlp/export.ts';
+import { BODY_BYTES_MAX, decodeBody } from './otlp/answer.ts';
+import { parseExport } from './otlp/export.ts';
 import { findJsonFault } from './otlp/json-fault.ts';
 import { MESSAGE } from '../testing/otlp-message.ts';
 
@@ -44,7 +44,7 @@ function makeSmall(limit?: number) {
   return {
     /** Gives why points were refused. */
     take: (...metrics: readonly Json[]) => {
-      const points = readExport(makeExport(...metrics));
+      const points = parseExport(makeExport(...metrics));
       if (!points.ok) throw new Error(points.error);
       return intake.take(points.value, 0).map(({ refusal }) => refusal);
     },
@@ -181,7 +181,7 @@ test('whatever an export holds, it never throws, and what is told can travel', (
   fc.assert(
     fc.property(fc.nat(text.length), fc.nat(30), odd, (at, length, piece) => {
       const body = Buffer.from(text.slice(0, at) + piece + text.slice(at + length));
-      const points = readBody(body, 'json', false);
+      const points = decodeBody(body, 'json', false);
       if (!points.ok) return;
       const intake = makeIntake(makeSeriesPool().open('otlp', 10));
       intake.take(points.value, 0);
@@ -191,7 +191,7 @@ test('whatever an export holds, it never throws, and what is told can travel', (
       }
     }),
   );
-  fc.assert(fc.property(fc.anything(), (value) => void readExport(value)));
+  fc.assert(fc.property(fc.anything(), (value) => void parseExport(value)));
 });
 
 test.for([
@@ -271,6 +271,32 @@ test('what is left out of an export is told in the answer', async () => {
       },
     },
   ]);
+});
+
+test('two processes that export one series by turns are told so', async () => {
+  const { source, port } = await openSource();
+  const tell = async (startTimeUnixNano: string, asInt: number) => {
+    const point = { startTimeUnixNano, timeUnixNano: '1760000000000000000', asInt };
+    const body = Buffer.from(JSON.stringify(makeExport(sum('requests', asInt, { point }))));
+    return (await post(port, { body })).body.toString();
+  };
+  const [first, second] = ['1750000000000000000', '1750000001000000000'];
+  expect([await tell(first, 1000), await tell(second, 500), await tell(first, 1010)]).toEqual(['{}', '{}', '{}']);
+  expect(await tell(second, 505)).toContain('1: another process tells the same series: set service.instance.id');
+  expect(await readSamples(source)).toMatchObject({ [`requests{${SHOP}}`]: 1010 });
+});
+
+test.for([
+  [{ startTimeUnixNano: '7', timeUnixNano: '9' }, 7],
+  [{ startTimeUnixNano: '9', timeUnixNano: '9' }, null],
+  [{ startTimeUnixNano: '0', timeUnixNano: '9' }, null],
+  [{ timeUnixNano: '9' }, null],
+] as const)('the beginning of a sum with %j is %s; others have none', ([point, startNs]) => {
+  const delta = { aggregationTemporality: 1, point };
+  const points = parseExport(makeExport(sum('a', 1, { point }), sum('b', 1, delta), gauge('c', 1)));
+  expect(points.ok ? points.value.map(({ origin }) => origin) : []).toEqual([{ startNs }, undefined, undefined]);
+  const binary = decodeBody(MESSAGE, 'protobuf', false);
+  expect(binary.ok ? binary.value.map(({ origin }) => origin) : []).toEqual([{ startNs: 256 }, undefined]);
 });
 
 const PROTOBUF = { 'content-type': 'application/x-protobuf' };

@@ -197,6 +197,9 @@ test('there need not be a directory; one that is none is told', async () => {
   const { source, directory, remark, customs } = makeSource({ 'a.prom': 'a 1\n' });
   rmSync(directory, { recursive: true });
   expect(await source.read()).toEqual({ ok: true, value: { samples: [], events: [] } });
+  expect(await source.diagnose?.()).toMatchObject([
+    { what: expect.stringContaining('which is not there'), next: expect.stringContaining('install -d -m 755') },
+  ]);
   writeFileSync(directory, '');
   expect(await remark()).toContain('make it a directory');
   await expect(customs()).rejects.toThrow('make it a directory');

@@ -1,4 +1,4 @@
-import { readdirSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { formatLabels } from '@muster/proto/labels';
@@ -17,7 +17,8 @@ import { parseExposition, type LineFault } from './textfile/parse.ts';
 import { toPoints } from './textfile/points.ts';
 import { ALL_BYTES_MAX, readFile } from './textfile/read-file.ts';
 
-export const DIRECTORY_DEFAULT = '/var/lib/muster-agent/textfile';
+/** Not below the agent's own state, which only root can reach: jobs of other users are to be let in here (chown, setfacl). */
+export const DIRECTORY_DEFAULT = '/var/lib/muster-textfile';
 /** Files are written by jobs, every minute or every day. */
 const EVERY_MS = 15_000;
 /** More files are not looked at; each job has one. */
@@ -85,6 +86,10 @@ export function makeTextfileSource({ settings, pool, root, now }: TextfileOption
     },
     diagnose: async () => {
       const next = 'write a file beside it and rename it, so that it is never seen half written';
+      if (!existsSync(directory)) {
+        const make = `make it (install -d -m 755 ${directory}), and let those write there who have metrics to tell`;
+        return [{ what: `it reads *.prom in ${directory}, which is not there`, next: make }];
+      }
       const what = `it reads *.prom in ${directory}, ${files.size} now`;
       return files.size === 0 ? [{ what, next }] : [{ what }, ...findings];
     },

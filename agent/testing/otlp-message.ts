@@ -11,7 +11,7 @@ export function fixed(number: number, bytes: Buffer): Buffer {
   return Buffer.concat([Buffer.from([number * 8 + 1]), bytes]);
 }
 
-// Built by hand after opentelemetry-proto v1: one sum of 5, one exponential histogram, a field that nobody knows.
+// Built by hand after opentelemetry-proto v1: one sum of 5 since 256 ns, one exponential histogram, a field that nobody knows.
 const ATTRIBUTE = encodeProtobuf([
   [1, 'service.name'],
   [2, encodeProtobuf([[1, 'shop']])],
@@ -23,7 +23,14 @@ const SUM = encodeProtobuf([
   [
     7,
     encodeProtobuf([
-      [1, fixed(6, Buffer.from([5, 0, 0, 0, 0, 0, 0, 0]))],
+      [
+        1,
+        Buffer.concat([
+          fixed(2, Buffer.from([0, 1, 0, 0, 0, 0, 0, 0])),
+          fixed(3, Buffer.from([0, 2, 0, 0, 0, 0, 0, 0])),
+          fixed(6, Buffer.from([5, 0, 0, 0, 0, 0, 0, 0])),
+        ]),
+      ],
       [2, 2],
       [3, 1],
     ]),

@@ -14,7 +14,7 @@ export const CUSTOM_METRICS = {
   'muster.agent.samples.refused': counter(
     '{sample}',
     [['muster.reason', 'muster.source']],
-    'values left out for another reason: malformed, name, reserved, labels, value, kind, taken',
+    'values left out for another reason: malformed, name, reserved, labels, value, kind, origin, taken',
   ),
   'muster.agent.statsd.packets': counter('{packet}', ALL, 'UDP packets that were read'),
   'muster.agent.statsd.packets.dropped': counter(

@@ -6,7 +6,7 @@ import { err, ok, type Result } from '@muster/proto/result';
 import type { Refused } from '../../custom/intake.ts';
 import type { Point } from '../../custom/point.ts';
 import { REFUSALS } from '../../custom/refusal.ts';
-import { readExport } from './export.ts';
+import { parseExport } from './export.ts';
 import { findJsonFault } from './json-fault.ts';
 import { decodeProtobuf, encodeProtobuf } from './protobuf.ts';
 import { EXPORT_METRICS_REQUEST } from './schema.ts';
@@ -71,12 +71,12 @@ function hostnameOf(host: string | string[] | undefined): string {
 }
 
 /** The points of a body of any origin. */
-export function readBody(body: Buffer, encoding: Encoding, isGzip: boolean): Result<readonly Point[], Refusing> {
+export function decodeBody(body: Buffer, encoding: Encoding, isGzip: boolean): Result<readonly Point[], Refusing> {
   const inflated = isGzip ? inflate(body) : ok(body);
   if (!inflated.ok) return inflated;
-  const message = encoding === 'json' ? readJson(inflated.value) : readMessage(inflated.value);
+  const message = encoding === 'json' ? decodeJson(inflated.value) : decodeMessage(inflated.value);
   if (!message.ok) return message;
-  const points = readExport(message.value);
+  const points = parseExport(message.value);
   return points.ok ? points : refuse(400, points.error);
 }
 
@@ -89,7 +89,7 @@ function inflate(body: Buffer): Result<Buffer, Refusing> {
   }
 }
 
-function readJson(body: Buffer): Result<unknown, Refusing> {
+function decodeJson(body: Buffer): Result<unknown, Refusing> {
   const fault = findJsonFault(body);
   if (fault !== null) return refuse(400, `The body is refused: ${fault}`);
   try {
@@ -99,7 +99,7 @@ function readJson(body: Buffer): Result<unknown, Refusing> {
   }
 }
 
-function readMessage(body: Buffer): Result<unknown, Refusing> {
+function decodeMessage(body: Buffer): Result<unknown, Refusing> {
   const message = decodeProtobuf(body, EXPORT_METRICS_REQUEST);
   return message === null ? refuse(400, 'The body is no ExportMetricsServiceRequest') : ok(message);
 }

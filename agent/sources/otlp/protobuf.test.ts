@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 
 import { fixed, MESSAGE } from '../../testing/otlp-message.ts';
-import { readExport } from './export.ts';
+import { parseExport } from './export.ts';
 import { decodeProtobuf } from './protobuf.ts';
 import { EXPORT_METRICS_REQUEST } from './schema.ts';
 
@@ -17,7 +17,11 @@ test('decodeProtobuf() reads what its JSON form would say', () => {
               {
                 name: 'requests',
                 unit: '{request}',
-                sum: { dataPoints: [{ asInt: 5 }], aggregationTemporality: 2, isMonotonic: true },
+                sum: {
+                  dataPoints: [{ startTimeUnixNano: 256, timeUnixNano: 512, asInt: 5 }],
+                  aggregationTemporality: 2,
+                  isMonotonic: true,
+                },
               },
               {
                 name: 'e',
@@ -47,7 +51,7 @@ test('decodeProtobuf() never throws, whatever the bytes', () => {
     fc.property(fc.nat(MESSAGE.length - 1), fc.nat(255), (at, byte) => {
       const bytes = Buffer.from(MESSAGE);
       bytes[at] = byte;
-      readExport(decodeProtobuf(bytes, EXPORT_METRICS_REQUEST));
+      parseExport(decodeProtobuf(bytes, EXPORT_METRICS_REQUEST));
       expect(decodeProtobuf(MESSAGE.subarray(0, at + 1), EXPORT_METRICS_REQUEST) === null).toBe(
         at + 1 < MESSAGE.length,
       );

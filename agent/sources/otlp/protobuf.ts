@@ -26,16 +26,16 @@ type Bad = typeof BAD;
  * the schema, whatever the bytes say. Source: Protocol Buffers documentation, Encoding.
  */
 export function decodeProtobuf(bytes: Buffer, schema: Schema): Readonly<Record<string, unknown>> | null {
-  const message = readMessage({ bytes, messages: 0 }, { at: 0, end: bytes.length }, schema);
+  const message = decodeMessage({ bytes, messages: 0 }, { at: 0, end: bytes.length }, schema);
   return message === BAD ? null : message;
 }
 
-function readMessage(walk: Walk, span: Span, schema: Schema): Record<string, unknown> | Bad {
+function decodeMessage(walk: Walk, span: Span, schema: Schema): Record<string, unknown> | Bad {
   walk.messages += 1;
   if (walk.messages > MESSAGES_MAX) return BAD;
   const message: Record<string, unknown> = {};
   while (span.at < span.end) {
-    const tag = readVarint(walk, span);
+    const tag = decodeVarint(walk, span);
     if (tag === BAD) return BAD;
     const wire = tag % 8;
     const field = schema[Math.floor(tag / 8)];
@@ -43,7 +43,7 @@ function readMessage(walk: Walk, span: Span, schema: Schema): Record<string, unk
       if (skip(walk, span, wire) === BAD) return BAD;
       continue;
     }
-    const values = readField(walk, span, { field, wire });
+    const values = decodeField(walk, span, { field, wire });
     if (values === BAD) return BAD;
     if (field.list !== true) message[field.name] = values.at(-1);
     else if (addAll(message, field, values) === BAD) return BAD;
@@ -62,28 +62,28 @@ function addAll(message: Record<string, unknown>, { name, type }: Field, values:
 
 type Place = { readonly field: Field; readonly wire: number };
 
-function readField(walk: Walk, span: Span, { field, wire }: Place): unknown[] | Bad {
+function decodeField(walk: Walk, span: Span, { field, wire }: Place): unknown[] | Bad {
   if (field.type === 'string') {
-    const text = wire === 2 ? readSpan(walk, span) : BAD;
+    const text = wire === 2 ? decodeSpan(walk, span) : BAD;
     return text === BAD ? BAD : [walk.bytes.toString('utf8', text.at, text.end)];
   }
   if (field.type === 'message') {
-    const inner = wire === 2 ? readSpan(walk, span) : BAD;
-    const message = inner === BAD ? BAD : readMessage(walk, inner, field.schema);
+    const inner = wire === 2 ? decodeSpan(walk, span) : BAD;
+    const message = inner === BAD ? BAD : decodeMessage(walk, inner, field.schema);
     return message === BAD ? BAD : [message];
   }
-  if (wire === 2) return readPacked(walk, span, field.type);
+  if (wire === 2) return decodePacked(walk, span, field.type);
   if (wire !== wireOf(field.type)) return BAD;
-  const value = readScalar(walk, span, field.type);
+  const value = decodeScalar(walk, span, field.type);
   return value === BAD ? BAD : [value];
 }
 
-function readPacked(walk: Walk, span: Span, type: Scalar): unknown[] | Bad {
-  const inner = readSpan(walk, span);
+function decodePacked(walk: Walk, span: Span, type: Scalar): unknown[] | Bad {
+  const inner = decodeSpan(walk, span);
   if (inner === BAD) return BAD;
   const values: unknown[] = [];
   while (inner.at < inner.end) {
-    const value = readScalar(walk, inner, type);
+    const value = decodeScalar(walk, inner, type);
     if (value === BAD || values.length >= NUMBERS_MAX) return BAD;
     values.push(value);
   }
@@ -94,7 +94,7 @@ function wireOf(type: Scalar): number {
   return type === 'double' || type === 'fixed64' || type === 'sfixed64' ? 1 : 0;
 }
 
-function readScalar(walk: Walk, span: Span, type: Scalar): number | boolean | Bad {
+function decodeScalar(walk: Walk, span: Span, type: Scalar): number | boolean | Bad {
   if (wireOf(type) === 1) {
     const { at } = span;
     span.at += 8;
@@ -104,23 +104,23 @@ function readScalar(walk: Walk, span: Span, type: Scalar): number | boolean | Ba
     return high * 2 ** 32 + walk.bytes.readUInt32LE(at);
   }
   const { at } = span;
-  const value = readVarint(walk, span);
+  const value = decodeVarint(walk, span);
   if (value === BAD) return BAD;
   // What is below 0 has ten bytes, and needs all of their bits.
-  if (type === 'int64' && span.at - at === 10) return readNegative(walk.bytes.subarray(at, span.at));
+  if (type === 'int64' && span.at - at === 10) return decodeNegative(walk.bytes.subarray(at, span.at));
   if (type === 'bool') return value !== 0;
   // ZigZag: 0, -1, 1, -2, …
   if (type === 'sint32') return value % 2 === 0 ? value / 2 : -(value + 1) / 2;
   return value;
 }
 
-function readNegative(bytes: Buffer): number {
+function decodeNegative(bytes: Buffer): number {
   const bits = bytes.reduceRight((all, byte) => (all << 7n) | BigInt(byte % 128), 0n);
   return Number(BigInt.asIntN(64, bits));
 }
 
 /** Above 2^53 without its last digits. */
-function readVarint({ bytes }: Walk, span: Span): number | Bad {
+function decodeVarint({ bytes }: Walk, span: Span): number | Bad {
   let value = 0;
   for (let i = 0; i < 10; i += 1) {
     if (span.at >= span.end) return BAD;
@@ -132,8 +132,8 @@ function readVarint({ bytes }: Walk, span: Span): number | Bad {
   return BAD;
 }
 
-function readSpan(walk: Walk, span: Span): Span | Bad {
-  const length = readVarint(walk, span);
+function decodeSpan(walk: Walk, span: Span): Span | Bad {
+  const length = decodeVarint(walk, span);
   if (length === BAD || span.at + length > span.end) return BAD;
   const inner = { at: span.at, end: span.at + length };
   span.at += length;
@@ -141,8 +141,8 @@ function readSpan(walk: Walk, span: Span): Span | Bad {
 }
 
 function skip(walk: Walk, span: Span, wire: number): Bad | null {
-  if (wire === 0) return readVarint(walk, span) === BAD ? BAD : null;
-  if (wire === 2) return readSpan(walk, span) === BAD ? BAD : null;
+  if (wire === 0) return decodeVarint(walk, span) === BAD ? BAD : null;
+  if (wire === 2) return decodeSpan(walk, span) === BAD ? BAD : null;
   if (wire !== 1 && wire !== 5) return BAD; // groups are not part of proto3
   span.at += wire === 1 ? 8 : 4;
   return span.at > span.end ? BAD : null;

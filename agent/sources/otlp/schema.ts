@@ -15,9 +15,15 @@ const KEY_VALUE: Schema = {
   2: { name: 'value', type: 'message', schema: ANY_VALUE },
 };
 
+const TIMES: Schema = {
+  2: { name: 'startTimeUnixNano', type: 'fixed64' },
+  3: { name: 'timeUnixNano', type: 'fixed64' },
+};
+
 const ATTRIBUTES = { name: 'attributes', type: 'message', schema: KEY_VALUE, list: true } as const;
 
 const NUMBER_POINT: Schema = {
+  ...TIMES,
   4: { name: 'asDouble', type: 'double' },
   6: { name: 'asInt', type: 'sfixed64' },
   7: ATTRIBUTES,
@@ -25,6 +31,7 @@ const NUMBER_POINT: Schema = {
 };
 
 const HISTOGRAM_POINT: Schema = {
+  ...TIMES,
   4: { name: 'count', type: 'fixed64' },
   5: { name: 'sum', type: 'double' },
   6: { name: 'bucketCounts', type: 'fixed64', list: true },
@@ -41,6 +48,7 @@ const BUCKETS: Schema = {
 };
 
 const EXPONENTIAL_POINT: Schema = {
+  ...TIMES,
   1: ATTRIBUTES,
   4: { name: 'count', type: 'fixed64' },
   5: { name: 'sum', type: 'double' },
@@ -57,6 +65,7 @@ const EXPONENTIAL_POINT: Schema = {
 const QUANTILE: Schema = { 1: { name: 'quantile', type: 'double' }, 2: { name: 'value', type: 'double' } };
 
 const SUMMARY_POINT: Schema = {
+  ...TIMES,
   4: { name: 'count', type: 'fixed64' },
   5: { name: 'sum', type: 'double' },
   6: { name: 'quantileValues', type: 'message', schema: QUANTILE, list: true },

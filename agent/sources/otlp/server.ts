@@ -1,19 +1,18 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
 
-import { describeError } from '@muster/proto/log';
 import { ok, type Result } from '@muster/proto/result';
 
 import { makeAllowance } from '../../custom/allowance.ts';
 import type { Refused } from '../../custom/intake.ts';
-import { isLoopback, type Fault } from '../../custom/listen.ts';
+import type { Listener } from '../../custom/keep-listening.ts';
+import { CPU_RATIO_DEFAULT, isLoopback, toFault, type Fault } from '../../custom/listen.ts';
 import type { Point } from '../../custom/point.ts';
 import {
   answerRefused,
   answerTaken,
   BODY_BYTES_MAX,
   judgeHead,
-  readBody,
+  decodeBody,
   TOO_LARGE,
   type Answer,
   type Encoding,
@@ -28,8 +27,7 @@ const HEADERS_MS_MAX = 5_000;
 const REQUEST_MS_MAX = 10_000;
 /** Longer than exporters wait between two exports, so that they need no new connection. */
 const KEEP_MS = 75_000;
-/** The share of a core that exports may take, over this time: the default is one export a minute and service. */
-const CPU_RATIO_MAX = 0.05;
+/** Over this time exports may take their share of a core: the default is one export a minute and service. */
 const WINDOW_MS = 10_000;
 /** How soon to come again when too many come at once. */
 const RETRY_SECONDS = 1;
@@ -37,25 +35,22 @@ const RETRY_SECONDS = 1;
 export type ServerOptions = {
   readonly address: string;
   readonly port: number;
+  /** The share of a core that exports may take; a twentieth where it is not said. */
+  readonly cpuRatioMax?: number | undefined;
   readonly take: (points: readonly Point[]) => Refused;
   /** With the status of each answer. */
   readonly onAnswer: (status: number) => void;
   readonly nowMs: () => number;
 };
 
-export type OtlpServer = {
-  /** Why it does not listen; null when it does. */
-  readonly fault: () => Fault | null;
-  readonly port: () => number | null;
-  readonly close: () => Promise<void>;
-};
-
 /** Takes OTLP exports of metrics over HTTP. */
-export async function openServer({ take, onAnswer, nowMs, ...address }: ServerOptions): Promise<OtlpServer> {
-  const allowance = makeAllowance({ windowMs: WINDOW_MS, cpuRatioMax: CPU_RATIO_MAX, nowMs });
+export async function openServer(options: ServerOptions): Promise<Listener> {
+  const { cpuRatioMax = CPU_RATIO_DEFAULT, take, onAnswer, nowMs, ...address } = options;
+  const allowance = makeAllowance({ windowMs: WINDOW_MS, cpuRatioMax, nowMs });
   const isHost = makeHostCheck(address.address);
   let bodies = 0;
   let fault: Fault | null = null;
+  let closed: Promise<void> | null = null;
 
   function refuse(response: ServerResponse, refusing: Refusing, { encoding, retrySeconds }: Manner): void {
     // The body that follows is not read; the connection ends with the answer.
@@ -80,7 +75,7 @@ export async function openServer({ take, onAnswer, nowMs, ...address }: ServerOp
     if (body === null) return void request.destroy(); // it ended before its length
     if (!body.ok) return refuse(response, body.error, manner);
     const startedMs = nowMs();
-    const points = readBody(body.value, encoding.value, headers['content-encoding'] === 'gzip');
+    const points = decodeBody(body.value, encoding.value, headers['content-encoding'] === 'gzip');
     if (points.ok) send(response, answerTaken(encoding.value, take(points.value)), onAnswer);
     else refuse(response, points.error, manner);
     allowance.spend(nowMs() - startedMs);
@@ -101,20 +96,15 @@ export async function openServer({ take, onAnswer, nowMs, ...address }: ServerOp
   server.maxConnections = CONNECTIONS_MAX;
   fault = await listen(server, { host: address.address, port: address.port });
   server.on('error', (cause) => {
-    fault = describe(cause);
+    fault ??= toFault(cause);
+    void close();
   });
-  return {
-    fault: () => fault,
-    port: () => (server.address() as AddressInfo | null)?.port ?? null, // a text for a pipe only
-    close: async () => {
-      if (!server.listening) return;
-      const closed = new Promise<void>((resolve) => {
-        server.close(() => resolve());
-      });
-      server.closeAllConnections();
-      await closed;
-    },
-  };
+  return { fault: () => fault, close };
+
+  function close(): Promise<void> {
+    closed ??= end(server);
+    return closed;
+  }
 }
 
 type Manner = { readonly encoding: Encoding; readonly retrySeconds?: number };
@@ -159,7 +149,7 @@ async function listen(
   address: { readonly host: string; readonly port: number },
 ): Promise<Fault | null> {
   return new Promise((resolve) => {
-    const fail = (cause: Error): void => resolve(describe(cause));
+    const fail = (cause: Error): void => resolve(toFault(cause));
     server.once('error', fail);
     server.listen({ ...address, exclusive: true }, () => {
       server.off('error', fail);
@@ -168,7 +158,11 @@ async function listen(
   });
 }
 
-function describe(cause: unknown): Fault {
-  const code = cause instanceof Error && 'code' in cause ? String(cause.code) : '';
-  return { code, message: describeError(cause) };
+async function end(server: Server): Promise<void> {
+  if (!server.listening) return;
+  const closed = new Promise<void>((resolve) => {
+    server.close(() => resolve());
+  });
+  server.closeAllConnections();
+  await closed;
 }

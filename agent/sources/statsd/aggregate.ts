@@ -43,6 +43,8 @@ export type Aggregate = {
   readonly take: (line: string, nowMs: number) => void;
   /** The values now: counters and gauges of every series, sets and quantiles of what came since the reading before. */
   readonly read: (nowMs: number) => readonly Sample[];
+  /** How much it keeps, whatever was sent: series, and spellings of them. */
+  readonly held: () => { readonly series: number; readonly spellings: number };
 };
 
 /** `seriesMax`: how many series the keeper may have room for. */
@@ -113,6 +115,7 @@ export function makeAggregate(keeper: SeriesKeeper, seriesMax: number): Aggregat
       for (const entry of entries) sampleEntry(entry, samples);
       return samples;
     },
+    held: () => ({ series: owners.size, spellings: spellings.size }),
   };
 }
 

@@ -54,7 +54,7 @@ export function parseExposition(text: string): Exposition {
   for (const [at, raw] of lines.entries()) {
     const line = raw.endsWith('\r') ? raw.slice(0, -1) : raw;
     if (line === '# EOF') return { families: group(samples, told), faults };
-    if (line.startsWith('#')) readMetadata(line, told);
+    if (line.startsWith('#')) parseMetadata(line, told);
     else if (line.trim() !== '') {
       const sample = parseSample(line.trim(), at + 1);
       if (!sample.ok) note(at + 1, sample.error);
@@ -70,17 +70,17 @@ export function parseExposition(text: string): Exposition {
 }
 
 /** `# TYPE name type` and `# UNIT name unit`; help and comments are passed over. */
-function readMetadata(line: string, told: Map<string, Told>): void {
+function parseMetadata(line: string, told: Map<string, Told>): void {
   const [, keyword, name = '', what = ''] = line.split(/[ \t]+/);
   if (keyword !== 'TYPE' && keyword !== 'UNIT') return;
   if (told.size >= SAMPLES_MAX && !told.has(name)) return;
   const known = told.get(name) ?? {};
   if (keyword === 'UNIT') known.unit = what;
-  else known.type = readType(what);
+  else known.type = parseType(what);
   told.set(name, known);
 }
 
-function readType(word: string): FamilyType {
+function parseType(word: string): FamilyType {
   switch (word) {
     case 'counter':
     case 'gauge':

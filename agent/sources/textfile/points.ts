@@ -2,7 +2,7 @@ import type { MetricKind } from '@muster/proto/metric';
 import { err, ok } from '@muster/proto/result';
 
 import type { Bucket } from '../../custom/histogram.ts';
-import { readUnitOfName, toUnit } from '../../custom/name.ts';
+import { parseUnitOfName, toUnit } from '../../custom/name.ts';
 import type { Point, PointValue, Quantile } from '../../custom/point.ts';
 import type { ExpositionSample, Family } from './parse.ts';
 
@@ -104,5 +104,5 @@ function toSummary({ bounds, sum, count }: Part): Point['value'] {
 const QUANTILES_MAX = 10;
 
 function unitOf(name: string, unit: string): string {
-  return unit === '' ? readUnitOfName(name) : unit === 'ratio' ? '1' : toUnit(unit);
+  return unit === '' ? parseUnitOfName(name) : unit === 'ratio' ? '1' : toUnit(unit);
 }

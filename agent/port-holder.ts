@@ -1,10 +1,17 @@
 import { readdirSync, readlinkSync } from 'node:fs';
+import { isIPv6 } from 'node:net';
 import { join } from 'node:path';
 
-import { parseCount, readText, splitLines } from '../read-text.ts';
+import { parseCount, readText, splitLines } from './read-text.ts';
 
 /** A socket that is bound, as /proc/net has it. */
-export type BoundSocket = { readonly port: number; readonly inode: string; readonly drops: number };
+export type BoundSocket = {
+  /** As the kernel writes it: 8 hexadecimal digits, or 32. */
+  readonly addressHex: string;
+  readonly port: number;
+  readonly inode: string;
+  readonly drops: number;
+};
 
 export type Protocol = 'tcp' | 'udp';
 
@@ -22,12 +29,25 @@ export function readBoundSockets(root: string, protocol: Protocol): readonly Bou
 export function parseBoundSockets(text: string, protocol: Protocol): BoundSocket[] {
   return splitLines(text).flatMap((line) => {
     const fields = line.trim().split(/\s+/);
-    const port = /^[0-9A-F]+:([0-9A-F]{4})$/.exec(fields[1] ?? '')?.[1];
+    const [, addressHex, port] = /^((?:[0-9A-F]{8}){1,4}):([0-9A-F]{4})$/.exec(fields[1] ?? '') ?? [];
     const inode = fields[9];
-    if (port === undefined || inode === undefined || !STATES[protocol].has(fields[3] ?? '')) return [];
+    if (addressHex === undefined || port === undefined || inode === undefined || !STATES[protocol].has(fields[3] ?? ''))
+      return [];
     const drops = protocol === 'udp' ? (parseCount(fields.at(-1)) ?? 0) : 0;
-    return [{ port: Number.parseInt(port, 16), inode, drops }];
+    return [{ addressHex, port: Number.parseInt(port, 16), inode, drops }];
   });
+}
+
+/**
+ * Whether a socket is bound to just this address; of IPv6 in its shortest form. The kernel writes each 32 bits of it as a
+ * number of the machine, and all that we run on begin with the least byte.
+ */
+export function isBoundTo({ addressHex }: BoundSocket, address: string): boolean {
+  const bytes = (addressHex.match(/.{8}/g) ?? []).flatMap((word) => (word.match(/../g) ?? []).toReversed());
+  if (bytes.length === 4) return bytes.map((byte) => Number.parseInt(byte, 16)).join('.') === address;
+  const groups = (bytes.join('').match(/.{4}/g) ?? []).join(':');
+  const [plain] = address.split('%', 1);
+  return isIPv6(address) && new URL(`http://[${groups}]`).hostname === new URL(`http://[${plain}]`).hostname;
 }
 
 /**

@@ -1,0 +1,137 @@
+import { expect, test } from 'vitest';
+
+import { makeIntake } from './intake.ts';
+import { stepOrigin, type Origin } from './origin.ts';
+import type { Point, PointValue } from './point.ts';
+import { makeSeriesPool } from './series.ts';
+
+const FIRST: Origin = { startNs: 1, others: 0, isShared: false };
+test.for<
+  readonly [known: Origin | undefined, startNs: number | null, hasFallen: boolean, verdict: string, then: Origin]
+>([
+  [undefined, 1, false, 'begun', FIRST],
+  [FIRST, 1, false, 'told', FIRST],
+  [FIRST, null, false, 'told', FIRST],
+  [FIRST, 2, false, 'held', { ...FIRST, others: 1 }],
+  [{ ...FIRST, others: 1 }, 2, false, 'begun', { ...FIRST, startNs: 2 }],
+  [{ ...FIRST, others: 1 }, 1, false, 'told', { ...FIRST, isShared: true }],
+  [{ ...FIRST, isShared: true }, 2, false, 'refused', { ...FIRST, others: 1, isShared: true }],
+  [{ ...FIRST, startNs: 2 }, 1, false, 'refused', { ...FIRST, startNs: 2 }],
+  [FIRST, 1, true, 'held', { ...FIRST, others: 1 }],
+  [FIRST, null, true, 'held', { ...FIRST, others: 1 }],
+  [{ ...FIRST, others: 1 }, null, true, 'begun', { ...FIRST, startNs: null }],
+  [{ ...FIRST, others: 8, isShared: true }, 1, true, 'refused', { ...FIRST, others: 9, isShared: true }],
+  [{ ...FIRST, others: 9, isShared: true }, 1, true, 'begun', FIRST],
+])('stepOrigin(%j, %s, fallen: %s) is %s', ([known, startNs, hasFallen, verdict, then]) => {
+  expect(stepOrigin(known, startNs, hasFallen)).toEqual({ origin: then, verdict });
+});
+
+function makeSmall() {
+  const keeper = makeSeriesPool().open('otlp', 10);
+  const intake = makeIntake(keeper);
+  const point = (startNs: number | null, value: PointValue): Point => ({
+    name: 'requests',
+    unit: '',
+    labels: [],
+    value: { ok: true, value },
+    origin: { startNs },
+  });
+  return {
+    keeper,
+    /** What is told of each of the counts that come one after the other. */
+    tell: (counts: readonly (readonly [startNs: number | null, value: number])[]) =>
+      counts.map(([startNs, value]) => {
+        const number = point(startNs, { kind: 'number', as: 'counter', value, isDelta: false });
+        const [refused] = intake.take([number], 0);
+        return refused?.refusal ?? intake.read(0)[0]?.value ?? null;
+      }),
+    tellBuckets: (startNs: number, count: number) => {
+      const buckets = [
+        { upper: 1, count },
+        { upper: 2, count: 0 },
+      ];
+      intake.take([point(startNs, { kind: 'distribution', count, sum: null, buckets, bounds: {}, isDelta: false })], 0);
+      return intake.read(0).length;
+    },
+  };
+}
+
+test.for([
+  ['that says its start', 7, 8],
+  ['that says none', null, null],
+  ['forked of one that has started', 7, 7],
+] as const)('of two processes that take turns one is told: each %s', ([, first, second]) => {
+  const { tell, keeper } = makeSmall();
+  expect(
+    tell([
+      [first, 1000],
+      [second, 500],
+      [first, 1010],
+      [second, 505],
+      [first, 1020],
+      [second, 510],
+    ]),
+  ).toEqual([1000, null, 1010, 'origin', 1020, 'origin']);
+  const { samples, remark } = keeper.report(0);
+  expect(remark).toContain('such as requests: one is taken; set service.instance.id');
+  expect(samples).toContainEqual({
+    metric: 'muster.agent.samples.refused',
+    labels: 'muster.reason=origin,muster.source=otlp',
+    value: 2,
+  });
+  expect(keeper.report(3_599_999).remark).toBe(remark);
+  expect(keeper.report(3_600_000).remark).toBeNull();
+});
+
+test.for([
+  [7, 8],
+  [null, null],
+  [7, 7],
+] as const)('a restart is told from its second point on, at the latest: since %s, then %s', ([first, second]) => {
+  const { tell, keeper } = makeSmall();
+  expect(
+    tell([
+      [first, 1000],
+      [second, 5],
+      [second, 12],
+      [second, 20],
+    ]),
+  ).toEqual([1000, null, 12, 20]);
+  expect(keeper.report(0).remark).toBeNull();
+});
+
+test('however many take turns, and however unevenly, the origin changes to a younger one, and never back', () => {
+  const { tell } = makeSmall();
+  expect(
+    tell([
+      [1, 1000],
+      [2, 500],
+      [3, 300],
+      [1, 1010],
+      [2, 510],
+      [3, 310],
+      [1, 1020],
+      [3, 320],
+    ]),
+  ).toEqual([1000, null, 300, 'origin', 'origin', 310, 'origin', 320]);
+});
+
+test('what came late of a process that has ended is left out', () => {
+  const { tell } = makeSmall();
+  expect(
+    tell([
+      [1, 1000],
+      [2, 5],
+      [2, 12],
+      [1, 1001],
+      [2, 20],
+    ]),
+  ).toEqual([1000, null, 12, 'origin', 20]);
+});
+
+test('a restarted histogram has no quantiles until it has been told twice', () => {
+  const { tellBuckets } = makeSmall();
+  const [all, count, none] = [5, 1, 0];
+  expect([tellBuckets(1, 10), tellBuckets(1, 20)]).toEqual([count, all]);
+  expect([tellBuckets(2, 30), tellBuckets(2, 40), tellBuckets(2, 50)]).toEqual([none, count, all]);
+});
