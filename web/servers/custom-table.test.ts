@@ -76,7 +76,8 @@ test('what services tell of themselves is a table that can be searched, whatever
   await table.getByText('2 more not shown').waitFor();
   await table.getByRole('searchbox').fill('Duration ROUTE');
   await expect.poll(() => table.getByRole('row').count(), SOON).toBe(2);
-  expect(await table.getByRole('row').last().innerText()).toBe(`request.duration\troute=${HOSTILE}\t250\u00a0ms`);
+  const cells = await table.getByRole('row').last().getByRole('cell').allInnerTexts();
+  expect(cells.map((text) => text.trim())).toEqual(['request.duration', `route=${HOSTILE}`, '250\u00a0ms']);
   await table.getByRole('searchbox').fill('nothing');
   await table.getByText('None of 102 matches').waitFor();
   await page.close();
@@ -91,4 +92,23 @@ test('a few are not searched; where there are none, there is no table', async ()
   await bare.getByRole('heading', { name: 'Web 1' }).waitFor();
   expect(await bare.getByTestId('customs').count()).toBe(0);
   await bare.close();
+});
+
+test.for([360, 1280])('at %i pixels long names are there to their end, and no value is cut off', async (width) => {
+  const metric = `${'long_name.of_a_service.'.repeat(5)}end`;
+  const labels = formatLabels({ route: '/a-long-path'.repeat(80) });
+  const page = await openHost([{ metric, labels, tsMs: 1, value: 0.25, custom }], { width, height: 900 });
+  const table = page.getByTestId('customs');
+  await table.getByText('250\u00a0ms').waitFor();
+  const boxes = await table.locator('.scroller, td:first-child').evaluateAll((found) =>
+    found.map(({ scrollWidth, clientWidth, scrollHeight, clientHeight }) => ({
+      isWide: scrollWidth > clientWidth,
+      isHigh: scrollHeight > clientHeight,
+    })),
+  );
+  expect(boxes).toEqual([
+    { isWide: false, isHigh: false },
+    { isWide: false, isHigh: false },
+  ]);
+  await page.close();
 });

@@ -41,7 +41,9 @@ export function EventTable(props: { readonly host: string; readonly range: Range
                     {(event) => (
                       <tr>
                         <td class="instant">{formatInstant(event().atMs)}</td>
-                        <td>{describeEvent(event())}</td>
+                        <td>
+                          <bdi>{describeEvent(event())}</bdi>
+                        </td>
                       </tr>
                     )}
                   </Index>
