@@ -7,7 +7,7 @@ import type { Setting } from '@muster/proto/options';
 import { isRecord } from '@muster/proto/record';
 import { err, ok, type Result } from '@muster/proto/result';
 import * as v from 'valibot';
-import { isMap, isSeq, LineCounter, parseDocument, type Document } from 'yaml';
+import { isMap, isSeq, LineCounter, parseDocument, visit, type Document, type YAMLError } from 'yaml';
 
 import { isScalar, map, scalar } from './settings.ts';
 import { SOURCES_SCHEMA, type SourceSettings } from './sources.ts';
@@ -35,6 +35,8 @@ export type ConfigFiles = {
   readonly listFiles: (directory: string) => readonly string[];
 };
 
+/** What no host needs; the parser takes a second for so much, and four for twice that. */
+const FILE_LENGTH_MAX = 256 * 1024;
 /** Of a value, in the text of a fault. */
 const VALUE_LENGTH_MAX = 80;
 
@@ -44,7 +46,7 @@ export const NO_FILES: FileConfig = { options: new Map(), labels: {}, sources: {
 /**
  * Reads a configuration file and then, in the order of their names, the `*.yaml` files of the directory beside it that is
  * called as it is, but for `.d`: `agent.yaml`, `agent.d/10-web.yaml`. What comes later counts; maps are put together.
- * The error is every fault at once, each with its file and line.
+ * `faults` are all of them at once, each with its file and line; of a file that has some only the options count.
  *
  * `optionNames` are the flags that a file may give. A file that is not there says nothing, unless it `isNamed`.
  */
@@ -55,32 +57,36 @@ export function readConfigFiles(
     optionNames,
     ...files
   }: ConfigFiles & { readonly isNamed: boolean; readonly optionNames: readonly string[] },
-): Result<FileConfig, readonly string[]> {
+): FilesRead {
   const faults: string[] = [];
   const schema = makeSchema(optionNames);
   let config = NO_FILES;
-  for (const file of [path, ...listMore(path, files)]) {
+  const more = listMore(path, files);
+  if (!more.ok) faults.push(more.error);
+  for (const file of [path, ...(more.ok ? more.value : [])]) {
     const text = readText(file, files);
     if (!text.ok) {
       if (text.error !== null || isNamed)
         faults.push(`${file} cannot be read: ${text.error ?? 'there is no such file'}`);
       continue;
     }
-    const one = parseConfigFile(file, text.value, schema);
-    if (one.ok) config = merge(config, one.value);
-    else faults.push(...one.error);
+    const one = parseConfigFile(file, text.value, { schema, optionNames });
+    config = merge(config, one.config);
+    faults.push(...one.faults);
   }
   faults.push(...findCheckFaults(config.checks));
-  return faults.length > 0 ? err(faults) : ok(config);
+  return { config, faults };
 }
 
-function listMore(path: string, { listFiles }: ConfigFiles): readonly string[] {
+export type FilesRead = { readonly config: FileConfig; readonly faults: readonly string[] };
+
+function listMore(path: string, { listFiles }: ConfigFiles): Result<readonly string[], string> {
   const directory = join(dirname(path), `${basename(path).replace(/\.ya?ml$/, '')}.d`);
   try {
     const names = listFiles(directory).filter((name) => /^[^.].*\.ya?ml$/.test(name));
-    return names.toSorted().map((name) => join(directory, name));
-  } catch {
-    return [];
+    return ok(names.toSorted().map((name) => join(directory, name)));
+  } catch (cause) {
+    return isMissing(cause) ? ok([]) : err(`${directory} cannot be read: ${describeError(cause)}`);
   }
 }
 
@@ -89,9 +95,12 @@ function readText(file: string, { readFile }: ConfigFiles): Result<string, strin
   try {
     return ok(readFile(file));
   } catch (cause) {
-    const isMissing = cause instanceof Error && 'code' in cause && cause.code === 'ENOENT';
-    return err(isMissing ? null : describeError(cause));
+    return err(isMissing(cause) ? null : describeError(cause));
   }
+}
+
+function isMissing(cause: unknown): boolean {
+  return cause instanceof Error && 'code' in cause && cause.code === 'ENOENT';
 }
 
 type Schema = ReturnType<typeof makeSchema>;
@@ -119,41 +128,76 @@ const LABELS = v.pipe(
   }),
 );
 
-function parseConfigFile(file: string, text: string, schema: Schema): Result<FileConfig, readonly string[]> {
+function parseConfigFile(
+  file: string,
+  text: string,
+  { schema, optionNames }: { readonly schema: Schema; readonly optionNames: readonly string[] },
+): FilesRead {
+  const fail = (faults: readonly string[]): FilesRead => ({ config: NO_FILES, faults });
+  if (text.length > FILE_LENGTH_MAX) {
+    return fail([`${file} has ${text.length} characters, more than ${FILE_LENGTH_MAX}: divide it among several`]);
+  }
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, strict: true });
   const at = (offset: number) => `${file}:${Math.max(1, lines.linePos(offset).line)}:`;
-  if (document.errors.length > 0) {
-    return err(document.errors.map(({ pos: [offset], message }) => `${at(offset)} ${message}`));
-  }
+  // A warning is a tag that nobody knows, such as !!js/function: what was meant is not what would be read.
+  const wrong = [...document.errors, ...document.warnings, ...findWrongKeys(document)];
+  if (wrong.length > 0) return fail(wrong.map(({ pos: [offset], message }) => `${at(offset)} ${message}`));
+  keepNumbers(document);
   if (document.contents !== null && !isMap(document.contents))
-    return err([`${at(0)} the file must be a map of settings`]);
+    return fail([`${at(0)} the file must be a map of settings`]);
   let value: unknown;
   try {
     value = document.toJS() ?? {}; // null: empty, or comments only
   } catch (cause) {
-    return err([`${at(0)} ${describeError(cause)}`]);
+    return fail([`${at(0)} ${describeError(cause)}`]);
+  }
+  const options = new Map<string, Setting>();
+  for (const name of optionNames) {
+    const said = isRecord(value) ? value[name] : undefined;
+    const from = `${at(findOffset(document, { path: [{ key: name }] }))} ${name}`;
+    if (isScalar(said)) options.set(name, { from, text: String(said) });
   }
   const parsed = v.safeParse(schema, withoutNulls(value));
   if (!parsed.success) {
-    return err(parsed.issues.map((issue) => `${at(findOffset(document, issue))} ${describeIssue(issue)}`));
+    const faults = parsed.issues.map((issue) => `${at(findOffset(document, issue))} ${describeIssue(issue)}`);
+    return { config: { ...NO_FILES, options }, faults };
   }
-  const { labels = {}, sources = {}, checks = [], ...options } = parsed.output;
-  const said = Object.entries(options).flatMap(([name, one]) =>
-    typeof one === 'string'
-      ? [[name, { from: `${at(findOffset(document, { path: [{ key: name }] }))} ${name}`, text: one }] as const]
-      : [],
-  );
+  const { labels = {}, sources = {}, checks = [] } = parsed.output;
   const placed = checks.map((check, i) => {
     const path = [{ key: 'checks' }, { key: i }, { key: 'name' }];
     return { check, at: at(findOffset(document, { path })).slice(0, -1) };
   });
-  return ok({ options: new Map(said), labels, sources, checks: placed });
+  return { config: { options, labels, sources, checks: placed }, faults: [] };
 }
 
 /** A name with nothing behind it, as when all below it is commented out, says nothing. */
 function withoutNulls(value: unknown): unknown {
   return isRecord(value) ? Object.fromEntries(Object.entries(value).filter(([, one]) => one !== null)) : value;
+}
+
+/** As they are written: a rack called 1.10 is not 1.1, and a token of digits not the number nearest to it. */
+function keepNumbers(document: Document): void {
+  visit(document, {
+    Scalar: (key, node) => {
+      if (key !== 'key' && typeof node.value === 'number' && node.source !== undefined) node.value = node.source;
+    },
+  });
+}
+
+/** Names of the language's own, which valibot passes over in silence. */
+const KEYS_FORBIDDEN: ReadonlySet<unknown> = new Set(['__proto__', 'prototype', 'constructor']);
+
+function findWrongKeys(document: Document): readonly Pick<YAMLError, 'pos' | 'message'>[] {
+  const found: Pick<YAMLError, 'pos' | 'message'>[] = [];
+  visit(document, {
+    Scalar: (place, { value, range }) => {
+      if (place !== 'key' || !KEYS_FORBIDDEN.has(value)) return;
+      const [start = 0, end = 0] = range ?? [];
+      found.push({ pos: [start, end], message: `nothing may be called ${String(value)}` });
+    },
+  });
+  return found;
 }
 
 type Place = { readonly path?: readonly { readonly key?: unknown }[] | undefined };

@@ -1,5 +1,6 @@
 import type { Inventory } from '@muster/proto/batch';
-import type { Gap, HostEvent } from '@muster/proto/event';
+import { isCount } from '@muster/proto/check-value';
+import { TEXT_LENGTH_MAX, type Gap, type HostEvent } from '@muster/proto/event';
 import { describeError, type Log } from '@muster/proto/log';
 
 import { toMatrices } from '../matrix.ts';
@@ -117,7 +118,7 @@ export function openSpool(options: SpoolOptions): Spool {
   flush(spool, false); // from here on an end that was not in order shows
   return {
     add: (tick) => add(spool, tick),
-    note: (event) => (spool.news = joinNews(spool.news, { events: [event] })),
+    note: (event) => (spool.news = joinNews(spool.news, { events: [toLegal(event, options.now())] })),
     describe: (info) => (spool.news = joinNews(spool.news, { info })),
     flush: () => flush(spool, false),
     takeNewest: () => {
@@ -338,3 +339,17 @@ function makeFaultLog(log: Log): (reason: string | null) => void {
 const UNWRITABLE =
   'samples wait in memory, and are lost if the agent ends before they are delivered; make room in the state directory, ' +
   'or make it writable';
+
+/**
+ * An event as a batch may hold it: one that is refused takes all samples beside it along. What it is about may have any
+ * name, and when it was may be what others say.
+ */
+function toLegal(event: HostEvent, nowMs: number): HostEvent {
+  if (event.kind === 'gap') return event;
+  const { kind, atMs, subject } = event;
+  return {
+    kind,
+    atMs: isCount(atMs) ? atMs : nowMs,
+    ...(subject === undefined ? {} : { subject: subject.slice(0, TEXT_LENGTH_MAX).toWellFormed() }),
+  };
+}
