@@ -1,6 +1,7 @@
 import { describeError } from '@muster/proto/log';
 
 import { readBody, type HttpClient } from './http-client.ts';
+import { parseJson } from './parse-json.ts';
 
 /** An acknowledgement or a refusal is far smaller; a longer body is not read. */
 const REPLY_BYTES_MAX = 64 * 1024;
@@ -44,12 +45,4 @@ function describeFailure(cause: unknown): string {
   const isOther = cause instanceof Error && 'code' in cause && cause.code === 'EPROTO';
   if (!isOther || !cause.message.includes('wrong version number')) return describeError(cause);
   return 'what answers there does not speak TLS; if it is the collector itself, --url wants http instead of https';
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

@@ -59,13 +59,14 @@ function update(bearers: Map<string, Bearer>, counters: Counters, identify: Reba
     const wasReset = isBelow(now, known?.base ?? []);
     const base = isOther || wasReset ? now : (known?.base ?? null);
     isChanged ||= isOther || wasReset;
+    bearers.delete(name); // so that those that are gone for longest come first
     bearers.set(name, { identity: identity ?? known?.identity ?? null, base, last: now });
   }
   forget(bearers, counters);
   return isChanged;
 }
 
-/** Those that came first and are gone; never one that is there, whose count would jump. */
+/** Those that are gone for longest; never one that is there, whose count would jump. */
 function forget(bearers: Map<string, Bearer>, counters: Counters): void {
   let surplus = bearers.size - counters.size - GONE_MAX;
   if (surplus <= 0) return;

@@ -33,6 +33,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'agent/compare-numbered.ts',
     'agent/http-client.ts',
     'agent/list-directory.ts',
+    'agent/parse-json.ts',
     'agent/plain-text.ts',
     'agent/source.ts',
     'agent/rate.ts',

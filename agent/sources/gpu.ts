@@ -1,5 +1,4 @@
-import { readlinkSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import { join } from 'node:path';
 
 import { ok } from '@muster/proto/result';
 
@@ -8,6 +7,7 @@ import { parseCount, tryText } from '../read-text.ts';
 import type { Finding, Sample, Source } from '../source.ts';
 import { sampleGpu, type Gpu } from './gpu/gpu-sample.ts';
 import { watchNvidia, type NvidiaOptions, type NvidiaWatch } from './gpu/nvidia.ts';
+import { nameDevice } from './name-device.ts';
 
 const EVERY_MS = 10_000;
 
@@ -51,15 +51,6 @@ export function readAmd(root: string): readonly Gpu[] {
     const busyRatio = percent === null ? null : percent / 100;
     return [{ id: nameDevice(device) ?? card, name: name || 'amdgpu', busyRatio, memoryBytes, memoryBytesMax }];
   });
-}
-
-/** Where a card is plugged in; its number changes. */
-function nameDevice(link: string): string | null {
-  try {
-    return basename(readlinkSync(link));
-  } catch {
-    return null;
-  }
 }
 
 /** The driver tells the names of its cards in a file, and no more than that. */

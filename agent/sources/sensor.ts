@@ -1,5 +1,4 @@
-import { readlinkSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import { join } from 'node:path';
 
 import { formatLabels } from '@muster/proto/labels';
 import type { MetricName } from '@muster/proto/metric';
@@ -10,6 +9,7 @@ import { listDirectory } from '../list-directory.ts';
 import { toPlainText } from '../plain-text.ts';
 import { parseCount, tryText } from '../read-text.ts';
 import type { Finding, Sample, Source } from '../source.ts';
+import { nameDevice } from './name-device.ts';
 
 /** Temperatures change slowly, and some chips are asked over a slow bus. */
 const EVERY_MS = 30_000;
@@ -107,7 +107,7 @@ function findOnChip(root: string, entry: string): Sensor[] {
   const directory = join(root, 'sys/class/hwmon', entry);
   const files = listDirectory(directory);
   const chip = clean(tryText(join(directory, 'name')) ?? '') || entry;
-  const device = clean(nameDevice(join(directory, 'device'))) || entry;
+  const device = clean(nameDevice(join(directory, 'device')) ?? '') || entry;
   return files.toSorted(compareNumbered).flatMap((file): Sensor[] => {
     const input = INPUTS.find(([pattern]) => pattern.test(file));
     const sensor = file.slice(0, file.indexOf('_'));
@@ -145,15 +145,6 @@ function findEnergy(root: string): Sensor[] {
     const labels = formatLabels({ 'hw.id': zone, 'hw.name': name, 'hw.parent': 'powercap' });
     return { metric: 'hw.energy', labels, path: join(directory, zone, 'energy_uj'), divisor: 1e6, faultPath: null };
   });
-}
-
-/** Empty where it has none, as chips of the board itself. */
-function nameDevice(link: string): string {
-  try {
-    return basename(readlinkSync(link));
-  } catch {
-    return '';
-  }
 }
 
 /** What a driver calls its sensors may be anything. */

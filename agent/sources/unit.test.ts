@@ -4,7 +4,7 @@ import { afterEach, expect, test } from 'vitest';
 
 import { findSampleFault, makeRoot, readSamples } from '../testing/fixture.ts';
 import { openStandInManager, type StandInManager, type UnitFixture } from '../testing/systemd.ts';
-import { makeUnitSource, toPattern, type UnitOptions } from './unit.ts';
+import { makeUnitSource, type UnitOptions } from './unit.ts';
 
 const closing: { readonly close?: () => Promise<void> }[] = [];
 afterEach(async () => {
@@ -173,15 +173,4 @@ test.for([
   manager.setUnits(UNITS);
   const states = nameStates(await readSamples(openSource(root, choice)));
   expect(states.map((state) => state.split(' ')[0])).toEqual(names);
-});
-
-test.for([
-  [['a*.service'], 'ab.service', true],
-  [['a*.service'], 'abXservice', false],
-  [['a?'], 'a', false],
-  [['x', 'y+(z'], 'y+(z', true],
-  [['a|b'], 'a', false],
-  [[], '', false],
-] as const)('toPattern(%o) of %s is %s', ([globs, name, isMatch]) => {
-  expect(toPattern(globs).test(name)).toBe(isMatch);
 });

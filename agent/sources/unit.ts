@@ -5,6 +5,7 @@ import { ok, type Result } from '@muster/proto/result';
 
 import { remember } from '../remember.ts';
 import type { Finding, Sample, Source } from '../source.ts';
+import { makeGlobs } from './globs.ts';
 import { withoutNumbers } from './process/cgroup.ts';
 import { openBus, type Bus } from './unit/dbus.ts';
 import { listUnits, readRestarts, type Unit } from './unit/list-units.ts';
@@ -96,30 +97,19 @@ function toUnit(name: string): Unit {
 
 /** Units that are made once for each command or connection are counted only: each would be a series of its own. */
 function makeChoice({ include, exclude }: Omit<UnitOptions, 'root'>): (unit: Unit) => boolean {
-  const included = include === null ? null : toPattern(include);
-  const excluded = toPattern(exclude);
+  const isIncluded = include === null ? null : makeGlobs(include);
+  const isExcluded = makeGlobs(exclude);
   const isLasting = remember((name) => withoutNumbers(name) === name);
   const seen = new Set<string>();
   return ({ name, loadState, activeState }) => {
-    if (excluded.test(name) || !isLasting(name)) return false;
+    if (isExcluded(name) || !isLasting(name)) return false;
     if (activeState === 'failed') return true;
-    if (included !== null) return included.test(name);
+    if (isIncluded !== null) return isIncluded(name);
     if (!name.endsWith('.service') || loadState !== 'loaded') return false;
     if (activeState === 'inactive') return seen.has(name); // one that ran and was stopped is news
     if (seen.size < UNITS_MAX) seen.add(name);
     return true;
   };
-}
-
-/** Matches whatever any of the patterns does; of none, nothing. */
-export function toPattern(globs: readonly string[]): RegExp {
-  const patterns = globs.map((glob) =>
-    glob
-      .replaceAll(/[^\w*?]/g, String.raw`\$&`)
-      .replaceAll('*', '.*')
-      .replaceAll('?', '.'),
-  );
-  return new RegExp(`^(?:${patterns.length === 0 ? '(?!)' : patterns.join('|')})$`, 's');
 }
 
 type Measured = { readonly unit: Unit; readonly use: ServiceUse };

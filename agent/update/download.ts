@@ -34,9 +34,9 @@ async function fetchSmall(
 ): Promise<Buffer | null> {
   const body = await get(client, file, signal);
   if (body === null) return null;
-  const chunks: Buffer[] = [];
-  for await (const chunk of limit(body, bytesMax)) chunks.push(chunk);
-  return Buffer.concat(chunks);
+  const bytes = await readBody(body, bytesMax);
+  if (bytes === null) throw new Error(`${file} is larger than ${bytesMax} bytes`);
+  return bytes;
 }
 
 /**

@@ -3,6 +3,8 @@ import { createPublicKey, verify, type KeyObject } from 'node:crypto';
 import { isRecord } from '@muster/proto/record';
 import { err, ok, type Result } from '@muster/proto/result';
 
+import { parseJson } from '../parse-json.ts';
+
 /** A manifest and its signature, as the collector serves them and as they are kept beside the binary. */
 export type SignedManifest = { readonly manifest: Buffer; readonly signature: string };
 
@@ -42,7 +44,7 @@ export function readManifest(
   if (!verify(null, manifest, key, Buffer.from(signature, 'base64'))) {
     return err('its signature is not one of the key that this agent was given');
   }
-  const content = parseJson(manifest);
+  const content = parseJson(manifest.toString('utf8'));
   const version = isRecord(content) ? content['version'] : null;
   const files = isRecord(content) ? content['files'] : null;
   if (typeof version !== 'string' || !VERSION_PATTERN.test(version)) return err('it has no version such as 1.2.3');
@@ -73,12 +75,4 @@ export function isNewer(version: string, than: string): boolean {
     if (difference !== 0) return difference > 0;
   }
   return false;
-}
-
-function parseJson(bytes: Buffer): unknown {
-  try {
-    return JSON.parse(bytes.toString('utf8'));
-  } catch {
-    return undefined;
-  }
 }

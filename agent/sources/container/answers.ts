@@ -1,5 +1,7 @@
 import { isRecord } from '@muster/proto/record';
 
+import { parseJson } from '../../parse-json.ts';
+
 export const CONTAINER_STATES = ['created', 'running', 'paused', 'restarting', 'exited', 'dead'] as const;
 export type ContainerState = (typeof CONTAINER_STATES)[number];
 export type ContainerHealth = 'starting' | 'healthy' | 'unhealthy';
@@ -186,14 +188,6 @@ export function parseVersion(text: string): string | null {
   // Docker's calls itself "Engine".
   const who = name === 'Engine' ? 'Docker Engine' : name;
   return `${who} ${answer['Version']}, API ${String(answer['ApiVersion'])}`.slice(0, 200);
-}
-
-export function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }
 
 /** A whole number from 0; above 2^53 it has lost its last digits. */

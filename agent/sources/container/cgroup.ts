@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 
-import { parseCount, readText, splitLines } from '../../read-text.ts';
+import { parseCount, splitLines, tryText } from '../../read-text.ts';
 import { parseNetwork } from '../network.ts';
 import { scale, toCounts, type Counts, type Usage } from './usage.ts';
 
@@ -24,7 +24,7 @@ export type InitProcess = { readonly id: string; readonly pid: number; readonly 
  */
 export function readCgroup(root: string, { id, pid, hasNetwork }: InitProcess): Usage | null {
   if (pid === 0) return null;
-  const text = readIfThere(join(root, `proc/${pid}/cgroup`));
+  const text = tryText(join(root, `proc/${pid}/cgroup`));
   if (text === null) return null;
   const groups = findGroups(text, id);
   const mounted = join(root, 'sys/fs/cgroup');
@@ -33,11 +33,11 @@ export function readCgroup(root: string, { id, pid, hasNetwork }: InitProcess): 
   if (groups.has('memory')) {
     usage = readV1((controller, file) => {
       const group = groups.get(controller);
-      return group === undefined ? null : readIfThere(join(mounted, controller, group, file));
+      return group === undefined ? null : tryText(join(mounted, controller, group, file));
     });
-  } else if (unified !== undefined) usage = readV2((file) => readIfThere(join(mounted, unified, file)));
+  } else if (unified !== undefined) usage = readV2((file) => tryText(join(mounted, unified, file)));
   if (usage === null) return null;
-  const traffic = hasNetwork ? parseTraffic(readIfThere(join(root, `proc/${pid}/net/dev`)) ?? '') : {};
+  const traffic = hasNetwork ? parseTraffic(tryText(join(root, `proc/${pid}/net/dev`)) ?? '') : {};
   return { ...usage, counts: { ...usage.counts, ...traffic } };
 }
 
@@ -133,13 +133,4 @@ function addUp(text: string, pattern: RegExp): number {
   let sum = 0;
   for (const [, count] of text.slice(0, text.lastIndexOf('\n') + 1).matchAll(pattern)) sum += Number(count);
   return sum;
-}
-
-/** A process that has ended takes its files with it at any time, even while they are read (ESRCH, ENODEV). */
-function readIfThere(path: string): string | null {
-  try {
-    return readText(path);
-  } catch {
-    return null;
-  }
 }

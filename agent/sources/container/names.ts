@@ -1,3 +1,4 @@
+import { makeGlobs } from '../globs.ts';
 import type { Listed } from './answers.ts';
 
 /** Containers that are gone sooner have no series: what a build or a job uses is in those of the host. */
@@ -65,13 +66,3 @@ export function makeNames({ limit, settleMs, ...globs }: NameOptions) {
 const LIMIT = 'the others are left out; sources.containers.limit says how many are not, exclude which need not be';
 const PLACES =
   'names of containers in a day are as many as have a place: new ones are left out, unless exclude makes room';
-
-function makeGlobs(globs: readonly string[]): (name: string) => boolean {
-  const patterns = globs.map((glob) => {
-    const source = glob.replaceAll(/[\\^$.*+?()[\]{}|]/g, (character) => GLOB[character] ?? `\\${character}`);
-    return new RegExp(`^${source}$`);
-  });
-  return (name) => patterns.some((pattern) => pattern.test(name));
-}
-
-const GLOB: Readonly<Record<string, string>> = { '*': '.*', '?': '.' };

@@ -1,6 +1,7 @@
 import { isRecord } from '@muster/proto/record';
 
-import { parseJson, toCount } from './answers.ts';
+import { parseJson } from '../../parse-json.ts';
+import { toCount } from './answers.ts';
 
 /** What only rises while a container runs: seconds, kills and bytes. */
 export const COUNTERS = ['cpu', 'throttled', 'oomKills', 'received', 'transmitted', 'read', 'written'] as const;

@@ -1,6 +1,7 @@
 import { isRecord } from '@muster/proto/record';
 import { err, ok, type Result } from '@muster/proto/result';
 
+import { parseJson } from '../../parse-json.ts';
 import { toPlainText } from '../../plain-text.ts';
 
 /** What a disk knows of itself; what it does not is null, or not among `errors`. */
@@ -22,7 +23,7 @@ const ATTRIBUTES: Readonly<Record<number, string>> = { 5: 'reallocated', 197: 'p
 /** Reads what `smartctl --json --all` prints. The error says in its own words why there is nothing. */
 export function parseSmart(text: string): Result<Smart, string> {
   const report = parseJson(text);
-  if (report === null) return err('smartctl prints no report');
+  if (!isRecord(report)) return err('smartctl prints no report');
   const nvme = recordAt(report, 'nvme_smart_health_information_log');
   const attributes = recordAt(report, 'ata_smart_attributes')['table'];
   const errors = [...listAttributes(attributes), ...present('media', countAt(nvme, 'media_errors'))];
@@ -46,15 +47,6 @@ export function parseSmart(text: string): Result<Smart, string> {
 }
 
 type Json = Readonly<Record<string, unknown>>;
-
-function parseJson(text: string): Json | null {
-  try {
-    const value: unknown = JSON.parse(text);
-    return isRecord(value) ? value : null;
-  } catch {
-    return null;
-  }
-}
 
 function recordAt(record: Json, key: string): Json {
   const value = record[key];
