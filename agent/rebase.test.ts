@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 
-import { GONE_MAX, KEEP_NOTHING, makeRebase, type Keep } from './rebase.ts';
+import { KEEP_NOTHING, makeRebase, type Keep } from './rebase.ts';
 
 /** Rebases readings of one counter a name, `name: [identity, count]`, one after the other. */
 function run(
@@ -60,18 +60,6 @@ test.for([
   expect(run(readings)).toEqual(expected);
 });
 
-test('of too many names those that are gone for longest are forgotten, and what is there goes on as it was', () => {
-  const brief = Array.from({ length: 9_998 }, (_, i) => [`veth${i}`, [`${100 + i}`, 1]] as const);
-  const readings = run([
-    { old: ['7', 10], eth0: ['2', 5_000] },
-    { late: ['9', 10], eth0: ['3', 9_000] },
-    { eth0: ['3', 9_050], ...Object.fromEntries(brief) },
-    { eth0: ['3', 9_100], old: ['8', 400], late: ['10', 400] },
-  ]);
-  expect(readings.map(({ eth0 }) => eth0)).toEqual([5_000, 0, 50, 100]);
-  expect(readings.at(-1)).toEqual({ eth0: 100, old: 400, late: 0 });
-});
-
 test('what was counted anew goes on from there after a restart of the agent; damage is as if nothing was kept', () => {
   let kept: unknown = null;
   const keep: Keep = { read: () => kept, write: (value) => void (kept = JSON.parse(JSON.stringify(value))) };
@@ -81,16 +69,4 @@ test('what was counted anew goes on from there after a restart of the agent; dam
   for (kept of [7, [7], [{ name: 'eth0' }], [{ name: 'eth0', identity: '3', base: ['x'] }]]) {
     expect(run([{ eth0: ['3', 9_050] }], { ...keep, write: () => undefined })).toEqual([{ eth0: 9_050 }]);
   }
-});
-
-test('names that come and go for ever take nothing from those that stay', () => {
-  const gone = Object.fromEntries(Array.from({ length: GONE_MAX + 10 }, (_, i) => [`tap${i}`, [`t${i}`, 1]] as const));
-  const told = run([
-    { eth0: ['2', 500], tap0: ['t0', 1] },
-    { eth0: ['3', 9_000] },
-    { eth0: ['3', 9_050], ...gone },
-    { eth0: ['3', 9_060], last: ['l', 1] },
-    { eth0: ['3', 9_070] },
-  ]);
-  expect(told.map(({ eth0 }) => eth0)).toEqual([500, 0, 50, 60, 70]);
 });

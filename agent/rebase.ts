@@ -16,8 +16,8 @@ export type Counters = ReadonlyMap<string, readonly number[]>;
 /** `identity` had the name last, counted from `base` on. */
 type Bearer = { readonly identity: string | null; readonly base: readonly number[] | null; last: readonly number[] };
 
-/** So many names that are gone are kept beside those that are there. */
-export const GONE_MAX = 10_000;
+/** More names than any machine has at a time; those that are gone are kept too, until there are so many. */
+const NAMES_MAX = 10_000;
 
 /**
  * Makes counters continue only where the same thing bears the same name. A network card that takes over the name of
@@ -59,22 +59,10 @@ function update(bearers: Map<string, Bearer>, counters: Counters, identify: Reba
     const wasReset = isBelow(now, known?.base ?? []);
     const base = isOther || wasReset ? now : (known?.base ?? null);
     isChanged ||= isOther || wasReset;
+    if (bearers.size >= NAMES_MAX && known === undefined) bearers.clear();
     bearers.set(name, { identity: identity ?? known?.identity ?? null, base, last: now });
   }
-  forget(bearers, counters);
   return isChanged;
-}
-
-/** Those that came first and are gone; never one that is there, whose count would jump. */
-function forget(bearers: Map<string, Bearer>, counters: Counters): void {
-  let surplus = bearers.size - counters.size - GONE_MAX;
-  if (surplus <= 0) return;
-  for (const name of bearers.keys()) {
-    if (counters.has(name)) continue;
-    bearers.delete(name);
-    surplus -= 1;
-    if (surplus === 0) return;
-  }
 }
 
 function isBelow(now: readonly number[], before: readonly number[]): boolean {
