@@ -142,7 +142,6 @@ test.for([
   ['\tname: x\n', 1],
   ['name: x\n---\nname: y\n', 1],
   ['__proto__: { name: x }\nconstructor: y\nsources: { cpu: { prototype: z } }\n', 3],
-  ['name: |\n  two\n  lines\n', 1],
 ] as const)('a file of %o has %i faults', ([text, count]) => {
   expect(faultsOf({ '/c/agent.yaml': text })).toHaveLength(count);
 });
