@@ -60,7 +60,7 @@ async function run(config: Config): Promise<number> {
   void stopped.then(() => (isStopped = true));
   try {
     const { url, name, everyMs } = config;
-    log.info('agent.started', { url, name, everyMs });
+    log.info('agent.started', { version: manifest.version, url, name, everyMs });
     const agent = await openAgent(config, { ...surroundings, notifier, delivered: update.confirm });
     const refusal = await Promise.race([stopped, agent.refused, update.due]);
     if (refusal !== null) log.error('agent.refused', { reason: refusal });
