@@ -145,7 +145,11 @@ function makeRoutes(parts: RouteParts): readonly Route[] {
   const accessKeyHash = hashSecret(accessKey);
   return [
     ...makeHealthRoutes(fault),
-    ...makeAgentFileRoutes({ directory: parts.config.agents, deployDirectory: join(import.meta.dirname, '../deploy') }),
+    ...makeAgentFileRoutes({
+      directory: parts.config.agents,
+      deployDirectory: join(import.meta.dirname, '../deploy'),
+      monotonicMs: () => performance.now(),
+    }),
     ...makeSessionRoutes({
       openSession: async (key) => (isSecret(key, accessKeyHash) ? sessions.open() : null),
       async closeSession(session) {

@@ -7,12 +7,11 @@ import type { Context } from 'hono';
 
 import type { Route } from '../app.ts';
 import { refuse } from '../auth.ts';
+import { makeDownloads } from '../downloads.ts';
 import { writeInstallScript } from '../install-script.ts';
 
 /** What a build of the agent consists of; nothing else in its directory is given out. */
 const FILE_NAME = /^(manifest\.json(\.sig)?|SHA256SUMS|muster-agent[\w.+~-]*)$/;
-/** Downloads at a time: whoever is on a slow line holds a file and a connection. A fleet that installs at once asks again. */
-const DOWNLOADS_MAX = 64;
 const RETRY_AFTER_SECONDS = 10;
 
 const TYPES: Readonly<Record<string, string>> = {
@@ -29,11 +28,13 @@ export type AgentFilesOptions = {
   readonly directory: string;
   /** Where install.sh and the unit are. */
   readonly deployDirectory: string;
+  /** A clock that nobody sets. */
+  readonly monotonicMs: () => number;
 };
 
 /** What a host needs to become one of the fleet: the script that installs the agent, and the agent. */
-export function makeAgentFileRoutes({ directory, deployDirectory }: AgentFilesOptions): readonly Route[] {
-  let downloads = 0;
+export function makeAgentFileRoutes({ directory, deployDirectory, monotonicMs }: AgentFilesOptions): readonly Route[] {
+  const downloads = makeDownloads(monotonicMs);
 
   async function giveFile(context: Context): Promise<Response> {
     const files = await listFiles(directory);
@@ -42,17 +43,16 @@ export function makeAgentFileRoutes({ directory, deployDirectory }: AgentFilesOp
     const file = files.find((name) => name === context.req.param('file'));
     if (file === undefined)
       return refuse(context, 404, 'not-found', `There is no such file; there are ${files.join(', ')}`);
-    if (downloads >= DOWNLOADS_MAX) {
-      context.header('Retry-After', String(RETRY_AFTER_SECONDS));
-      return refuse(context, 503, 'busy', `${DOWNLOADS_MAX} downloads are under way; ask again later`);
-    }
     const path = join(directory, file);
     const { size } = await stat(path);
     const headers = { 'Content-Type': TYPES[file] ?? 'application/octet-stream', 'Content-Length': String(size) };
     if (context.req.method === 'HEAD') return new Response(null, { headers });
-    downloads += 1;
     // Not beyond the length that was told, should the file grow meanwhile.
-    const stream = createReadStream(path, { end: Math.max(0, size - 1) }).once('close', () => (downloads -= 1));
+    const stream = downloads.begin(() => createReadStream(path, { end: Math.max(0, size - 1) }));
+    if (stream === null) {
+      context.header('Retry-After', String(RETRY_AFTER_SECONDS));
+      return refuse(context, 503, 'busy', 'Too many downloads are under way; ask again later');
+    }
     return new Response(Readable.toWeb(stream) as ReadableStream<Uint8Array<ArrayBuffer>>, { headers }); // Node's own type of the same
   }
 
