@@ -1,6 +1,6 @@
 import type { Cost } from './meter.ts';
 
-/** The share of a core that a source may use on average: a fifth of what the whole agent is meant to cost, ten times over. */
+/** The share of a core that one source may use on average: twice what all are meant to cost together, so that only what is far out of line is slowed. */
 export const CPU_RATIO_MAX = 0.01;
 /** So many runs are judged together: one of them may fall into a moment in which the host is busy. */
 export const RUNS_JUDGED = 5;

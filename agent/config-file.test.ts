@@ -108,6 +108,8 @@ test('all faults are said at once, each with its file and line', () => {
     '/c/agent.yaml:11: the file has',
     '/c/agent.d/10.yaml:3: Map keys must',
     '--frob is not an',
+    '/c/agent.yaml:1: url must be',
+    '/c/agent.d/20.yaml:2: interval must be',
   ]);
 });
 
@@ -131,6 +133,7 @@ test.for([
   ['', 0],
   ['# nothing\n', 0],
   ['{}', 0],
+  ['labels:\nsources:\nchecks:\n', 0],
   ['[]', 1],
   ['just words', 1],
   ['7', 1],

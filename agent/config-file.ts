@@ -44,7 +44,7 @@ export const NO_FILES: FileConfig = { options: new Map(), labels: {}, sources: {
 /**
  * Reads a configuration file and then, in the order of their names, the `*.yaml` files of the directory beside it that is
  * called as it is, but for `.d`: `agent.yaml`, `agent.d/10-web.yaml`. What comes later counts; maps are put together.
- * The error is every fault at once, each with its file and line.
+ * `faults` are all of them at once, each with its file and line; of a file that has some only the options count.
  *
  * `optionNames` are the flags that a file may give. A file that is not there says nothing, unless it `isNamed`.
  */
@@ -55,7 +55,7 @@ export function readConfigFiles(
     optionNames,
     ...files
   }: ConfigFiles & { readonly isNamed: boolean; readonly optionNames: readonly string[] },
-): Result<FileConfig, readonly string[]> {
+): FilesRead {
   const faults: string[] = [];
   const schema = makeSchema(optionNames);
   let config = NO_FILES;
@@ -66,13 +66,15 @@ export function readConfigFiles(
         faults.push(`${file} cannot be read: ${text.error ?? 'there is no such file'}`);
       continue;
     }
-    const one = parseConfigFile(file, text.value, schema);
-    if (one.ok) config = merge(config, one.value);
-    else faults.push(...one.error);
+    const one = parseConfigFile(file, text.value, { schema, optionNames });
+    config = merge(config, one.config);
+    faults.push(...one.faults);
   }
   faults.push(...findCheckFaults(config.checks));
-  return faults.length > 0 ? err(faults) : ok(config);
+  return { config, faults };
 }
+
+export type FilesRead = { readonly config: FileConfig; readonly faults: readonly string[] };
 
 function listMore(path: string, { listFiles }: ConfigFiles): readonly string[] {
   const directory = join(dirname(path), `${basename(path).replace(/\.ya?ml$/, '')}.d`);
@@ -119,36 +121,48 @@ const LABELS = v.pipe(
   }),
 );
 
-function parseConfigFile(file: string, text: string, schema: Schema): Result<FileConfig, readonly string[]> {
+function parseConfigFile(
+  file: string,
+  text: string,
+  { schema, optionNames }: { readonly schema: Schema; readonly optionNames: readonly string[] },
+): FilesRead {
+  const fail = (faults: readonly string[]): FilesRead => ({ config: NO_FILES, faults });
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, strict: true });
   const at = (offset: number) => `${file}:${Math.max(1, lines.linePos(offset).line)}:`;
   if (document.errors.length > 0) {
-    return err(document.errors.map(({ pos: [offset], message }) => `${at(offset)} ${message}`));
+    return fail(document.errors.map(({ pos: [offset], message }) => `${at(offset)} ${message}`));
   }
   if (document.contents !== null && !isMap(document.contents))
-    return err([`${at(0)} the file must be a map of settings`]);
+    return fail([`${at(0)} the file must be a map of settings`]);
   let value: unknown;
   try {
     value = document.toJS() ?? {}; // null: empty, or comments only
   } catch (cause) {
-    return err([`${at(0)} ${describeError(cause)}`]);
+    return fail([`${at(0)} ${describeError(cause)}`]);
   }
-  const parsed = v.safeParse(schema, value);
+  const options = new Map<string, Setting>();
+  for (const name of optionNames) {
+    const said = isRecord(value) ? value[name] : undefined;
+    const from = `${at(findOffset(document, { path: [{ key: name }] }))} ${name}`;
+    if (isScalar(said)) options.set(name, { from, text: String(said) });
+  }
+  const parsed = v.safeParse(schema, withoutNulls(value));
   if (!parsed.success) {
-    return err(parsed.issues.map((issue) => `${at(findOffset(document, issue))} ${describeIssue(issue)}`));
+    const faults = parsed.issues.map((issue) => `${at(findOffset(document, issue))} ${describeIssue(issue)}`);
+    return { config: { ...NO_FILES, options }, faults };
   }
-  const { labels = {}, sources = {}, checks = [], ...options } = parsed.output;
-  const said = Object.entries(options).flatMap(([name, one]) =>
-    typeof one === 'string'
-      ? [[name, { from: `${at(findOffset(document, { path: [{ key: name }] }))} ${name}`, text: one }] as const]
-      : [],
-  );
+  const { labels = {}, sources = {}, checks = [] } = parsed.output;
   const placed = checks.map((check, i) => {
     const path = [{ key: 'checks' }, { key: i }, { key: 'name' }];
     return { check, at: at(findOffset(document, { path })).slice(0, -1) };
   });
-  return ok({ options: new Map(said), labels, sources, checks: placed });
+  return { config: { options, labels, sources, checks: placed }, faults: [] };
+}
+
+/** A name with nothing behind it, as when all below it is commented out, says nothing. */
+function withoutNulls(value: unknown): unknown {
+  return isRecord(value) ? Object.fromEntries(Object.entries(value).filter(([, one]) => one !== null)) : value;
 }
 
 type Place = { readonly path?: readonly { readonly key?: unknown }[] | undefined };

@@ -1,6 +1,8 @@
+import { generateKeyPairSync } from 'node:crypto';
+
 import { expect, test } from 'vitest';
 
-import { clampEvery, parseConfig, parseInterval } from './config.ts';
+import { clampEvery, parseConfig, parseInterval, parseUpdatePlace } from './config.ts';
 
 function parse(argv: readonly string[], env: Readonly<Record<string, string>> = {}) {
   return parseConfig(
@@ -109,3 +111,18 @@ test.for([
 ] as const)('clampEvery(%d) is %i', ([everyMs, expected]) => {
   expect(clampEvery(everyMs)).toBe(expected);
 });
+
+test('a version that was fetched is started whatever else the configuration says', () => {
+  const key = makeUpdateKey();
+  const yaml = `state: /s\nupdate-key: ${key}\nsources: { newer: { than: this } }\nalso-newer: true\n`;
+  const input = { argv: ['--config', '/agent.yaml', '--newest'], env: {}, readFile: () => yaml, listFiles: () => [] };
+  expect(parseConfig(input, 'h').ok).toBe(false);
+  expect(parseUpdatePlace(input, 'h')).toMatchObject({ stateDirectory: '/s', key: { asymmetricKeyType: 'ed25519' } });
+  expect(parseUpdatePlace({ ...input, readFile: () => 'state: /s\n' }, 'h')).toBe(null);
+});
+
+/** As `build-agent --make-key` prints it: the 32 bytes of an Ed25519 public key. */
+function makeUpdateKey(): string {
+  const { x = '' } = generateKeyPairSync('ed25519').publicKey.export({ format: 'jwk' });
+  return Buffer.from(x, 'base64url').toString('base64');
+}

@@ -19,7 +19,7 @@ import { parseLabels, type Labels } from '@muster/proto/labels';
 import { err, ok, type Result } from '@muster/proto/result';
 
 import { parseKey } from './update/release.ts';
-import { NO_FILES, readConfigFiles, type ConfigFiles } from './config-file.ts';
+import { NO_FILES, readConfigFiles, type ConfigFiles, type FilesRead } from './config-file.ts';
 import { parseTime } from './settings.ts';
 import type { SourceSettings } from './sources.ts';
 import type { Check } from './sources/checks/check.ts';
@@ -158,10 +158,10 @@ export function parseConfig(input: ConfigInput, hostname: string): Result<Config
     }
   };
   const files = readFiles(options, input);
-  const said = { ...input, ...(files.ok ? { settings: files.value.options } : {}) };
+  const said = { ...input, settings: files.config.options };
   const parse = parseOne('insecureHttp', options, said) ? parseOrigin : parseSafeUrl;
   const values = parseOptions({ ...options, url: { ...options.url, parse } }, { ...said, readFile });
-  if (!values.ok || !files.ok) return err([...(files.ok ? [] : files.error), ...(values.ok ? [] : values.error)]);
+  if (!values.ok || files.faults.length > 0) return err([...files.faults, ...(values.ok ? [] : values.error)]);
   const { url, token, state, interval, name, root, labels, updateKey, updateEvery } = values.value;
   return ok({
     url,
@@ -171,17 +171,32 @@ export function parseConfig(input: ConfigInput, hostname: string): Result<Config
     name,
     root,
     update: updateKey === null ? null : { key: updateKey, everyMs: updateEvery },
-    labels: { ...files.value.labels, ...labels },
-    sources: files.value.sources,
-    checks: files.value.checks.map(({ check }) => check),
+    labels: { ...files.config.labels, ...labels },
+    sources: files.config.sources,
+    checks: files.config.checks.map(({ check }) => check),
   });
 }
 
 type AgentOptions = ReturnType<typeof makeOptions>;
 
-function readFiles(options: AgentOptions, input: ConfigInput) {
+/**
+ * All that the start of a version that was fetched takes. The rest of the configuration is that version's to judge: it may
+ * hold settings that this one does not know. Null: none is to be started.
+ */
+export function parseUpdatePlace(
+  input: ConfigInput,
+  hostname: string,
+): { readonly stateDirectory: string; readonly key: KeyObject } | null {
+  const options = makeOptions(hostname);
+  const said = { ...input, settings: readFiles(options, input).config.options };
+  const key = parseOne('updateKey', options, said);
+  const stateDirectory = parseOne('state', options, said);
+  return key === null || stateDirectory === null ? null : { stateDirectory, key };
+}
+
+function readFiles(options: AgentOptions, input: ConfigInput): FilesRead {
   const path = parseOne('config', options, input) ?? CONFIG_DEFAULT;
-  if (path === NO_CONFIG) return ok(NO_FILES);
+  if (path === NO_CONFIG) return { config: NO_FILES, faults: [] };
   const optionNames = Object.entries<Option<unknown>>(options).flatMap(([name, { secret }]) => {
     if (NOT_IN_FILES.has(name)) return [];
     return secret ? [flagOf(name), `${flagOf(name)}-file`] : [flagOf(name)];
@@ -190,14 +205,15 @@ function readFiles(options: AgentOptions, input: ConfigInput) {
 }
 
 /** One option that decides about others is found out first, so that all faults can be reported at once. Null: it is wrong. */
-function parseOne<K extends 'config' | 'insecureHttp'>(
+function parseOne<K extends keyof AgentOptions>(
   name: K,
   options: AgentOptions,
   input: OptionsInput,
 ): Values<Pick<AgentOptions, K>>[K] | null {
   const flag = `--${flagOf(name)}`;
-  const at = input.argv.findIndex((word) => word.split('=')[0] === flag);
-  const argv = at === -1 ? [] : input.argv.slice(at, input.argv[at] === flag && name === 'config' ? at + 2 : at + 1);
+  const at = input.argv.findLastIndex((word) => word.split('=')[0] === flag);
+  const words = 'placeholder' in options[name] && input.argv[at] === flag ? 2 : 1;
+  const argv = at === -1 ? [] : input.argv.slice(at, at + words);
   const values = parseOptions({ [name]: options[name] } as Pick<AgentOptions, K>, { ...input, argv });
   return values.ok ? values.value[name] : null;
 }

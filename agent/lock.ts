@@ -27,6 +27,12 @@ export function lockState(directory: string): { readonly release: () => void } {
   return { release: () => undefined };
 }
 
+/** The process id of the agent that has taken a state directory; null when none runs. */
+export function findHolder(directory: string): number | null {
+  const holder = readHolder(join(directory, 'lock'));
+  return isRunning(holder) ? holder.pid : null;
+}
+
 function describeHolder(directory: string, { pid }: Holder): string {
   return `Cannot use the state directory ${directory}: the agent with process id ${pid} uses it; stop that one (kill ${pid}) or name another directory by --state`;
 }

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 
-import { describeError, makeLog } from '@muster/proto/log';
+import { describeError, makeLog, type Log } from '@muster/proto/log';
 
 import { openAgent, type Surroundings } from './agent.ts';
 import { CHECK_CONFIG } from './commands/check-config.ts';
@@ -9,8 +9,9 @@ import { readConfig, type Command } from './commands/command.ts';
 import { DOCTOR } from './commands/doctor.ts';
 import { SAMPLE } from './commands/sample.ts';
 import { SELF_TEST } from './commands/self-test.ts';
-import type { Config } from './config.ts';
+import { parseUpdatePlace, type Config, type ConfigInput } from './config.ts';
 import { superviseBy } from './notify/supervise.ts';
+import { giveBackMemory } from './give-back.ts';
 import manifest from './package.json' with { type: 'json' };
 import { scheduleTimer } from './schedule.ts';
 import { readProgram } from './update/program.ts';
@@ -43,15 +44,27 @@ async function main(argv: readonly string[]): Promise<number> {
     fail(`muster-agent knows no ${name}; --help lists what it knows\n`);
     return 2;
   }
+  if (!argv.includes('--help')) startFetched(input);
   const config = readConfig(USAGE, input);
   return typeof config === 'number' ? config : run(config);
 }
 
-/** Runs the agent until it is told to stop. Exit codes: 0 stopped, 1 cannot work. */
-async function run(config: Config): Promise<number> {
+/** Lets a newer version take the place of this process, if one was fetched and is to be trusted. */
+function startFetched(input: ConfigInput): void {
+  const place = parseUpdatePlace(input, hostname());
+  const program = readProgram(manifest.version);
+  if (place !== null && program !== null) startNewest({ ...place, program, log: openLog() });
+}
+
+function openLog(): Log {
   // A log on a disk that is full, or whose reader is gone, must not end the agent: its lines are lost then.
   process.stderr.on('error', () => undefined);
-  const log = makeLog((line) => process.stderr.write(line), Date.now);
+  return makeLog((line) => process.stderr.write(line), Date.now);
+}
+
+/** Runs the agent until it is told to stop. Exit codes: 0 stopped, 1 cannot work. */
+async function run(config: Config): Promise<number> {
+  const log = openLog();
   const surroundings = { log, now: Date.now, random: Math.random, schedule: scheduleTimer };
   const update = beginUpdate(config, surroundings);
   const notifier = superviseBy(process.env, config, log);
@@ -61,6 +74,7 @@ async function run(config: Config): Promise<number> {
   try {
     const { url, name, everyMs } = config;
     log.info('agent.started', { version: manifest.version, url, name, everyMs });
+    giveBackMemory({ directories: [config.stateDirectory], log, schedule: scheduleTimer });
     const agent = await openAgent(config, { ...surroundings, notifier, delivered: update.confirm });
     const refusal = await Promise.race([stopped, agent.refused, update.due]);
     if (refusal !== null) log.error('agent.refused', { reason: refusal });
@@ -80,7 +94,7 @@ async function run(config: Config): Promise<number> {
   }
 }
 
-/** Lets a newer version take the place of this process, if there is one, and sees to it that newer ones come. */
+/** Sees to it that newer versions come. */
 function beginUpdate({ update, url, stateDirectory }: Config, surroundings: Surroundings): Update {
   if (update === null) return NO_UPDATE;
   const program = readProgram(manifest.version);
@@ -88,9 +102,7 @@ function beginUpdate({ update, url, stateDirectory }: Config, surroundings: Surr
     surroundings.log.warn('update.off', { reason: 'this is no standalone executable: update its sources instead' });
     return NO_UPDATE;
   }
-  const options = { ...surroundings, ...update, program, url, stateDirectory };
-  startNewest(options);
-  return openUpdate(options);
+  return openUpdate({ ...surroundings, ...update, program, url, stateDirectory });
 }
 
 function readFile(path: string): string {

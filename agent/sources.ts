@@ -1,7 +1,8 @@
 import { statfs } from 'node:fs/promises';
 import { hostname } from 'node:os';
 
-import type { Log } from '@muster/proto/log';
+import { describeError, type Log } from '@muster/proto/log';
+import { err } from '@muster/proto/result';
 import * as v from 'valibot';
 
 import { LISTEN_SETTINGS } from './custom/listen.ts';
@@ -66,6 +67,8 @@ export type SourceKind<E extends v.ObjectEntries = v.ObjectEntries> = {
   readonly title: string;
   /** Whether it runs where the configuration says nothing of it. */
   readonly isOn: boolean;
+  /** Others send to it: while an agent runs, nobody else can open it. */
+  readonly listens?: true;
   /** All of them optional. */
   readonly settings: E;
   readonly open: (
@@ -159,6 +162,7 @@ export const SOURCES = {
   statsd: kind({
     title: 'custom metrics that services send as StatsD, over UDP',
     isOn: false,
+    listens: true,
     settings: LISTEN_SETTINGS,
     // Loaded when it is on: servers are of no use to those who switch none on.
     open: async (settings, given) => (await import('./sources/statsd.ts')).openStatsdSource({ settings, ...given }),
@@ -166,6 +170,7 @@ export const SOURCES = {
   otlp: kind({
     title: 'custom metrics that services export as OTLP, over HTTP',
     isOn: false,
+    listens: true,
     settings: LISTEN_SETTINGS,
     open: async (settings, given) => (await import('./sources/otlp.ts')).openOtlpSource({ settings, ...given }),
   }),
@@ -217,7 +222,11 @@ function switchOr(entries: v.ObjectEntries) {
   );
 }
 
-/** Opens the sources that are on, in their order. */
+export function isOn(name: SourceName, settings: SourceSettings): boolean {
+  return (settings[name] ?? SOURCES[name].isOn) !== false;
+}
+
+/** Opens the sources that are on, in their order. One that cannot be opened is one that says why, at each reading. */
 export async function openSources(
   settings: SourceSettings,
   surroundings: SourceSurroundings,
@@ -225,10 +234,10 @@ export async function openSources(
   const sources: Source[] = [];
   const pool = makeSeriesPool();
   for (const name of SOURCE_NAMES) {
-    const said = settings[name] ?? SOURCES[name].isOn;
-    if (said === false) continue;
-    const { every, cpu, ...own } = said === true ? ({} as Readonly<Record<string, unknown>>) : said;
-    const source = await (SOURCES[name] as SourceKind).open(own, { ...surroundings, pool });
+    if (!isOn(name, settings)) continue;
+    const said = settings[name];
+    const { every, cpu, ...own } = typeof said === 'object' ? said : ({} as Readonly<Record<string, unknown>>);
+    const source = await openSource(name, own, { ...surroundings, pool });
     sources.push({
       ...source,
       ...(typeof every === 'number' ? { everyMs: every } : {}),
@@ -236,6 +245,19 @@ export async function openSources(
     });
   }
   return sources;
+}
+
+async function openSource(
+  name: SourceName,
+  settings: Readonly<Record<string, unknown>>,
+  given: Given,
+): Promise<Source> {
+  try {
+    return await (SOURCES[name] as SourceKind).open(settings, given);
+  } catch (cause) {
+    const reason = describeError(cause);
+    return { name, read: () => err(reason) };
+  }
 }
 
 function kind<E extends v.ObjectEntries>(one: SourceKind<E>): SourceKind<E> {

@@ -54,6 +54,8 @@ export type UpdateOptions = {
   readonly spareBytes?: number;
 };
 
+export type StartOptions = Pick<UpdateOptions, 'program' | 'key' | 'stateDirectory' | 'log'>;
+
 export type Update = {
   /** Resolves when the agent is to stop, so that another version can take its place. */
   readonly due: Promise<null>;
@@ -93,7 +95,7 @@ type Updater = {
  * process, if it is newer, signed, whole, and not found bad. What is written down counts its starts while it is on trial,
  * before they begin.
  */
-export function startNewest(options: UpdateOptions): void {
+export function startNewest(options: StartOptions): void {
   const { program, stateDirectory, log } = options;
   if (readInstalled(program) !== null) return;
   const depot = openDepot(join(stateDirectory, 'update'));
@@ -119,7 +121,7 @@ export function startNewest(options: UpdateOptions): void {
 function choose(
   depot: Depot,
   known: Course,
-  { program, key, log }: UpdateOptions,
+  { program, key, log }: StartOptions,
 ): { readonly course: Course; readonly run: string | null } {
   let course = known;
   for (;;) {

@@ -7,6 +7,7 @@ import { readAccessKey } from './access.ts';
 import { makeAdmission, type Admission } from './admission.ts';
 import type { Config } from './config.ts';
 import { makeApp, type Route } from './http/app.ts';
+import { makeDownloads } from './http/downloads.ts';
 import { openLiveServer } from './http/live-server.ts';
 import { loadPage } from './http/page.ts';
 import { makeAgentFileRoutes } from './http/routes/agent-files.ts';
@@ -21,7 +22,7 @@ import { makeSeriesRoute } from './http/routes/series.ts';
 import { makeSessionRoutes } from './http/routes/session.ts';
 import { makeTokenRoutes } from './http/routes/tokens.ts';
 import { openServer } from './http/server.ts';
-import { makeStrangers } from './http/strangers.ts';
+import { makeStrangers, type Strangers } from './http/strangers.ts';
 import { makeTurnedAway, type NoteTurnedAway } from './http/turned-away.ts';
 import { BASES_BYTES_MAX, makeBases } from './ingest/bases.ts';
 import { acceptBatch, type IngestOptions } from './ingest/ingest.ts';
@@ -87,10 +88,10 @@ export async function openCollector(config: Config, log: Log, now: () => number)
       now,
     };
     const onTurnedAway = makeTurnedAway(log, now);
-    const parts = { config, accessKey, sessions, admission, hub, ingest, latest, store, onTurnedAway, log, now };
-    const routes = makeRoutes(parts);
-    const page = await loadPage(join(import.meta.dirname, '../web/dist'));
     const strangers = makeStrangers(onTurnedAway);
+    const parts = { config, accessKey, sessions, admission, hub, ingest, latest, store, onTurnedAway, log, now };
+    const routes = makeRoutes({ ...parts, strangers });
+    const page = await loadPage(join(import.meta.dirname, '../web/dist'));
     const app = makeApp({ routes, page, authorise, onAdmitted: strangers.trust, log });
 
     // Whatever accepts work opens last and closes first.
@@ -134,13 +135,14 @@ type RouteParts = {
   readonly ingest: IngestOptions;
   readonly latest: Latest;
   readonly store: Store;
+  readonly strangers: Strangers;
   readonly onTurnedAway: NoteTurnedAway;
   readonly log: Log;
   readonly now: () => number;
 };
 
 function makeRoutes(parts: RouteParts): readonly Route[] {
-  const { accessKey, sessions, admission, hub, ingest, latest, log, now } = parts;
+  const { accessKey, sessions, admission, hub, ingest, latest, onTurnedAway, log, now } = parts;
   const { engine, rollup, fault } = parts.store;
   const accessKeyHash = hashSecret(accessKey);
   return [
@@ -148,7 +150,7 @@ function makeRoutes(parts: RouteParts): readonly Route[] {
     ...makeAgentFileRoutes({
       directory: parts.config.agents,
       deployDirectory: join(import.meta.dirname, '../deploy'),
-      monotonicMs: () => performance.now(),
+      downloads: makeDownloads({ setAside: parts.strangers.setAside, onTurnedAway, now }),
     }),
     ...makeSessionRoutes({
       openSession: async (key) => (isSecret(key, accessKeyHash) ? sessions.open() : null),
@@ -159,7 +161,7 @@ function makeRoutes(parts: RouteParts): readonly Route[] {
     }),
     ...makeEnrollRoutes(admission.enrolment),
     ...makeTokenRoutes(admission.tokens),
-    makeIngestRoute((sender, body) => acceptBatch(ingest, sender, body), parts.onTurnedAway, now),
+    makeIngestRoute((sender, body) => acceptBatch(ingest, sender, body), onTurnedAway, now),
     ...makeHostRoutes(latest, now),
     makeSeriesRoute({
       isHost: latest.has,

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 
 import { makeLog } from '@muster/proto/log';
 
-import { makeMetrics, METRICS_MAX, STALE_MS } from './metrics.ts';
+import { HOST_METRICS_MAX, makeMetrics, METRICS_MAX, STALE_MS } from './metrics.ts';
 import { makeTestState } from './test-state.ts';
 
 function makeKnown() {
@@ -48,17 +48,85 @@ test('of hosts that disagree the first counts, until nobody has said the same fo
   expect(lines.some((line) => line.includes('metrics.changed'))).toBe(true);
 });
 
-test('there are so many metrics and no more, which is told once', async () => {
+/** So many counters, of these names. */
+function makeCounters(count: number, name: string) {
+  return Array.from({ length: count }, (_, i) => [`${name}_${i}`, 'counter', ''] as const);
+}
+
+test('a fleet has so many metrics and no more, also within a batch, which is told once', async () => {
   const { learn, find, table, lines } = makeKnown();
-  await learn(
-    'web-1',
-    Array.from({ length: METRICS_MAX }, (_, i) => [`m${i}`, 'counter', ''] as const),
-  );
-  await learn('web-1', [['more', 'counter', '']]);
-  await learn('web-1', [['still_more', 'counter', '']]);
+  const hosts = METRICS_MAX / HOST_METRICS_MAX;
+  for (let host = 0; host < hosts; host += 1) {
+    await learn(`web-${host}`, makeCounters(HOST_METRICS_MAX - 1, `m${host}`));
+  }
+  await learn('late', makeCounters(100, 'late'));
+  await learn('later', makeCounters(100, 'later'));
   expect([...table.all()]).toHaveLength(METRICS_MAX);
-  expect(find('more')).toEqual({ kind: 'gauge', unit: '' });
+  expect([`late_${hosts - 1}`, `late_${hosts}`].map(find)).toEqual([
+    expect.objectContaining({ kind: 'counter' }),
+    { kind: 'gauge', unit: '' },
+  ]);
   expect(lines.filter((line) => line.includes('metrics.full'))).toHaveLength(1);
+});
+
+test('one host has its share and no more, which is told once of each; those of before a start count when it repeats them', async () => {
+  const { learn, table, lines, open } = makeKnown();
+  await learn('web-1', makeCounters(HOST_METRICS_MAX + 100, 'a'));
+  await learn('web-1', makeCounters(100, 'b'));
+  expect([...table.all()]).toHaveLength(HOST_METRICS_MAX);
+  await learn('web-2', makeCounters(HOST_METRICS_MAX + 1, 'c'));
+  // Whoever repeats what others brought has its share still.
+  await learn('web-3', makeCounters(HOST_METRICS_MAX, 'a'));
+  await learn('web-3', makeCounters(1, 'd'));
+  expect([...table.all()]).toHaveLength(2 * HOST_METRICS_MAX + 1);
+  expect(lines.filter((line) => line.includes('metrics.host-full'))).toHaveLength(2);
+
+  const { learn: learnAgain } = open();
+  await learnAgain('web-1', makeCounters(HOST_METRICS_MAX, 'a'));
+  await learnAgain('web-1', makeCounters(1, 'e'));
+  expect([...table.all()]).toHaveLength(2 * HOST_METRICS_MAX + 1);
+});
+
+test('a host that has its share gets room by what it has not said for an hour, and keeps what it says', async () => {
+  const { learn, find, table, clock } = makeKnown();
+  await learn('web-1', makeCounters(HOST_METRICS_MAX, 'a'));
+  await learn('web-2', makeCounters(1, 'other'));
+  clock.nowMs = STALE_MS - 1;
+  await learn('web-1', makeCounters(1, 'b'));
+  expect(find('b_0').kind).toBe('gauge');
+  clock.nowMs = STALE_MS + 60_000;
+  await learn('web-1', [...makeCounters(10, 'b'), ...makeCounters(5, 'a')]);
+  expect(['a_0', 'a_4', 'a_5', 'b_9', 'other_0'].map((metric) => find(metric).kind)).toEqual([
+    'counter',
+    'counter',
+    'gauge',
+    'counter',
+    'counter',
+  ]);
+  expect([...table.all()]).toHaveLength(16);
+});
+
+test('in a full fleet those give way that no host has said for an hour, whoever brought them', async () => {
+  const { learn, find, table, clock } = makeKnown();
+  const hosts = METRICS_MAX / HOST_METRICS_MAX;
+  for (let host = 0; host < hosts; host += 1) await learn(`web-${host}`, makeCounters(HOST_METRICS_MAX, `m${host}`));
+  clock.nowMs = STALE_MS;
+  await learn('web-7', makeCounters(3, 'm1')); // repeated, by another
+  await learn('late', [['m2_0', 'gauge', 's'], ...makeCounters(1, 'late')]);
+  expect(Array.from(table.all(), ({ metric }) => metric).toSorted()).toEqual([
+    'late_0',
+    'm1_0',
+    'm1_1',
+    'm1_2',
+    'm2_0',
+  ]);
+  expect([find('late_0').kind, find('m2_0')]).toEqual([
+    'counter',
+    expect.objectContaining({ kind: 'gauge', unit: 's' }),
+  ]);
+  // Those that are gone count for nobody.
+  await learn('web-2', makeCounters(HOST_METRICS_MAX, 'again'));
+  expect([...table.all()]).toHaveLength(5 + HOST_METRICS_MAX);
 });
 
 test('what the store does not take is not known, and is said again', async () => {

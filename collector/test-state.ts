@@ -31,5 +31,9 @@ function makeTable<T>(key: keyof T): StateTable<T> {
       if (row !== undefined) rows.set(name, step(row));
     },
     remove: async (name) => void rows.delete(name),
+    async removeAll(names) {
+      for (const name of names) rows.delete(name);
+      await Promise.resolve();
+    },
   };
 }

@@ -11,8 +11,7 @@ export const TEXT_LENGTH_MAX = 256;
  * memory (`oom-kill`); the container that ended with an exit code other than 0, lost a process for want of memory, or
  * fails its health check (`container-died`, `container-oom`, `container-unhealthy`); the service that a check finds down,
  * and why, or up again (`check-down`, `check-up`); the agent's source that costs too much and is read less often, or no
- * more (`source-slowed`, `source-off`); what was beyond the limit of custom series (`series-dropped`); the version that
- * the agent brought itself to, or could not (`updated`, `update-failed`).
+ * more (`source-slowed`, `source-off`); what was beyond the limit of custom series (`series-dropped`).
  */
 export const MOMENT_KINDS = [
   'boot',
@@ -26,8 +25,6 @@ export const MOMENT_KINDS = [
   'series-dropped',
   'check-down',
   'check-up',
-  'updated',
-  'update-failed',
 ] as const;
 export type MomentKind = (typeof MOMENT_KINDS)[number];
 const MOMENTS: ReadonlySet<unknown> = new Set(MOMENT_KINDS);

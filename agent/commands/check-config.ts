@@ -1,4 +1,4 @@
-import { SOURCE_NAMES, SOURCES } from '../sources.ts';
+import { isOn, SOURCE_NAMES } from '../sources.ts';
 import { readConfig, type Command } from './command.ts';
 
 const USAGE =
@@ -11,7 +11,6 @@ export const CHECK_CONFIG: Command = {
     const config = readConfig(USAGE, input);
     if (typeof config === 'number') return config;
     const labels = Object.entries(config.labels).map(([key, text]) => `${key}=${text}`);
-    const isOff = (name: (typeof SOURCE_NAMES)[number]) => (config.sources[name] ?? SOURCES[name].isOn) === false;
     const rows = [
       ['collector', config.url],
       ['name', config.name],
@@ -19,8 +18,8 @@ export const CHECK_CONFIG: Command = {
       ['interval', `${config.everyMs / 1000} s`],
       ['state', config.stateDirectory],
       ['token', config.token.ok ? 'there is one' : config.token.error],
-      ['sources', SOURCE_NAMES.filter((name) => !isOff(name)).join(', ')],
-      ['off', SOURCE_NAMES.filter(isOff).join(', ') || 'none'],
+      ['sources', SOURCE_NAMES.filter((name) => isOn(name, config.sources)).join(', ')],
+      ['off', SOURCE_NAMES.filter((name) => !isOn(name, config.sources)).join(', ') || 'none'],
       ['checks', config.checks.map(({ name }) => name).join(', ') || 'none'],
     ];
     input.write(

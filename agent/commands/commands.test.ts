@@ -1,9 +1,12 @@
+import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
 import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { expect, test } from 'vitest';
 
+import { lockState } from '../lock.ts';
 import { openStandIn } from '../testing/collector.ts';
 import { DEBIAN } from '../testing/fixture.ts';
 import { CHECK_CONFIG } from './check-config.ts';
@@ -12,13 +15,13 @@ import { DOCTOR } from './doctor.ts';
 import { formatValue, SAMPLE } from './sample.ts';
 
 /** Runs a command on the captured machine: its exit code, and what it prints. */
-async function run(command: Command, argv: readonly string[]) {
+async function run(command: Command, argv: readonly string[], yaml = '') {
   const said = { code: 0, out: '', err: '' };
   said.code = await command.run({
     argv: ['--config', 'none', '--root', DEBIAN, ...argv],
     env: {},
     hostname: 'the-host',
-    readFile: () => '',
+    readFile: () => yaml,
     listFiles: () => [],
     write: (text) => (said.out += text),
     fail: (text) => (said.err += text),
@@ -78,4 +81,19 @@ test('doctor says what is seen, who we are, and whether the collector answers', 
   expect(wrong.code).toBe(1);
   expect(wrong.out).toMatch(/^FAIL {2}collector: .* does not answer: .*ECONNREFUSED/m);
   expect(wrong.out).toMatch(/^FAIL {2}identity: this host has not joined/m);
+});
+
+test('beside an agent that runs, what it listens on is not opened again, and is no fault', async () => {
+  const state = mkdtempSync(join(tmpdir(), 'muster-doctor-'));
+  const lock = lockState(state);
+  const socket = createSocket('udp4').bind(0, '127.0.0.1');
+  await once(socket, 'listening');
+  const yaml = `sources: { statsd: { port: ${socket.address().port} } }\nstate: ${state}\n`;
+  const read = (command: Command, argv: readonly string[]) => run(command, ['--config', '/agent.yaml', ...argv], yaml);
+  const beside = await read(SAMPLE, ['--once']);
+  expect(beside.out).toContain(`# statsd: the agent that runs (process ${process.pid}) listens there\n`);
+  lock.release();
+  const alone = await read(SAMPLE, ['--once']);
+  expect(alone.out).toMatch(/^# statsd: .* is taken by /m);
+  socket.close();
 });

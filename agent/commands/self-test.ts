@@ -42,7 +42,7 @@ export const SELF_TEST: Command = {
  */
 async function testSelf(config: Config): Promise<void> {
   openLink(config.url, { keepMs: 1_000, connections: 1 }).close();
-  await survey(config);
+  await survey(config, 0); // services that are down are no fault of this version
   const nothing = { epoch: 1, seq: 1, sentMs: 1, ticksMs: [], series: [], values: new Float64Array(0) };
   compress(encodeBatch(nothing));
   if (existsSync(config.stateDirectory)) {

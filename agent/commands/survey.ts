@@ -1,20 +1,21 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import { describeError } from '@muster/proto/log';
-import { err } from '@muster/proto/result';
+import { err, ok } from '@muster/proto/result';
 
 import type { Config } from '../config.ts';
+import { findHolder } from '../lock.ts';
 import { makeMeter, readProcessClocks, type Cost } from '../meter.ts';
 import { KEEP_NOTHING } from '../rebase.ts';
 import type { Finding, ReadResult, Source } from '../source.ts';
-import { openSources } from '../sources.ts';
+import { isOn, openSources, SOURCE_NAMES, SOURCES, type SourceKind, type SourceName } from '../sources.ts';
 
 /** Between the two readings: rates and shares are over this time. */
 const BETWEEN_MS = 1_000;
 /** How long sources that wait for others are waited for. */
 const ANSWER_MS_MAX = 10_000;
 /** The same for what they look at beside their readings. */
-const SETTLE_MS_MAX = 60_000;
+const SETTLE_MS = 60_000;
 
 /** What one source had to say, the second time it was asked, and what that cost. */
 export type Surveyed = {
@@ -24,21 +25,35 @@ export type Surveyed = {
   readonly findings: readonly Finding[];
 };
 
-/** Reads every source that is on, twice, since much is known only from what happened in between. Nothing is sent. */
-export async function survey({ root, sources: settings, checks }: Config): Promise<readonly Surveyed[]> {
-  const sources = await openSources(settings, {
-    root,
-    now: Date.now,
-    listCosts: () => [],
-    checks,
-    readClockOffset: () => null,
-    keepFor: () => KEEP_NOTHING,
-  });
+/**
+ * Reads every source that is on, twice, since much is known only from what happened in between. Nothing is sent. What is
+ * looked at beside the readings, such as checks, is waited for up to `settleMs`.
+ */
+export async function survey(
+  { root, sources: settings, checks, stateDirectory }: Config,
+  settleMs = SETTLE_MS,
+): Promise<readonly Surveyed[]> {
+  const holder = findHolder(stateDirectory);
+  const taken = holder === null ? [] : SOURCE_NAMES.filter((name) => isOn(name, settings) && isListening(name));
+  const off = Object.fromEntries(taken.map((name) => [name, false]));
+  const sources = await openSources(
+    { ...settings, ...off },
+    {
+      root,
+      now: Date.now,
+      listCosts: () => [],
+      checks,
+      readClockOffset: () => null,
+      keepFor: () => KEEP_NOTHING,
+    },
+  );
   try {
     const meter = makeMeter(readProcessClocks());
     for (const source of sources) await readSource(source);
-    await Promise.all([sleep(BETWEEN_MS), ...sources.map(settle)]);
-    const surveyed: Surveyed[] = [];
+    await Promise.all([sleep(BETWEEN_MS), ...sources.map((source) => settle(source, settleMs))]);
+    const remark = `the agent that runs (process ${holder}) listens there`;
+    const nothing = { reading: ok({ samples: [], remark }), cost: { durationMs: 0, cpuMs: 0 }, findings: [] };
+    const surveyed: Surveyed[] = taken.map((name) => Object.assign({ name }, nothing));
     for (const source of sources) {
       meter.begin();
       const { value: reading, cost } = await meter.measure(() => readSource(source));
@@ -51,11 +66,16 @@ export async function survey({ root, sources: settings, checks }: Config): Promi
   }
 }
 
+function isListening(name: SourceName): boolean {
+  const kind: SourceKind = SOURCES[name];
+  return kind.listens === true;
+}
+
 /** What has not been looked at by then is not in the reading, and the source says so. */
-async function settle(source: Source): Promise<void> {
-  if (source.settle === undefined) return;
+async function settle(source: Source, settleMs: number): Promise<void> {
+  if (source.settle === undefined || settleMs === 0) return;
   const giveUp = new AbortController();
-  const over = sleep(SETTLE_MS_MAX, undefined, giveUp);
+  const over = sleep(settleMs, undefined, giveUp);
   await Promise.race([source.settle(), over]);
   over.catch(() => undefined); // its end is no news
   giveUp.abort();

@@ -1,11 +1,7 @@
-import { closeSync, mkdtempSync, rmSync, writeFileSync, writeSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { endianness, tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { getAsset, isSea } from 'node:sea';
+import { closeSync, writeSync } from 'node:fs';
+import { endianness } from 'node:os';
 
-/** The asset of the executable that holds the library of this processor. */
-export const LIBRARY_ASSET = 'koffi.node';
+import { loadLibrary } from '../library.ts';
 
 const AF_UNIX = 1;
 const SOCK_DGRAM = 2;
@@ -46,47 +42,4 @@ function encodeAddress(path: string): Buffer {
   if (endianness() === 'LE') family.writeUInt16LE(AF_UNIX);
   else family.writeUInt16BE(AF_UNIX);
   return Buffer.concat([family, name]);
-}
-
-/** What is used of koffi: https://koffi.dev/. */
-type Library = {
-  readonly load: (path: null) => { readonly func: (prototype: string) => (...values: readonly unknown[]) => number };
-  readonly errno: () => number;
-};
-
-/**
- * The library is a file that the linker must see. An executable brings it as an asset: it is put into a directory of its
- * own that nobody else can enter, and is gone from there as soon as it is loaded.
- */
-function loadLibrary(directories: readonly string[]): Library {
-  if (!isSea()) return open(findPackage());
-  const faults: Error[] = [];
-  for (const parent of [...directories, tmpdir()]) {
-    try {
-      const directory = mkdtempSync(join(parent, 'library-'));
-      try {
-        const file = join(directory, LIBRARY_ASSET);
-        writeFileSync(file, new Uint8Array(getAsset(LIBRARY_ASSET)), { mode: 0o700 });
-        return open(file);
-      } finally {
-        rmSync(directory, { recursive: true, force: true });
-      }
-    } catch (cause) {
-      // A filesystem may be full, or mounted noexec.
-      faults.push(new Error(`in ${parent}`, { cause }));
-    }
-  }
-  throw new Error('Cannot load the library that makes sockets', { cause: faults[0] });
-}
-
-function findPackage(): string {
-  return createRequire(import.meta.url).resolve(
-    `@koromix/koffi-linux-${process.arch}/linux_${process.arch}/koffi.node`,
-  );
-}
-
-function open(file: string): Library {
-  const loaded: { exports: unknown } = { exports: {} };
-  process.dlopen(loaded, file);
-  return loaded.exports as Library; // what this pinned version exports
 }

@@ -71,7 +71,7 @@ function findNvidia(root: string, isAsked: boolean): readonly Finding[] {
     const name = /^Model:\s*(.{1,100})$/m.exec(text)?.[1] ?? 'a card';
     return {
       what: `${name} (${id}) tells what it does to NVIDIA's own program only`,
-      next: 'sources.gpu.nvidia-smi: true keeps one nvidia-smi running; a service needs PrivateDevices=no for that',
+      next: 'sources.gpu.nvidia-smi: true keeps one nvidia-smi running; the drop-in gpu.conf of the service lets it',
     };
   });
 }

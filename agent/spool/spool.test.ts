@@ -365,3 +365,10 @@ test('a record that cannot be read now comes last, and is not lost', () => {
   expect(secondsOf(drain(spool))).toEqual([[2], [1]]);
   expect(gapsOf(drain(spool))).toEqual([]);
 });
+
+test('an event about something with a long name is cut, so that its batch is not refused', () => {
+  const spool = open();
+  spool.note({ kind: 'container-died', atMs: 1, subject: 'x'.repeat(1_000) });
+  const [event] = spool.takeNewest()?.batch.events ?? [];
+  expect(event).toEqual({ kind: 'container-died', atMs: 1, subject: 'x'.repeat(256) });
+});

@@ -1,5 +1,5 @@
 import type { Inventory } from '@muster/proto/batch';
-import type { Gap, HostEvent } from '@muster/proto/event';
+import { TEXT_LENGTH_MAX, type Gap, type HostEvent } from '@muster/proto/event';
 import { describeError, type Log } from '@muster/proto/log';
 
 import { toMatrices } from '../matrix.ts';
@@ -117,7 +117,7 @@ export function openSpool(options: SpoolOptions): Spool {
   flush(spool, false); // from here on an end that was not in order shows
   return {
     add: (tick) => add(spool, tick),
-    note: (event) => (spool.news = joinNews(spool.news, { events: [event] })),
+    note: (event) => (spool.news = joinNews(spool.news, { events: [shorten(event)] })),
     describe: (info) => (spool.news = joinNews(spool.news, { info })),
     flush: () => flush(spool, false),
     takeNewest: () => {
@@ -338,3 +338,9 @@ function makeFaultLog(log: Log): (reason: string | null) => void {
 const UNWRITABLE =
   'samples wait in memory, and are lost if the agent ends before they are delivered; make room in the state directory, ' +
   'or make it writable';
+
+/** What an event is about may have any name; one that is too long would have its whole batch refused. */
+function shorten(event: HostEvent): HostEvent {
+  if (event.kind === 'gap' || event.subject === undefined) return event;
+  return { ...event, subject: event.subject.slice(0, TEXT_LENGTH_MAX) };
+}

@@ -15,12 +15,15 @@ export type App = Hono<Environment>;
 /** `isForAgent`: the caller is one. */
 type Environment = { Bindings: Partial<HttpBindings>; Variables: { isForAgent?: true } };
 
+/** A request, and in `env` the connection that it came on; none where a test calls without one. */
+export type RequestContext = Context<Environment>;
+
 /** One way in. `handle` is called only for a caller of the role. */
 export type Route = {
   readonly method: 'GET' | 'POST' | 'DELETE';
   readonly path: string;
   readonly role: Role;
-  readonly handle: (context: Context, caller: Caller) => Response | Promise<Response>;
+  readonly handle: (context: RequestContext, caller: Caller) => Response | Promise<Response>;
 };
 
 export type AppOptions = {

@@ -1,44 +1,68 @@
 import type { ReadStream } from 'node:fs';
+import type { Socket } from 'node:net';
+
+import { addressOf, type NoteTurnedAway } from './turned-away.ts';
 
 /** Downloads at a time: whoever is on a slow line holds a file and a connection. A fleet that installs at once asks again. */
-const DOWNLOADS_MAX = 64;
-/** How long one may go on as slowly as it likes. */
-const GRACE_MS = 30_000;
-/** An agent gives up a download that is as slow as this: DOWNLOAD_MS_MAX in agent/update/download.ts. */
-const BYTES_PER_SECOND_MIN = 30_000;
+export const DOWNLOADS_MAX = 64;
+/** Longer than an agent waits for its own next version. */
+const DOWNLOAD_MS_MAX = 30 * 60_000;
+/**
+ * Who takes less in a second, after the time in which it may begin, gives way when all places are taken. Others do not,
+ * even the oldest: many that share one line would cut one another off for ever.
+ */
+const SECOND_BYTES_MIN = 64 * 1024;
+const BEGIN_MS = 10_000;
 
-export type Downloads = {
-  /** Whether there is a place. If so, it is free again when the stream of the file that `open` gives has closed. */
-  readonly begin: (open: () => ReadStream) => ReadStream | null;
+type Download = { readonly file: ReadStream; readonly socket: Socket | undefined; readonly startedMs: number };
+
+export type DownloadsOptions = {
+  /** The connection is no stranger's while it downloads, for these limits hold for it; the function given back ends that. */
+  readonly setAside: (socket: Socket) => () => void;
+  readonly onTurnedAway: NoteTurnedAway;
+  readonly now: () => number;
+  readonly msMax?: number;
 };
 
-/**
- * The places for downloads. When all are taken, the slowest gives up its place if it is too slow to come to an end:
- * anyone may ask for a file and then not read it, and must not keep a fleet from its agents by that.
- */
-export function makeDownloads(monotonicMs: () => number): Downloads {
-  const running = new Map<ReadStream, number>();
+/** Files on their way to callers whom nobody knows: a limited number, each for a limited time. */
+export type Downloads = {
+  /** What `open` opens, if there is a place: a free one, or that of the oldest that is too slow, which is cut. */
+  readonly begin: (open: () => ReadStream, socket: Socket | undefined) => ReadStream | null;
+};
 
-  /** What was read of the file, which is ahead of what was sent by what waits on the way; less than a mebibyte or two. */
-  function rateOf([stream, startedMs]: readonly [ReadStream, number]): number {
-    const elapsedMs = monotonicMs() - startedMs;
-    return elapsedMs < GRACE_MS ? Infinity : (stream.bytesRead * 1000) / elapsedMs;
+export function makeDownloads({ setAside, onTurnedAway, now, msMax = DOWNLOAD_MS_MAX }: DownloadsOptions): Downloads {
+  const underWay = new Set<Download>(); // in the order of arrival
+
+  function isSlow({ file, startedMs }: Download): boolean {
+    const seconds = (now() - startedMs - BEGIN_MS) / 1000;
+    return file.bytesRead < seconds * SECOND_BYTES_MIN;
   }
 
-  function makeRoom(): void {
-    const [slowest] = [...running].toSorted((a, b) => rateOf(a) - rateOf(b));
-    if (slowest === undefined || rateOf(slowest) >= BYTES_PER_SECOND_MIN) return;
-    running.delete(slowest[0]);
-    slowest[0].destroy(new Error('Cannot go on with a download: it is too slow, and others wait'));
+  function cut(download: Download): void {
+    underWay.delete(download);
+    const { file, socket } = download;
+    if (socket !== undefined) onTurnedAway('slow-download', addressOf(socket));
+    socket?.destroy();
+    file.destroy();
   }
 
   return {
-    begin: (open) => {
-      if (running.size >= DOWNLOADS_MAX) makeRoom();
-      if (running.size >= DOWNLOADS_MAX) return null;
-      const stream = open();
-      running.set(stream, monotonicMs());
-      return stream.once('close', () => running.delete(stream));
+    begin(open, socket) {
+      if (underWay.size >= DOWNLOADS_MAX) {
+        const slow = [...underWay].find(isSlow);
+        if (slow === undefined) return null;
+        cut(slow);
+      }
+      const download = { file: open(), socket, startedMs: now() };
+      underWay.add(download);
+      const bringBack = socket === undefined ? null : setAside(socket);
+      const timer = setTimeout(() => cut(download), msMax);
+      download.file.once('close', () => {
+        clearTimeout(timer);
+        underWay.delete(download);
+        bringBack?.();
+      });
+      return download.file;
     },
   };
 }

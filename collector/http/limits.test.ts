@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { connect, type Socket } from 'node:net';
+import { connect, Socket } from 'node:net';
 import { gzipSync, zstdCompressSync } from 'node:zlib';
 
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -162,6 +162,23 @@ test('makeStrangers() forgets those that leave', async () => {
   expect(strangers.count()).toBe(1);
   socket.destroy();
   await expect.poll(strangers.count).toBe(0);
+});
+
+test('makeStrangers() sets one aside for a while, and makes no stranger of a known one', () => {
+  const strangers = makeStrangers(() => undefined);
+  const arrive = (): Socket => {
+    const socket = new Socket();
+    strangers.arrive(socket);
+    return socket;
+  };
+  const [first, known] = [arrive(), arrive()];
+  strangers.trust(known);
+  const ends = [strangers.setAside(first), strangers.setAside(known)];
+  for (let i = 0; i < STRANGERS_MAX; i += 1) arrive();
+  expect([first.destroyed, known.destroyed, strangers.count()]).toEqual([false, false, STRANGERS_MAX]);
+  for (const end of ends) end();
+  strangers.trust(first);
+  expect([first.destroyed, known.destroyed, strangers.count()]).toEqual([false, false, STRANGERS_MAX - 1]);
 });
 
 test('a body at the limit gets through a line of 1 Mbit/s', { timeout: 60_000 }, async () => {

@@ -13,6 +13,8 @@ export type Strangers = {
   readonly arrive: (socket: Socket) => void;
   /** Its caller is known: it is none of them any more. */
   readonly trust: (socket: Socket | undefined) => void;
+  /** It is limited otherwise for a while, until the function given back is called. One that is known stays known. */
+  readonly setAside: (socket: Socket) => () => void;
   readonly count: () => number;
 };
 
@@ -22,17 +24,26 @@ export type Strangers = {
  */
 export function makeStrangers(onCut: NoteTurnedAway): Strangers {
   const strangers = new Set<Socket>(); // in the order of arrival
+  function add(socket: Socket): void {
+    strangers.add(socket);
+    const [oldest] = strangers;
+    if (strangers.size <= STRANGERS_MAX || oldest === undefined) return;
+    strangers.delete(oldest);
+    onCut('too-many-unknown', addressOf(oldest));
+    oldest.destroy();
+  }
   return {
     arrive(socket) {
-      strangers.add(socket);
       socket.once('close', () => strangers.delete(socket));
-      const [oldest] = strangers;
-      if (strangers.size <= STRANGERS_MAX || oldest === undefined) return;
-      strangers.delete(oldest);
-      onCut('too-many-unknown', addressOf(oldest));
-      oldest.destroy();
+      add(socket);
     },
     trust: (socket) => void (socket !== undefined && strangers.delete(socket)),
+    setAside(socket) {
+      const wasStranger = strangers.delete(socket);
+      return () => {
+        if (wasStranger && !socket.destroyed) add(socket);
+      };
+    },
     count: () => strangers.size,
   };
 }

@@ -1,18 +1,20 @@
 import { createHash } from 'node:crypto';
 
 import { makeBasis, type Basis } from '@muster/proto/basis';
-import type { Batch } from '@muster/proto/batch';
+import type { Batch, Series } from '@muster/proto/batch';
+import type { MetricDescription } from '@muster/proto/custom';
 
-/** What is kept of all hosts together: 10,000 of 100 series take a third. */
+import { makePool } from './pool.ts';
+
+/** What is kept of all hosts together, their series' texts with it: 10,000 of 100 series that are alike take half. */
 export const BASES_BYTES_MAX = 64 * 1024 * 1024;
 /** Whoever has not pushed for so long gives way, for no agent samples less often than every minute. */
 export const BASIS_MS_MAX = 10 * 60_000;
-/** Lists of series that differ are few where hosts are alike; beyond so many they are looked for anew. */
-const LISTS_MAX = 1_000;
-/** Of a series: its last value, whether a hole came since, its place in the list. Its texts are in memory anyway. */
+/** Of a series: its last value, whether a hole came since, its place in the list; of a description: its place. */
 const SERIES_BYTES = 17;
+const DESCRIPTION_BYTES = 8;
 /** Of a basis: its objects. */
-const BASIS_BYTES = 500;
+const BASIS_BYTES = 1_200;
 
 export type BasesOptions = {
   readonly bytesMax: number;
@@ -27,53 +29,69 @@ export type Bases = {
   readonly heldBytes: () => number;
 };
 
-type Lists = Pick<Basis, 'series' | 'described'>;
 type Kept = { readonly basis: Basis; readonly keptMs: number };
 
 export function makeBases({ bytesMax, now }: BasesOptions): Bases {
   const kept = new Map<string, Kept>(); // the one that was renewed last is the last
-  const lists = new Map<string, Lists>();
-  let heldBytes = 0;
+  // Hosts are alike in most of their series, and seldom in the whole list: it grows with what each has seen.
+  const series = makePool<Series>();
+  const descriptions = makePool<MetricDescription>();
+  let basesBytes = 0;
+  const heldBytes = (): number => basesBytes + series.heldBytes() + descriptions.heldBytes();
 
-  function remove(host: string): void {
-    const found = kept.get(host);
-    if (found === undefined) return;
-    kept.delete(host);
-    heldBytes -= sizeOf(found.basis);
+  function put(host: string, basis: Basis): void {
+    kept.set(host, { basis, keptMs: now() });
+    basesBytes += sizeOf(basis);
   }
 
-  /** Hosts that are alike share their lists. */
-  function share(basis: Basis): Basis {
-    const id = Buffer.from(basis.seriesId).toString('latin1');
-    const { series, described } = lists.get(id) ?? basis;
-    if (lists.size >= LISTS_MAX) lists.clear();
-    lists.set(id, { series, described });
-    return { ...basis, series, described };
+  function remove(host: string): Basis | null {
+    const found = kept.get(host);
+    if (found === undefined) return null;
+    kept.delete(host);
+    basesBytes -= sizeOf(found.basis);
+    return found.basis;
+  }
+
+  function drop(host: string): void {
+    const basis = remove(host);
+    if (basis === null) return;
+    series.giveBack(basis.series);
+    descriptions.giveBack(basis.described);
+  }
+
+  /** In the place of the one before, which has the same lists, as a rule. */
+  function replace(host: string, made: Basis): void {
+    const before = kept.get(host)?.basis;
+    if (before?.series === made.series && before.described === made.described) {
+      remove(host);
+      put(host, made);
+      return;
+    }
+    const basis = { ...made, series: series.take(made.series), described: descriptions.take(made.described) };
+    drop(host);
+    put(host, basis);
   }
 
   return {
     find: (host) => kept.get(host)?.basis ?? null,
     keep: (host, batch, beside) => {
-      const made = makeBasis(batch, beside, hash);
-      const basis = made.seriesId === beside?.seriesId ? made : share(made);
-      remove(host);
+      replace(host, makeBasis(batch, beside, hash));
       for (const [other, { keptMs }] of kept) {
         // Set back, a clock makes them no younger.
         const isFresh = Math.abs(now() - keptMs) < BASIS_MS_MAX;
-        if (isFresh || heldBytes + sizeOf(basis) <= bytesMax) break;
-        remove(other);
+        if (isFresh || heldBytes() <= bytesMax) break;
+        drop(other);
       }
-      if (heldBytes + sizeOf(basis) > bytesMax) return false;
-      kept.set(host, { basis, keptMs: now() });
-      heldBytes += sizeOf(basis);
-      return true;
+      if (heldBytes() <= bytesMax) return true;
+      drop(host);
+      return false;
     },
-    heldBytes: () => heldBytes,
+    heldBytes,
   };
 }
 
-function sizeOf({ series }: Basis): number {
-  return BASIS_BYTES + SERIES_BYTES * series.length;
+function sizeOf({ series, described }: Basis): number {
+  return BASIS_BYTES + SERIES_BYTES * series.length + DESCRIPTION_BYTES * described.length;
 }
 
 function hash(bytes: Uint8Array): Uint8Array {

@@ -51,7 +51,10 @@ test('loadState() finds again what was put, changed and removed', async () => {
   const token: HostToken = { hash: 'bb', host: 'web-1', createdMs: 6, state: 'quarantined', sinceMs: 7 };
   await state.hostTokens.put({ ...token, hash: 'aa' });
   await state.hostTokens.put(token);
+  await state.hostTokens.put({ ...token, hash: 'ab' });
+  await state.hostTokens.put({ ...token, hash: 'ac' });
   await state.hostTokens.remove('aa');
+  await state.hostTokens.removeAll(['ab', 'not there', 'ac']);
   const enrolment: EnrolmentToken = {
     hash: 'cc',
     createdMs: 1,

@@ -56,6 +56,8 @@ export type StateTable<T> = {
   change(key: string, step: (row: T) => T): Promise<void>;
   /** `get` no longer gives the row from now on, unless storing that fails; resolves when it is stored. */
   remove(key: string): Promise<void>;
+  /** The same of several, in one block. */
+  removeAll(keys: readonly string[]): Promise<void>;
 };
 
 export type State = {
@@ -156,6 +158,20 @@ async function loadTable<T>(engine: Engine, now: () => number, shape: TableShape
   };
   /** One change after the other, so that none is made of a row that another is about to replace. */
   const inTurn = makeTurns();
+  const removeAll = (keys: readonly string[]): Promise<void> => {
+    const found = new Map<string, T>();
+    for (const key of keys) {
+      const row = rows.get(key);
+      if (row !== undefined) found.set(key, row);
+    }
+    if (found.size === 0) return Promise.resolve();
+    for (const key of found.keys()) rows.delete(key);
+    return inTurn(() => write([...found.values()], 1)).catch((cause: unknown) => {
+      // They are stored still, and a start would find them.
+      for (const [key, row] of found) if (!rows.has(key)) rows.set(key, row);
+      throw cause;
+    });
+  };
   return {
     get: (key) => rows.get(key),
     all: () => rows.values(),
@@ -178,15 +194,8 @@ async function loadTable<T>(engine: Engine, now: () => number, shape: TableShape
         await write([next], 0);
         if (rows.has(key)) rows.set(key, next); // it may have been removed meanwhile
       }),
-    remove(key) {
-      const row = rows.get(key);
-      if (row === undefined) return Promise.resolve();
-      rows.delete(key);
-      return inTurn(() => write([row], 1)).catch((cause: unknown) => {
-        if (!rows.has(key)) rows.set(key, row); // it is stored still, and a start would find it
-        throw cause;
-      });
-    },
+    remove: (key) => removeAll([key]),
+    removeAll,
   };
 }
 

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
 
-import { LIBRARY_ASSET } from '../../agent/notify/datagram.ts';
+import { LIBRARY_ASSET } from '../../agent/library.ts';
 import { bundleAgent } from './bundle.ts';
 import { makeExecutable } from './executable.ts';
 import { readLibrary, readNode, type Platform } from './node-binary.ts';

@@ -56,6 +56,7 @@ function fill(tree: string, { executable, version, epochSeconds }: Content): voi
     [join(DEPLOY, 'drop-ins'), 'usr/lib/muster-agent/drop-ins'],
     [join(DEPLOY, 'agent.yaml'), 'etc/muster/agent.yaml'],
     [join(DEPLOY, 'README.md'), 'usr/share/doc/muster-agent/README.md'],
+    [join(DEPLOY, 'agent.md'), 'usr/share/doc/muster-agent/agent.md'],
   ] as const;
   for (const [from, to] of copies) cpSync(from, join(tree, to), { recursive: true });
   mkdirSync(join(tree, 'etc/muster/agent.d'));

@@ -19,6 +19,4 @@ const WORDS: Readonly<Record<string, string>> = {
   'source-slowed': 'Costs too much, and is read less often',
   'source-off': 'Costs too much, and is not read any more',
   'series-dropped': 'More custom series than are taken',
-  updated: 'Agent updated',
-  'update-failed': 'Agent not updated',
 };

@@ -1,25 +1,28 @@
+import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, readdirSync, readlinkSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
-import { connect } from 'node:net';
+import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
+import { DOWNLOADS_MAX } from '../downloads.ts';
+import { STRANGERS_MAX } from '../strangers.ts';
 import { openTestCollector, readCode, type TestCollector } from '../../test-collector.ts';
 
 /** More than the sockets and streams on the way hold. */
 const LARGE_BYTES = 32 * 1024 * 1024;
-const DOWNLOADS_MAX = 64;
 
 let directory: string;
 let collector: TestCollector;
+let aheadMs = 0;
 
 beforeAll(async () => {
   directory = mkdtempSync(join(tmpdir(), 'muster-agents-'));
   mkdirSync(join(directory, 'built'));
   writeFileSync(join(directory, 'secret'), 'secret');
-  collector = await openTestCollector({ agents: join(directory, 'built') });
+  collector = await openTestCollector({ agents: join(directory, 'built'), now: () => Date.now() + aheadMs });
 });
 
 afterAll(async () => {
@@ -111,15 +114,63 @@ test.for(["a';id;'", 'a$(id)', 'a`id`'])('a Host header such as %s gets no scrip
   expect(status).toBe(400);
 });
 
+/** Asks for the large file, and reads nothing of it yet. */
+function openDownload(): Socket {
+  const socket = connect(collector.port, '127.0.0.1').pause();
+  socket.on('error', () => undefined);
+  socket.write('GET /api/v1/agent/muster-agent-linux-x64.gz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n');
+  return socket;
+}
+
+/** How many bytes come until the connection ends. */
+async function readRest(socket: Socket): Promise<number> {
+  socket.resume();
+  let bytes = 0;
+  socket.on('data', (chunk: Buffer) => (bytes += chunk.length));
+  await once(socket, 'close');
+  return bytes;
+}
+
 test('downloads are limited, and one that is given up makes room', async () => {
-  const sockets = Array.from({ length: DOWNLOADS_MAX }, () => connect(collector.port, '127.0.0.1').pause());
-  for (const socket of sockets) socket.write('GET /api/v1/agent/muster-agent-linux-x64.gz HTTP/1.1\r\nHost: a\r\n\r\n');
+  const sockets = Array.from({ length: DOWNLOADS_MAX }, openDownload);
   await expect.poll(countOpen).toBe(DOWNLOADS_MAX);
   const refused = await get('/api/v1/agent/muster-agent-linux-x64.gz');
   expect([refused.status, refused.headers.get('retry-after'), await readCode(refused)]).toEqual([503, '10', 'busy']);
   for (const socket of sockets) socket.destroy();
   await expect.poll(async () => (await get('/api/v1/agent/manifest.json')).status).toBe(200);
   await expect.poll(countOpen).toBe(0);
+});
+
+test('slow readers do not hold all places: the oldest of them is cut, and only for one more', async () => {
+  const first = openDownload();
+  await expect.poll(countOpen).toBe(1);
+  const [second, ...others] = Array.from({ length: DOWNLOADS_MAX - 1 }, openDownload);
+  if (second === undefined) throw new Error('There is no second one');
+  await expect.poll(countOpen).toBe(DOWNLOADS_MAX);
+  aheadMs += 600_000;
+  const packed = await get('/api/v1/agent/muster-agent-linux-x64.gz');
+  expect((await packed.arrayBuffer()).byteLength).toBe(LARGE_BYTES);
+  expect(await readRest(first)).toBeLessThan(LARGE_BYTES);
+  expect(await readRest(second)).toBeGreaterThan(LARGE_BYTES);
+  expect(collector.lines.filter((line) => line.includes('slow-download'))).toHaveLength(1);
+  for (const socket of others) socket.destroy();
+  await expect.poll(countOpen).toBe(0);
+});
+
+test('a download under way outlives a flood of strangers', async () => {
+  const download = openDownload();
+  await expect.poll(countOpen).toBe(1);
+  const flood = Array.from({ length: STRANGERS_MAX + 1 }, () => connect(collector.port, '127.0.0.1'));
+  const closed = flood.map((socket) =>
+    once(
+      socket.on('error', () => undefined),
+      'close',
+    ),
+  );
+  await Promise.race(closed);
+  expect(await readRest(download)).toBeGreaterThan(LARGE_BYTES);
+  for (const socket of flood) socket.destroy();
+  await Promise.all(closed);
 });
 
 /** Files of the build that this process holds open. */

@@ -1,13 +1,11 @@
-import { createReadStream } from 'node:fs';
+import { createReadStream, type ReadStream } from 'node:fs';
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 
-import type { Context } from 'hono';
-
-import type { Route } from '../app.ts';
+import type { RequestContext, Route } from '../app.ts';
 import { refuse } from '../auth.ts';
-import { makeDownloads } from '../downloads.ts';
+import { DOWNLOADS_MAX, type Downloads } from '../downloads.ts';
 import { writeInstallScript } from '../install-script.ts';
 
 /** What a build of the agent consists of; nothing else in its directory is given out. */
@@ -28,15 +26,12 @@ export type AgentFilesOptions = {
   readonly directory: string;
   /** Where install.sh and the unit are. */
   readonly deployDirectory: string;
-  /** A clock that nobody sets. */
-  readonly monotonicMs: () => number;
+  readonly downloads: Downloads;
 };
 
 /** What a host needs to become one of the fleet: the script that installs the agent, and the agent. */
-export function makeAgentFileRoutes({ directory, deployDirectory, monotonicMs }: AgentFilesOptions): readonly Route[] {
-  const downloads = makeDownloads(monotonicMs);
-
-  async function giveFile(context: Context): Promise<Response> {
+export function makeAgentFileRoutes({ directory, deployDirectory, downloads }: AgentFilesOptions): readonly Route[] {
+  async function giveFile(context: RequestContext): Promise<Response> {
     const files = await listFiles(directory);
     if (files.length === 0) return refuse(context, 404, 'not-built', NOT_BUILT);
     // A name of the list, never one from outside, becomes part of a path.
@@ -48,10 +43,11 @@ export function makeAgentFileRoutes({ directory, deployDirectory, monotonicMs }:
     const headers = { 'Content-Type': TYPES[file] ?? 'application/octet-stream', 'Content-Length': String(size) };
     if (context.req.method === 'HEAD') return new Response(null, { headers });
     // Not beyond the length that was told, should the file grow meanwhile.
-    const stream = downloads.begin(() => createReadStream(path, { end: Math.max(0, size - 1) }));
+    const open = (): ReadStream => createReadStream(path, { end: Math.max(0, size - 1) });
+    const stream = downloads.begin(open, context.env?.incoming?.socket);
     if (stream === null) {
       context.header('Retry-After', String(RETRY_AFTER_SECONDS));
-      return refuse(context, 503, 'busy', 'Too many downloads are under way; ask again later');
+      return refuse(context, 503, 'busy', `${DOWNLOADS_MAX} downloads are under way; ask again later`);
     }
     return new Response(Readable.toWeb(stream) as ReadableStream<Uint8Array<ArrayBuffer>>, { headers }); // Node's own type of the same
   }
