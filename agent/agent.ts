@@ -7,7 +7,7 @@ import { describeError, type Log } from '@muster/proto/log';
 import { makeClockOffset } from './clock-offset.ts';
 import { clampEvery, type Config } from './config.ts';
 import { enroll } from './enroll.ts';
-import { openLink, type Link } from './link.ts';
+import { openHttpClient, type HttpClient } from './http-client.ts';
 import { lockState } from './lock.ts';
 import { readProcessClocks } from './meter.ts';
 import { NO_NOTIFIER, type Notifier } from './notify.ts';
@@ -35,7 +35,7 @@ import {
 /** How long a request to the collector may take: a slow line, and its commit. */
 const DEADLINE_MS = 10_000;
 /** One connection for each lane of the push. A kept one outlives the time between two pushes, and ends before the collector ends it. */
-const LINK = { keepMs: 70_000, connections: 2 };
+const CLIENT = { keepMs: 70_000, connections: 2 };
 /** A container engine kills ten seconds after it asked. */
 const FLUSH_MS = 9_000;
 
@@ -80,9 +80,9 @@ export async function openAgent(config: Config, surroundings: Surroundings, part
     const lock = lockState(config.stateDirectory);
     opened.push({ close: async () => lock.release() });
     const identity = readIdentity(config.stateDirectory);
-    const connections = openLink(config.url, LINK);
+    const connections = openHttpClient({ url: config.url }, CLIENT);
     opened.push({ close: async () => connections.close() });
-    const link = tellRequests(connections, notifier);
+    const client = tellRequests(connections, notifier);
     const spool = parts.openSpool({
       directory: join(config.stateDirectory, 'spool'),
       bytesMax: SPOOL_BYTES_MAX,
@@ -97,10 +97,10 @@ export async function openAgent(config: Config, surroundings: Surroundings, part
     const clockOffset = makeClockOffset();
     const push = openPush({
       ...surroundings,
-      link,
+      client,
       spool: tellDelivered(spool, surroundings),
       run: randomBytes(6).readUIntBE(0, 6),
-      authorise: identity === null ? makeEnroller(config, link, surroundings, refuse) : async () => identity.token,
+      authorise: identity === null ? makeEnroller(config, client, surroundings, refuse) : async () => identity.token,
       setEvery: (everyMs) => sampler.setEvery(clampEvery(everyMs ?? config.everyMs)),
       onExchange: clockOffset.note,
       keepRefused: (batch) => keepRefused(join(config.stateDirectory, 'refused'), batch),
@@ -141,13 +141,13 @@ export async function openAgent(config: Config, surroundings: Surroundings, part
   }
 }
 
-/** The same link, whose every request is told. */
-function tellRequests(link: Link, { asked }: Notifier): Link {
+/** The same client, whose every request is told. */
+function tellRequests(client: HttpClient, { asked }: Notifier): HttpClient {
   return {
-    ...link,
+    ...client,
     request: (request) => {
       asked();
-      return link.request(request);
+      return client.request(request);
     },
   };
 }
@@ -239,7 +239,7 @@ function noteBoot({ root, stateDirectory }: Config, spool: Spool, now: () => num
 /** Gives the token of a host that has yet to join the fleet, and keeps its identity. Refused, it tells `refuse` why. */
 function makeEnroller(
   { token, name, root, stateDirectory }: Config,
-  link: Link,
+  client: HttpClient,
   surroundings: Surroundings,
   refuse: (reason: string) => void,
 ): (closing: Closing) => Promise<string | null> {
@@ -247,7 +247,7 @@ function makeEnroller(
   reserveIdentity(stateDirectory);
   const request = { token: token.value, name, machine: readMachine(root, stateDirectory) };
   return async (closing) => {
-    const reply = await enroll({ ...surroundings, link, request, deadlineMs: DEADLINE_MS, closing });
+    const reply = await enroll({ ...surroundings, client, request, deadlineMs: DEADLINE_MS, closing });
     if (reply === null) return null;
     if (!reply.ok) {
       refuse(reply.error);

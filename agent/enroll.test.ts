@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 
-import { openLink } from './link.ts';
+import { openHttpClient } from './http-client.ts';
 import { enroll, judgeEnrollment } from './enroll.ts';
 import { scheduleTimer } from './schedule.ts';
 import { openStandIn, type Manner } from './testing/collector.ts';
@@ -12,11 +12,11 @@ const NEVER = new AbortController().signal;
 
 async function enrollWith(manners: readonly Manner[], begun: AbortSignal, over: AbortSignal = NEVER) {
   const collector = await openStandIn();
-  const link = openLink(collector.url, { keepMs: 70_000, connections: 2 });
+  const client = openHttpClient({ url: collector.url }, { keepMs: 70_000, connections: 2 });
   const events = makeEvents();
   collector.expect(...manners);
   const reply = await enroll({
-    link,
+    client,
     request: REQUEST,
     deadlineMs: 200,
     closing: { begun, over },
@@ -25,7 +25,7 @@ async function enrollWith(manners: readonly Manner[], begun: AbortSignal, over: 
     random: () => 0.5,
     schedule: (run, delayMs) => scheduleTimer(run, delayMs / 100),
   });
-  link.close();
+  client.close();
   await collector.close();
   return { reply, events, requests: collector.requests };
 }

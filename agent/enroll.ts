@@ -3,13 +3,13 @@ import { ENROLL_PATH, readEnrollReply, type EnrollReply, type EnrollRequest } fr
 import { err, ok, type Result } from '@muster/proto/result';
 
 import { backoffMs, parseRetryAfter } from './backoff.ts';
-import type { Link } from './link.ts';
+import type { HttpClient } from './http-client.ts';
 import { post, type Answer } from './post.ts';
 import { describeRefusal, messageOf } from './reply.ts';
 import { pause, type Closing, type Schedule } from './schedule.ts';
 
 export type EnrollOptions = {
-  readonly link: Link;
+  readonly client: HttpClient;
   readonly request: EnrollRequest;
   readonly deadlineMs: number;
   /** A request under way may have used up the token already: it is let finish. */
@@ -25,9 +25,9 @@ export type EnrollOptions = {
  * collector's refusal, which trying again does not change. Null: the agent was closed before there was an answer.
  */
 export async function enroll(options: EnrollOptions): Promise<Result<EnrollReply, string> | null> {
-  const { link, request, deadlineMs, closing, log, now, random, schedule } = options;
+  const { client, request, deadlineMs, closing, log, now, random, schedule } = options;
   for (let failures = 0; !closing.begun.aborted; failures += 1) {
-    const answer = await post(link, {
+    const answer = await post(client, {
       path: ENROLL_PATH,
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify(request),

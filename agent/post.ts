@@ -1,6 +1,6 @@
 import { describeError } from '@muster/proto/log';
 
-import { readBody, type Link } from './link.ts';
+import { readBody, type HttpClient } from './http-client.ts';
 
 /** An acknowledgement or a refusal is far smaller; a longer body is not read. */
 const REPLY_BYTES_MAX = 64 * 1024;
@@ -20,7 +20,7 @@ export type PostRequest = {
 };
 
 /** Sends one request to the collector. No answer is an answer too: it does not throw. */
-export async function post(link: Link, { deadlineMs, signal, ...request }: PostRequest): Promise<Answer> {
+export async function post(client: HttpClient, { deadlineMs, signal, ...request }: PostRequest): Promise<Answer> {
   // AbortSignal.any would do all this in a line, but it keeps 2 KB for every request as long as `signal` lives.
   const controller = new AbortController();
   const stop = () => controller.abort(new Error('the agent is stopping'));
@@ -28,7 +28,7 @@ export async function post(link: Link, { deadlineMs, signal, ...request }: PostR
   signal.addEventListener('abort', stop);
   if (signal.aborted) stop();
   try {
-    const { status, headers, body } = await link.request({ method: 'POST', signal: controller.signal, ...request });
+    const { status, headers, body } = await client.request({ method: 'POST', signal: controller.signal, ...request });
     const text = (await readBody(body, REPLY_BYTES_MAX))?.toString('utf8') ?? '';
     return { kind: 'answered', status, retryAfter: headers['retry-after'] ?? '', body: parseJson(text) };
   } catch (cause) {

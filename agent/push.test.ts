@@ -6,7 +6,7 @@ import { join } from 'node:path';
 
 import { afterEach, expect, test } from 'vitest';
 
-import { openLink } from './link.ts';
+import { openHttpClient } from './http-client.ts';
 import type { Exchange } from './clock-offset.ts';
 import { openPush } from './push.ts';
 import type { RefusedBatch } from './refused.ts';
@@ -23,7 +23,7 @@ afterEach(async () => {
 /** A push against a stand-in, whose waits are noted and cut to a hundredth. */
 async function start(flushMs = 10_000, authorise: () => Promise<string | null> = async () => 'the-token') {
   const collector = await openStandIn();
-  const link = openLink(collector.url, { keepMs: 70_000, connections: 2 });
+  const client = openHttpClient({ url: collector.url }, { keepMs: 70_000, connections: 2 });
   const events = makeEvents();
   const directory = mkdtempSync(join(tmpdir(), 'muster-push-'));
   const limits = { bytesMax: 1e9, memoryBytesMax: 1e9, ageMsMax: Infinity };
@@ -33,7 +33,7 @@ async function start(flushMs = 10_000, authorise: () => Promise<string | null> =
   const intervals: (number | null)[] = [];
   const waitsMs: number[] = [];
   const push = openPush({
-    link,
+    client,
     spool,
     run: 4711,
     onExchange: (exchange) => void exchanges.push(exchange),
@@ -51,7 +51,7 @@ async function start(flushMs = 10_000, authorise: () => Promise<string | null> =
     },
   });
   const clean = { close: async () => rmSync(directory, { recursive: true }) };
-  opened.push(clean, collector, { close: async () => link.close() }, { close: async () => spool.close() }, push);
+  opened.push(clean, collector, { close: async () => client.close() }, { close: async () => spool.close() }, push);
   const tick = (second: number) => {
     spool.add({
       tsMs: second * 1_000,

@@ -5,7 +5,7 @@ import { BATCH_CONTENT_TYPE, INGEST_PATH, readAck } from '@muster/proto/push';
 import { makeBell } from './bell.ts';
 import type { Exchange } from './clock-offset.ts';
 import { compress } from './compress.ts';
-import type { Link } from './link.ts';
+import type { HttpClient } from './http-client.ts';
 import { post, type Answer, type PostRequest } from './post.ts';
 import type { RefusedBatch } from './refused.ts';
 import { judgeReply, wantsFull, type Verdict } from './reply.ts';
@@ -24,7 +24,7 @@ const HICCUP_MS = 10_000;
 const JOIN_TICKS = 120;
 
 export type PushOptions = {
-  readonly link: Link;
+  readonly client: HttpClient;
   readonly spool: Spool;
   /** Random per start of the agent. */
   readonly run: number;
@@ -245,7 +245,7 @@ async function tell(
   const { now } = options;
   const send = async (telling: Telling): Promise<{ readonly answer: Answer; readonly telling: Telling }> => {
     const { sentMs } = telling.batch;
-    const answer = await post(options.link, {
+    const answer = await post(options.client, {
       path: INGEST_PATH,
       ...wrap(telling, token),
       deadlineMs: options.deadlineMs,

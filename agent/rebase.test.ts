@@ -60,6 +60,18 @@ test.for([
   expect(run(readings)).toEqual(expected);
 });
 
+test('of too many names those that are gone for longest are forgotten, and what is there goes on as it was', () => {
+  const brief = Array.from({ length: 9_998 }, (_, i) => [`veth${i}`, [`${100 + i}`, 1]] as const);
+  const readings = run([
+    { old: ['7', 10], eth0: ['2', 5_000] },
+    { late: ['9', 10], eth0: ['3', 9_000] },
+    { eth0: ['3', 9_050], ...Object.fromEntries(brief) },
+    { eth0: ['3', 9_100], old: ['8', 400], late: ['10', 400] },
+  ]);
+  expect(readings.map(({ eth0 }) => eth0)).toEqual([5_000, 0, 50, 100]);
+  expect(readings.at(-1)).toEqual({ eth0: 100, old: 400, late: 0 });
+});
+
 test('what was counted anew goes on from there after a restart of the agent; damage is as if nothing was kept', () => {
   let kept: unknown = null;
   const keep: Keep = { read: () => kept, write: (value) => void (kept = JSON.parse(JSON.stringify(value))) };

@@ -16,7 +16,7 @@ export type Counters = ReadonlyMap<string, readonly number[]>;
 /** `identity` had the name last, counted from `base` on. */
 type Bearer = { readonly identity: string | null; readonly base: readonly number[] | null; last: readonly number[] };
 
-/** More names than any machine has at a time; those that are gone are kept too, until there are so many. */
+/** More names than any machine has at a time; those that are gone are kept too, until there are so many in all. */
 const NAMES_MAX = 10_000;
 
 /**
@@ -59,10 +59,19 @@ function update(bearers: Map<string, Bearer>, counters: Counters, identify: Reba
     const wasReset = isBelow(now, known?.base ?? []);
     const base = isOther || wasReset ? now : (known?.base ?? null);
     isChanged ||= isOther || wasReset;
-    if (bearers.size >= NAMES_MAX && known === undefined) bearers.clear();
+    bearers.delete(name); // so that those that are gone for longest come first
     bearers.set(name, { identity: identity ?? known?.identity ?? null, base, last: now });
   }
+  forgetAbsent(bearers, counters);
   return isChanged;
+}
+
+/** Those that are there are never forgotten: counted from another base they would jump. */
+function forgetAbsent(bearers: Map<string, Bearer>, counters: Counters): void {
+  for (const name of bearers.keys()) {
+    if (bearers.size <= NAMES_MAX || counters.has(name)) return;
+    bearers.delete(name);
+  }
 }
 
 function isBelow(now: readonly number[], before: readonly number[]): boolean {

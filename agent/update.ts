@@ -4,7 +4,7 @@ import { join } from 'node:path';
 
 import { describeError, type Log } from '@muster/proto/log';
 
-import { openLink, type Link } from './link.ts';
+import { openHttpClient, type HttpClient } from './http-client.ts';
 import { lockState } from './lock.ts';
 import { makeDirectory } from './make-directory.ts';
 import { pause, type Schedule } from './schedule.ts';
@@ -36,7 +36,7 @@ const SPARE_BYTES = 256 * 1024 * 1024;
 /** How long the end of a download is waited for: the disk may hang. */
 const CLOSE_MS_MAX = 2_000;
 /** One for all, kept between the manifest and the download. */
-const LINK = { keepMs: 5_000, connections: 1 };
+const CLIENT = { keepMs: 5_000, connections: 1 };
 /** How long to wait before what could not be written down is tried again. */
 const SAVE_MS = 60_000;
 
@@ -252,29 +252,29 @@ async function runChecks(updater: Updater): Promise<void> {
   for (;;) {
     await pause(schedule, waitMs, closing);
     if (closing.aborted) return;
-    const link = openLink(options.url, LINK);
+    const client = openHttpClient({ url: options.url }, CLIENT);
     // One for each check: what is made of a signal is kept as long as it lives, and the agent's lives for years.
     const controller = new AbortController();
     const stop = () => controller.abort();
     closing.addEventListener('abort', stop);
     try {
       depot.clean([updater.course.active, updater.course.previous]);
-      const found = await findRelease(updater, { link, signal: controller.signal });
+      const found = await findRelease(updater, { client, signal: controller.signal });
       wasted = found === null ? 0 : wasted + 1;
-      if (found !== null && (await prepare(updater, found, { link, signal: controller.signal })))
+      if (found !== null && (await prepare(updater, found, { client, signal: controller.signal })))
         return updater.end(null);
       say('');
     } catch (cause) {
       say(describeError(cause));
     } finally {
       closing.removeEventListener('abort', stop);
-      link.close();
+      client.close();
     }
     waitMs = Math.min(CHECK_MS_MAX, everyMs * 2 ** wasted) * (0.5 + random());
   }
 }
 
-type Connection = { readonly link: Link; readonly signal: AbortSignal };
+type Connection = { readonly client: HttpClient; readonly signal: AbortSignal };
 
 /** Says why there is no update, once as long as it is the same. */
 function makeSay(log: Log): (reason: string) => void {
@@ -288,9 +288,9 @@ function makeSay(log: Log): (reason: string) => void {
 type Found = { readonly release: Release; readonly signed: SignedManifest };
 
 /** What the collector has that is newer than this and may be tried. Throws when that cannot be found out. */
-async function findRelease({ options, course }: Updater, { link, signal }: Connection): Promise<Found | null> {
+async function findRelease({ options, course }: Updater, { client, signal }: Connection): Promise<Found | null> {
   const { key, program, now } = options;
-  const signed = await fetchManifest(link, signal);
+  const signed = await fetchManifest(client, signal);
   if (signed === null) return null;
   const read = readManifest(signed, key, program.platform);
   if (!read.ok) throw new Error(`Cannot use the manifest of the collector: ${read.error}`);
@@ -305,7 +305,7 @@ async function findRelease({ options, course }: Updater, { link, signal }: Conne
 }
 
 /** Fetches a release and lets it show that it starts; true when it is to take our place. */
-async function prepare(updater: Updater, { release, signed }: Found, { link, signal }: Connection): Promise<boolean> {
+async function prepare(updater: Updater, { release, signed }: Found, { client, signal }: Connection): Promise<boolean> {
   const { options, depot, course } = updater;
   const { program, log, stateDirectory } = options;
   const { version, sha256 } = release;
@@ -313,7 +313,7 @@ async function prepare(updater: Updater, { release, signed }: Found, { link, sig
   log.info('update.fetching', { version });
   makeDirectory(join(stateDirectory, 'update'));
   const to = { path: `${path}.tmp`, spareBytes: options.spareBytes ?? SPARE_BYTES, signal };
-  await downloadRelease(link, release, to);
+  await downloadRelease(client, release, to);
   depot.keepManifest(version, signed);
   renameSync(to.path, path);
   const fault = await runSelfTest(path, program.argv, signal);

@@ -34,7 +34,7 @@ async function prove({ seconds, warmUp, interval, agent, alone }: Values<typeof 
     hasPeers: !alone,
     say,
   });
-  const figures = figuresAt(everyMs);
+  const figures = figuresAt({ everyMs, ageMs: 1_000 * (warmUp + seconds) });
   const [own] = costs;
   if (own === undefined) throw new Error('Cannot judge: nothing was measured');
   console.log(`${seconds} s after ${warmUp} s of warming up, at a sample every ${interval} s\n`);
@@ -45,7 +45,8 @@ async function prove({ seconds, warmUp, interval, agent, alone }: Values<typeof 
 
 await runCommand({
   usage: `agent-cost: measures what an agent takes of its host and its line, beside node_exporter, scraped as often as the agent
-samples, and netdata, where Debian's packages are installed; proves that the agent keeps to what is required of it.
+samples, and netdata, where Debian's packages are installed; proves that the agent keeps to what is required of it. What is required of
+its memory is meant after ten minutes: --warm-up 480 --seconds 120.
 
   node scripts/agent-cost.ts --interval 1 --seconds 120`,
   options: OPTIONS,

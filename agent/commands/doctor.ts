@@ -1,7 +1,7 @@
 import { describeError } from '@muster/proto/log';
 
 import type { Config } from '../config.ts';
-import { openLink, readBody } from '../link.ts';
+import { openHttpClient, readBody } from '../http-client.ts';
 import { SOURCE_NAMES, SOURCES } from '../sources.ts';
 import { readIdentity } from '../state.ts';
 import { readConfig, type Command } from './command.ts';
@@ -49,10 +49,10 @@ function describeSource(name: (typeof SOURCE_NAMES)[number], surveyed: Surveyed 
 
 /** Whether there is a collector where one should be. */
 async function askCollector({ url }: Config): Promise<Finding> {
-  const link = openLink(url, { keepMs: ANSWER_MS_MAX, connections: 1 });
+  const client = openHttpClient({ url }, { keepMs: ANSWER_MS_MAX, connections: 1 });
   try {
     const signal = AbortSignal.timeout(ANSWER_MS_MAX);
-    const { status, body } = await link.request({ method: 'GET', path: '/healthz', signal });
+    const { status, body } = await client.request({ method: 'GET', path: '/healthz', signal });
     await readBody(body, ANSWER_BYTES_MAX);
     const isRight = status === 200;
     const what = isRight ? 'answers' : `answers with ${status}, as no collector does: url names another address`;
@@ -61,7 +61,7 @@ async function askCollector({ url }: Config): Promise<Finding> {
     const lines = ['what is sampled waits on the disk; start the collector, or name another address by url'];
     return { isRight: false, what: `collector: ${url} does not answer: ${describeError(cause)}`, lines };
   } finally {
-    link.close();
+    client.close();
   }
 }
 

@@ -27,12 +27,14 @@ export type Surveyed = {
 
 /**
  * Reads every source that is on, twice, since much is known only from what happened in between. Nothing is sent. What is
- * looked at beside the readings, such as checks, is waited for up to `settleMs`.
+ * looked at beside the readings, such as checks, is waited for.
  */
-export async function survey(
-  { root, sources: settings, checks, stateDirectory }: Config,
-  settleMs = SETTLE_MS,
-): Promise<readonly Surveyed[]> {
+export async function survey({
+  root,
+  sources: settings,
+  checks,
+  stateDirectory,
+}: Config): Promise<readonly Surveyed[]> {
   const holder = findHolder(stateDirectory);
   const taken = holder === null ? [] : SOURCE_NAMES.filter((name) => isOn(name, settings) && isListening(name));
   const off = Object.fromEntries(taken.map((name) => [name, false]));
@@ -50,7 +52,7 @@ export async function survey(
   try {
     const meter = makeMeter(readProcessClocks());
     for (const source of sources) await readSource(source);
-    await Promise.all([sleep(BETWEEN_MS), ...sources.map((source) => settle(source, settleMs))]);
+    await Promise.all([sleep(BETWEEN_MS), ...sources.map(settle)]);
     const remark = `the agent that runs (process ${holder}) listens there`;
     const nothing = { reading: ok({ samples: [], remark }), cost: { durationMs: 0, cpuMs: 0 }, findings: [] };
     const surveyed: Surveyed[] = taken.map((name) => Object.assign({ name }, nothing));
@@ -72,10 +74,10 @@ function isListening(name: SourceName): boolean {
 }
 
 /** What has not been looked at by then is not in the reading, and the source says so. */
-async function settle(source: Source, settleMs: number): Promise<void> {
-  if (source.settle === undefined || settleMs === 0) return;
+async function settle(source: Source): Promise<void> {
+  if (source.settle === undefined) return;
   const giveUp = new AbortController();
-  const over = sleep(settleMs, undefined, giveUp);
+  const over = sleep(SETTLE_MS, undefined, giveUp);
   await Promise.race([source.settle(), over]);
   over.catch(() => undefined); // its end is no news
   giveUp.abort();

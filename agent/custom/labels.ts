@@ -1,6 +1,7 @@
 import { formatLabels, LABELS_LENGTH_MAX, parseLabels } from '@muster/proto/labels';
 import { err, ok, type Result } from '@muster/proto/result';
 
+import { isPlainText } from '../plain-text.ts';
 import type { Refusal } from './refusal.ts';
 
 /** More are a mistake; each combination of their values is a series. */
@@ -12,8 +13,6 @@ const KEY_PATTERN = /^[A-Za-z_][A-Za-z0-9_.:/-]{0,62}$/;
 /** The label that tells the quantiles of one metric apart; nobody else may give it. */
 export const QUANTILE = 'quantile';
 const KEYS_FORBIDDEN: ReadonlySet<string> = new Set(['constructor', 'prototype', QUANTILE]);
-/** What moves a cursor, turns text round, or is no text at all. */
-const UNSEEN_PATTERN = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/u;
 
 /**
  * The canonical text of labels that others gave. A value that is empty is no label. Refused are: too many, a key that is no
@@ -24,7 +23,7 @@ export function toLabels(pairs: Iterable<readonly [key: string, value: string]>)
   for (const [key, value] of pairs) {
     if (value === '') continue;
     if (!KEY_PATTERN.test(key) || key.startsWith('__') || KEYS_FORBIDDEN.has(key)) return err('labels');
-    if (value.length > LABEL_LENGTH_MAX || UNSEEN_PATTERN.test(value)) return err('labels');
+    if (value.length > LABEL_LENGTH_MAX || !isPlainText(value)) return err('labels');
     if (labels.has(key) || labels.size >= LABELS_MAX) return err('labels');
     labels.set(key, value);
   }

@@ -2,6 +2,7 @@ import { describeError, type Log } from '@muster/proto/log';
 
 import type { Config } from '../config.ts';
 import { NO_NOTIFIER, openNotifier, readWatchdogMs, type Notifier } from '../notify.ts';
+import { toPlainText } from '../plain-text.ts';
 import { scheduleTimer } from '../schedule.ts';
 import { connectDatagrams } from './datagram.ts';
 
@@ -23,7 +24,7 @@ export function superviseBy(
       send,
       watchdogMs: readWatchdogMs(env, process.pid),
       // A status is one line; a name may be any text.
-      about: `${name.replaceAll(/[\p{C}\p{Zl}\p{Zp}]/gu, '\u{FFFD}')} to ${url}`,
+      about: `${toPlainText(name, name.length, '\u{FFFD}')} to ${url}`,
       log,
       monotonicMs: () => performance.now(),
       now: Date.now,

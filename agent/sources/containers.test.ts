@@ -2,6 +2,7 @@ import { chmodSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { dirname, join } from 'node:path';
 
+import * as v from 'valibot';
 import { afterEach, expect, test } from 'vitest';
 
 import {
@@ -14,7 +15,7 @@ import {
 } from '../testing/engine.ts';
 import { findSampleFault, makeRoot, readSamples } from '../testing/fixture.ts';
 import type { Source } from '../source.ts';
-import { makeContainerSource, openContainerSource } from './containers.ts';
+import { CONTAINER_SETTINGS, makeContainerSource, openContainerSource } from './containers.ts';
 
 const closing: (() => unknown)[] = [];
 afterEach(async () => {
@@ -317,4 +318,15 @@ test('whoever switches it on is told once what the socket means', () => {
   const note = (event: string) => void said.push(event);
   openContainerSource({}, { root: makeRoot({}), now: () => 0, log: { info: note, warn: note, error: note } });
   expect(said).toEqual(['containers.socket']);
+});
+
+test.for([
+  ['/run/user/1000/docker.sock', null],
+  ['docker.sock', 'a path that begins with /'],
+  ['http://10.0.0.1:2375', 'a path that begins with /'],
+  ['unix:///run/docker.sock', 'a path that begins with /'],
+  ['', 'a path that begins with /'],
+] as const)('the socket %o: %o', ([socket, fault]) => {
+  const parsed = v.safeParse(v.strictObject(CONTAINER_SETTINGS), { socket });
+  expect(parsed.issues?.[0].message ?? null).toBe(fault);
 });

@@ -1,7 +1,7 @@
 import type { Log } from '@muster/proto/log';
 import * as v from 'valibot';
 
-import { count, list, text } from '../settings.ts';
+import { absolutePath, count, list, text } from '../settings.ts';
 import type { Finding, Source } from '../source.ts';
 import { parseVersion } from './container/answers.ts';
 import { findCgroupVersion } from './container/cgroup.ts';
@@ -21,7 +21,7 @@ const LIMIT_MAX = 500;
 const VERSION_BYTES_MAX = 64 * 1024;
 
 export const CONTAINER_SETTINGS = {
-  socket: v.optional(text),
+  socket: v.optional(absolutePath),
   limit: v.optional(count(1, LIMIT_MAX)),
   include: v.optional(list(text)),
   exclude: v.optional(list(text)),

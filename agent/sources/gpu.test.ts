@@ -89,6 +89,22 @@ test('one program runs beside the agent, says what NVIDIA’s cards do, and ends
   expect(() => process.kill(Number(pids[0]), 0)).toThrow('ESRCH');
 });
 
+test('a source that is closed starts no program any more', async () => {
+  const makeCounted = () => makeProgram(`echo x >> "$0.runs"; echo '${T4}'; exec sleep 600`);
+  const [program, other] = [makeCounted(), makeCounted()];
+  let nowMs = 0;
+  const open = (path: string) => openSource({ root: makeRoot({}), nvidia: { program: path, now: () => nowMs } });
+  const hasRun = async (source: Source) =>
+    expect.poll(async () => Object.keys(await readSamples(source)).length, { timeout: 10_000 }).toBe(6);
+  const source = open(program);
+  await hasRun(source);
+  await source.close?.();
+  nowMs += 3_600_000;
+  await source.read();
+  await hasRun(open(other)); // by then one that was started before would have run too
+  expect(readFileSync(`${program}.runs`, 'utf8')).toBe('x\n');
+});
+
 test('a program that ends is started again after a minute, and what it said is soon no longer told', async () => {
   const program = makeProgram(`echo x >> "$0.runs"; echo '${T4}'; exit 3`);
   let nowMs = 1_000_000;

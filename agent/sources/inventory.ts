@@ -5,6 +5,7 @@ import type { Inventory } from '@muster/proto/batch';
 import { TEXT_LENGTH_MAX } from '@muster/proto/event';
 
 import manifest from '../package.json' with { type: 'json' };
+import { toPlainText } from '../plain-text.ts';
 import { tryText } from '../read-text.ts';
 import { readMemory } from './memory.ts';
 
@@ -86,6 +87,6 @@ const NOTHING_PATTERN =
   /^(unknown|-|n\/a|none|not specified|default string|system (manufacturer|product name)|to be filled by o\.e\.m\.?)$/i;
 
 function clean(text: string): string {
-  const trimmed = text.replaceAll('\0', '').trim().slice(0, TEXT_LENGTH_MAX);
+  const trimmed = toPlainText(text, TEXT_LENGTH_MAX, ' ');
   return NOTHING_PATTERN.test(trimmed) ? '' : trimmed;
 }

@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import fc from 'fast-check';
@@ -133,4 +133,33 @@ test('cards that swap their names make neither a rise nor a fall of what they ca
     [0, 0, 0],
     [50, 5, 55],
   ]);
+});
+
+test('of pods and virtual machines there are no series, and of too many interfaces those of the first, and the card', async () => {
+  const root = makeRoot({});
+  const add = (name: string, files: Readonly<Record<string, string>>) => {
+    mkdirSync(join(root, 'sys/class/net', name), { recursive: true });
+    for (const [file, text] of Object.entries(files)) writeFileSync(join(root, 'sys/class/net', name, file), text);
+  };
+  const listed: string[] = [];
+  const read = async (names: readonly string[]) => {
+    listed.push(...names);
+    mkdirSync(join(root, 'proc/net'), { recursive: true });
+    writeFileSync(join(root, 'proc/net/dev'), listed.map((name) => `${name}: ${COUNTS}`).join(''));
+    const reading = await source.read();
+    if (!reading.ok) throw new Error(reading.error);
+    const { samples, remark } = reading.value;
+    const named = samples.map(({ labels }) => /network\.interface\.name=([^,]*)/.exec(labels)?.[1] ?? '');
+    return { names: new Set(named), count: samples.length, remark };
+  };
+  const source = makeNetworkSource(root);
+  const pods = Array.from({ length: 300 }, (_, i) => `cali${i}`);
+  for (const [i, name] of pods.entries()) add(name, { ifindex: `${i + 10}\n`, iflink: '3\n', type: '1\n', uevent: '' });
+  add('tap0', { ifindex: '5\n', iflink: '5\n', type: '1\n', tun_flags: '0x1002\n' });
+  add('eth9', { ifindex: '2\n', iflink: '2\n', type: '1\n', device: '' });
+  expect(await read([...pods, 'tap0', 'eth9'])).toEqual({ names: new Set(['eth9', '']), count: 10, remark: undefined });
+  const bridges = Array.from({ length: 100 }, (_, i) => `br-${i}`);
+  const { names, count, remark } = await read(bridges);
+  expect([names.size, count, remark]).toEqual([101, 802, expect.stringContaining('more than 100 interfaces')]);
+  expect([names.has('eth9'), names.has('br-98'), names.has('br-99')]).toEqual([true, true, false]);
 });

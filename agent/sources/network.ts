@@ -9,6 +9,7 @@ import { parseCount, readText, splitLines, tryText } from '../read-text.ts';
 import { KEEP_NOTHING, makeRebase, type Keep } from '../rebase.ts';
 import { remember } from '../remember.ts';
 import type { Sample, Source } from '../source.ts';
+import { makeGuestFilter } from './network/guest.ts';
 
 const DIRECTIONS = ['receive', 'transmit'] as const;
 export type NetworkDirection = (typeof DIRECTIONS)[number];
@@ -23,8 +24,11 @@ export type Traffic = {
 
 export type NetworkInterface = Readonly<Record<NetworkDirection, Traffic>> & { readonly name: string };
 
-/** The loopback, and the host's end of every container's own network, which lives as briefly as the container. */
+/** The loopback, and, by the name that most engines give it, the host's end of a container's network. */
 const LEFT_OUT_PATTERN = /^(lo$|veth)/;
+
+/** Of eight series each: more than a host has that are its own. */
+const INTERFACES_MAX = 100;
 
 const TOTAL_LABELS = {
   receive: formatLabels({ 'network.io.direction': 'receive' }),
@@ -37,6 +41,7 @@ export function makeNetworkSource(root: string, keep: Keep = KEEP_NOTHING): Sour
     transmit: formatLabels({ 'network.interface.name': name, 'network.io.direction': 'transmit' }),
   }));
   const addUp = makeTotal();
+  const leaveGuestsOut = makeGuestFilter(root);
   const findWire = makeWireFinder(root);
   const rebase = makeRebase({ identify: (name) => tryText(join(root, 'sys/class/net', name, 'ifindex')), keep });
   return {
@@ -44,16 +49,27 @@ export function makeNetworkSource(root: string, keep: Keep = KEEP_NOTHING): Sour
     read: () => {
       const found = readNetwork(root);
       if (!found.ok) return found;
-      const counters = rebase(new Map(found.value.map((one) => [one.name, toCounters(one)])));
+      const counters = rebase(new Map(leaveGuestsOut(found.value).map((one) => [one.name, toCounters(one)])));
       const interfaces = [...counters].map(([name, counts]) => fromCounters(name, counts));
-      const total = addUp(interfaces, findWire(interfaces));
-      const samples = interfaces.flatMap((one) => sampleInterface(one, labelsOf(one.name)));
+      const onWire = findWire(interfaces);
+      const total = addUp(interfaces, onWire);
+      const chosen = choose(interfaces, onWire);
+      const samples = chosen.flatMap((one) => sampleInterface(one, labelsOf(one.name)));
       for (const direction of DIRECTIONS) {
         samples.push({ metric: 'system.network.io', labels: TOTAL_LABELS[direction], value: total[direction] });
       }
-      return ok({ samples });
+      return ok({ samples, ...(chosen.length < interfaces.length ? { remark: TOO_MANY } : {}) });
     },
   };
+}
+
+const TOO_MANY = `more than ${INTERFACES_MAX} interfaces: those that were made last have no series of their own`;
+
+/** Those on the wire first, then as the kernel lists them: mostly the older before the younger. */
+function choose(interfaces: readonly NetworkInterface[], onWire: ReadonlySet<string>): readonly NetworkInterface[] {
+  if (interfaces.length <= INTERFACES_MAX) return interfaces;
+  const isFirst = ({ name }: NetworkInterface) => Number(onWire.has(name));
+  return interfaces.toSorted((a, b) => isFirst(b) - isFirst(a)).slice(0, INTERFACES_MAX);
 }
 
 export function readNetwork(root: string): Result<NetworkInterface[], string> {

@@ -7,6 +7,7 @@ import { ok } from '@muster/proto/result';
 
 import { compareNumbered } from '../compare-numbered.ts';
 import { listDirectory } from '../list-directory.ts';
+import { toPlainText } from '../plain-text.ts';
 import { parseCount, tryText } from '../read-text.ts';
 import type { Finding, Sample, Source } from '../source.ts';
 
@@ -157,9 +158,5 @@ function nameDevice(link: string): string {
 
 /** What a driver calls its sensors may be anything. */
 export function clean(text: string): string {
-  return text
-    .slice(0, TEXT_LENGTH_MAX)
-    .replaceAll(/\p{Cc}/gu, ' ')
-    .toWellFormed()
-    .trim();
+  return toPlainText(text, TEXT_LENGTH_MAX, ' ');
 }

@@ -32,7 +32,6 @@ export function makeSmartSource({ root, program }: SmartOptions): Source {
   return {
     name: 'smart',
     everyMs: EVERY_MS,
-    cpuRatioMax: 0.01,
     read: async () => {
       const samples: Sample[] = [];
       const silent: string[] = [];

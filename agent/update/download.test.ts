@@ -4,7 +4,7 @@ import { join } from 'node:path';
 
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
-import { openLink, type Link } from '../link.ts';
+import { openHttpClient, type HttpClient } from '../http-client.ts';
 import { findMountFault, mountSmallDisk, type SmallDisk } from '../../scripts/small-disk.ts';
 import { openReleaseServer, PLATFORM, type ReleaseServer } from '../testing/releases.ts';
 import { downloadRelease, fetchManifest } from './download.ts';
@@ -14,19 +14,19 @@ const MEBIBYTE = 1024 * 1024;
 const NEVER = new AbortController().signal;
 
 let server: ReleaseServer;
-let link: Link;
+let client: HttpClient;
 beforeAll(async () => {
   server = await openReleaseServer();
-  link = openLink(server.url, { keepMs: 70_000, connections: 2 });
+  client = openHttpClient({ url: server.url }, { keepMs: 70_000, connections: 2 });
 });
 afterAll(async () => {
-  link.close();
+  client.close();
   await server.close();
 });
 
 async function offer(binary: Buffer): Promise<Release> {
   server.offer('0.2.0', binary);
-  const signed = await fetchManifest(link, NEVER);
+  const signed = await fetchManifest(client, NEVER);
   const release = signed === null ? null : readManifest(signed, server.key, PLATFORM);
   if (release?.ok !== true) throw new Error('Cannot read the manifest of the test');
   return release.value;
@@ -43,10 +43,10 @@ test.skipIf(findMountFault() !== null)(
       // As if the room had been there when it was looked for.
       const to = { path, spareBytes: -4 * MEBIBYTE, signal: NEVER };
       disk.fill(2 * MEBIBYTE);
-      await expect(downloadRelease(link, release, to)).rejects.toThrow('ENOSPC');
+      await expect(downloadRelease(client, release, to)).rejects.toThrow('ENOSPC');
       expect(readdirSync(disk.directory)).toEqual(['filler']);
       disk.free();
-      await downloadRelease(link, release, to);
+      await downloadRelease(client, release, to);
       expect(readFileSync(path).equals(binary)).toBe(true);
       expect(statSync(path).mode & 0o777).toBe(0o700);
     } finally {
@@ -58,7 +58,7 @@ test.skipIf(findMountFault() !== null)(
 test('a collector that serves no agents, or signs none, has none', async () => {
   await offer(Buffer.from('x'));
   server.treat({ 'manifest.json.sig': (to) => to.writeHead(404).end() });
-  expect(await fetchManifest(link, NEVER)).toBe(null);
+  expect(await fetchManifest(client, NEVER)).toBe(null);
   server.treat({ 'manifest.json': (to) => to.writeHead(404).end() });
-  expect(await fetchManifest(link, NEVER)).toBe(null);
+  expect(await fetchManifest(client, NEVER)).toBe(null);
 });

@@ -5,7 +5,7 @@ import { dirname } from 'node:path';
 import { createGunzip } from 'node:zlib';
 import { pipeline } from 'node:stream/promises';
 
-import { readBody, type Link } from '../link.ts';
+import { readBody, type HttpClient } from '../http-client.ts';
 import type { Release, SignedManifest } from './release.ts';
 
 /** Where a collector serves what scripts/build-agent.ts has made. */
@@ -19,20 +19,20 @@ const MANIFEST_MS_MAX = 10_000;
 const DOWNLOAD_MS_MAX = 1_500_000;
 
 /** The newest manifest that the collector has; null: it has none. Throws when it cannot be had. */
-export async function fetchManifest(link: Link, signal: AbortSignal): Promise<SignedManifest | null> {
+export async function fetchManifest(client: HttpClient, signal: AbortSignal): Promise<SignedManifest | null> {
   const within = AbortSignal.any([signal, AbortSignal.timeout(MANIFEST_MS_MAX)]);
-  const manifest = await fetchSmall(link, 'manifest.json', { bytesMax: MANIFEST_BYTES_MAX, signal: within });
+  const manifest = await fetchSmall(client, 'manifest.json', { bytesMax: MANIFEST_BYTES_MAX, signal: within });
   if (manifest === null) return null;
-  const signature = await fetchSmall(link, 'manifest.json.sig', { bytesMax: SIGNATURE_BYTES_MAX, signal: within });
+  const signature = await fetchSmall(client, 'manifest.json.sig', { bytesMax: SIGNATURE_BYTES_MAX, signal: within });
   return signature === null ? null : { manifest, signature: signature.toString('latin1').trim() };
 }
 
 async function fetchSmall(
-  link: Link,
+  client: HttpClient,
   file: string,
   { bytesMax, signal }: { readonly bytesMax: number; readonly signal: AbortSignal },
 ): Promise<Buffer | null> {
-  const body = await get(link, file, signal);
+  const body = await get(client, file, signal);
   if (body === null) return null;
   const chunks: Buffer[] = [];
   for await (const chunk of limit(body, bytesMax)) chunks.push(chunk);
@@ -44,7 +44,7 @@ async function fetchSmall(
  * manifest says. Throws when it cannot be had, is anything else, or has no room here; a part is not left.
  */
 export async function downloadRelease(
-  link: Link,
+  client: HttpClient,
   { bytes, sha256, gz }: Release,
   { path, spareBytes, signal }: { readonly path: string; readonly spareBytes: number; readonly signal: AbortSignal },
 ): Promise<void> {
@@ -54,7 +54,7 @@ export async function downloadRelease(
     throw new Error(`Cannot make room for it: ${needed} MiB must be free in ${dirname(path)}`);
   }
   const within = AbortSignal.any([signal, AbortSignal.timeout(DOWNLOAD_MS_MAX)]);
-  const body = await get(link, gz.file, within);
+  const body = await get(client, gz.file, within);
   if (body === null) throw new Error(`Cannot fetch ${gz.file}: the collector does not have it`);
   const hash = createHash('sha256');
   let written = 0;
@@ -87,8 +87,8 @@ export async function downloadRelease(
 }
 
 /** Null: there is no such file. A redirection is not followed: it is an answer like any other that is not the file. */
-async function get(link: Link, file: string, signal: AbortSignal): Promise<AsyncIterable<Buffer> | null> {
-  const { status, body } = await link.request({ method: 'GET', path: `${RELEASE_PATH}/${file}`, signal });
+async function get(client: HttpClient, file: string, signal: AbortSignal): Promise<AsyncIterable<Buffer> | null> {
+  const { status, body } = await client.request({ method: 'GET', path: `${RELEASE_PATH}/${file}`, signal });
   if (status === 200) return body;
   await readBody(body, MANIFEST_BYTES_MAX).catch(() => undefined);
   if (status === 404) return null;

@@ -18,6 +18,8 @@ test('an agent is measured from its start to its end, with all that it sends', {
   expect(cost?.firstMs).toBeGreaterThan(0);
   expect(cost?.series).toBeGreaterThan(20);
   expect(cost?.bodyBytes).toBeGreaterThan(0);
+  expect(cost?.fixedBytes).toBeGreaterThan(0);
+  expect(cost?.bodyBytes).toBeGreaterThan(cost?.fixedBytes ?? Infinity);
   expect(cost?.wireBytes).toBeGreaterThan(cost?.bodyBytes ?? Infinity);
   expect(cost?.anonymousBytesMax).toBeGreaterThanOrEqual(cost?.anonymousBytes ?? Infinity);
   expect(cost?.rssBytes).toBeGreaterThan(cost?.anonymousBytes ?? Infinity);

@@ -1,8 +1,10 @@
+import { createHash } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
+import { encodeBrief, makeBasis } from '@muster/proto/basis';
 import { INGEST_PATH } from '@muster/proto/push';
 import { isRecord } from '@muster/proto/record';
 
@@ -118,10 +120,19 @@ async function watch(peers: readonly Peer[], proxy: CountingProxy, options: Cost
       series: null,
       wireBytes: perHour(after.bytes - traffic.bytes),
       bodyBytes: perHour(after.bodyBytes - traffic.bodyBytes),
+      fixedBytes: perHour((after.requests - traffic.requests) * countFixedBytes()),
       firstMs: null,
     });
   }
   return costs;
+}
+
+/** What the body of a push takes that says nothing of any series. */
+function countFixedBytes(): number {
+  const nowMs = Date.now();
+  const batch = { epoch: nowMs, seq: 1, sentMs: nowMs, ticksMs: [nowMs], series: [], values: new Float64Array(0) };
+  const basis = makeBasis(batch, null, (bytes) => createHash('sha256').update(bytes).digest());
+  return encodeBrief({ ...batch, seq: 2 }, basis).byteLength;
 }
 
 function look(process: ObservedProcess): Look {

@@ -46,6 +46,7 @@ export type HttpProbe = {
   readonly headers: readonly Header[];
   /** More of them, a line each, read anew for each run. */
   readonly headerFile: string | null;
+  /** Whether it goes where the server sends on; of methods that only read (`isReading`), and of no others. */
   readonly isFollowing: boolean;
   readonly status: readonly StatusRange[];
   readonly body: string | null;
@@ -138,4 +139,9 @@ export async function measure<T, E>(
   // Of a run that was sent on, the parts of all requests are added up.
   if (result.ok) trace.phasesMs.set(phase, (trace.phasesMs.get(phase) ?? 0) + nowMs() - startedMs);
   return result;
+}
+
+/** Whether asking again elsewhere does the same and changes nothing. Source: RFC 9110, sections 9.2.1 and 15.4. */
+export function isReading(method: string): boolean {
+  return method === 'GET' || method === 'HEAD';
 }

@@ -245,6 +245,19 @@ test('a redirect is followed only when that is wanted, and secrets do not follow
 });
 
 test.for([
+  ['GET', 2],
+  ['HEAD', 2],
+  ['OPTIONS', 1],
+  ['POST', 1],
+] as const)('a redirect of %s is followed to %i servers in all', async ([method, servers]) => {
+  const end = await openWeb(null);
+  const start = await openWeb(end.url);
+  const failure = failureOf(await look(makeHttpProbe(start.url, { method, isFollowing: true })));
+  expect(start.seen.slice(0, 1).length + end.seen.slice(0, 1).length).toBe(servers);
+  expect(failure).toBe(servers === 2 ? null : 'status: status 302, not 2xx');
+});
+
+test.for([
   ['/start', 'redirect: the server sends on more than 5 times', 6],
   ['file:///etc/passwd', 'redirect: the server sends on, but not to an address of http or https', 1],
   ['', 'redirect: the server sends on, but not to an address of http or https', 1],

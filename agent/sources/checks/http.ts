@@ -4,7 +4,7 @@ import type { Socket } from 'node:net';
 import { err, ok, type Result } from '@muster/proto/result';
 
 import { BODY_BYTES_MAX, findPattern, findText } from './body.ts';
-import { measure, type Failure, type Header, type HttpProbe, type Run, type StatusRange } from './check.ts';
+import { isReading, measure, type Failure, type Header, type HttpProbe, type Run, type StatusRange } from './check.ts';
 import { openConnection } from './connect.ts';
 import { describeFault } from './failure.ts';
 import { readHeaderFile } from './headers.ts';
@@ -24,13 +24,14 @@ export async function probeHttp(probe: HttpProbe, run: Run): Promise<Result<null
   if (!more.ok) return more;
   const own = new URL(probe.url);
   const headers = [...probe.headers, ...more.value];
+  const isFollowing = probe.isFollowing && isReading(probe.method);
   let url = own;
   for (let sent = 0; sent <= REDIRECTS_MAX; sent += 1) {
     // What is secret is for the server that was named, and for no other.
     const answer = await ask(url, probe, url.origin === own.origin ? headers : [], run);
     if (!answer.ok) return answer;
     run.trace.statusCode = answer.value.status;
-    if (!probe.isFollowing || !REDIRECTS.has(answer.value.status)) return judge(answer.value, probe);
+    if (!isFollowing || !REDIRECTS.has(answer.value.status)) return judge(answer.value, probe);
     const next = parseLocation(answer.value.location, url);
     if (next === null)
       return err({ type: 'redirect', words: 'the server sends on, but not to an address of http or https' });
@@ -140,9 +141,10 @@ function readBody(
 
 const BROKEN_OFF: Failure = { type: 'closed', words: 'the answer breaks off' };
 
-function judge(answer: Answer, { status, body, bodyPattern, isFollowing }: HttpProbe): Result<null, Failure> {
+function judge(answer: Answer, { status, body, bodyPattern, isFollowing, method }: HttpProbe): Result<null, Failure> {
   if (!status.some(([from, to]) => answer.status >= from && answer.status <= to)) {
-    const hint = REDIRECTS.has(answer.status) && !isFollowing ? ' ("follow: true" goes where it sends on)' : '';
+    const mayFollow = REDIRECTS.has(answer.status) && !isFollowing && isReading(method);
+    const hint = mayFollow ? ' ("follow: true" goes where it sends on)' : '';
     return err({ type: 'status', words: `status ${answer.status}, not ${formatStatus(status)}${hint}` });
   }
   if (body === null && bodyPattern === null) return ok(null);

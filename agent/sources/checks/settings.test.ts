@@ -149,11 +149,15 @@ test.for([
   ],
   [
     '{ name: x, http: "http://a", ca-file: own.pem }',
-    'checks.0.ca-file must be the whole path of a file, was "own.pem"',
+    'checks.0.ca-file must be a path that begins with /, was "own.pem"',
   ],
   [
     '{ name: x, dns: example.com, server: ns.example }',
     'checks.0.server must be an IP address, such as 10.0.0.2 or 10.0.0.2:53, was "ns.example"',
+  ],
+  [
+    '{ name: x, http: "http://a/", method: POST, follow: true }',
+    'checks.0.follow must be false, or the method GET or HEAD: no other is sent on to another address',
   ],
   [
     '{ name: x, dns: example.com, type: AXFR }',
@@ -165,7 +169,7 @@ test.for([
 
 test('a ping is refused with what to do instead', () => {
   expect(parse('checks:\n  - { name: x, ping: a }\n')).toEqual([
-    expect.stringContaining('"tcp: host:port" with a port'),
+    expect.stringMatching(/CAP_NET_RAW.*"tcp: host:port" with a port/),
   ]);
 });
 

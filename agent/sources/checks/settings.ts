@@ -5,8 +5,17 @@ import { isRecord } from '@muster/proto/record';
 import { err, ok, type Result } from '@muster/proto/result';
 import * as v from 'valibot';
 
-import { choice, flag, HIDDEN, isScalar, list, map, scalar, secretScalar, time } from '../../settings.ts';
-import { RECORD_TYPES, type Address, type Check, type Header, type Probe, type StatusRange } from './check.ts';
+import { toPlainText } from '../../plain-text.ts';
+import { absolutePath, choice, flag, HIDDEN, isScalar, list, map, scalar, secretScalar, time } from '../../settings.ts';
+import {
+  isReading,
+  RECORD_TYPES,
+  type Address,
+  type Check,
+  type Header,
+  type Probe,
+  type StatusRange,
+} from './check.ts';
 import { HEADERS_MAX, isHeader } from './headers.ts';
 
 const EVERY_MS_DEFAULT = 30_000;
@@ -21,12 +30,10 @@ const BODY_LENGTH_MAX = 4_096;
 const STATUS_DEFAULT: readonly StatusRange[] = [[200, 299]];
 
 const NAME = scalar((text) =>
-  /^[^\p{C}]+$/u.test(text) && text.length <= NAME_LENGTH_MAX && text.trim() === text
+  text !== '' && toPlainText(text, NAME_LENGTH_MAX) === text
     ? ok(text)
     : err(`a name of 1 to ${NAME_LENGTH_MAX} characters that can be seen`),
 );
-
-const PATH = scalar((text) => (text.startsWith('/') ? ok(text) : err('the whole path of a file')));
 
 const COMMON = {
   name: v.optional(NAME),
@@ -37,7 +44,7 @@ const COMMON = {
 const FAMILY = { family: v.optional(choice(['4', '6'])) };
 const TLS = {
   'server-name': v.optional(scalar(parseDomain)),
-  'ca-file': v.optional(PATH),
+  'ca-file': v.optional(absolutePath),
   'insecure-tls': v.optional(flag, 'false'),
 };
 const ADDRESS = scalar(parseAddress);
@@ -62,7 +69,7 @@ const HTTP = {
   body: v.optional(scalar(parseBodyText)),
   'body-pattern': v.optional(scalar(parsePattern)),
   headers: v.optional(HEADERS),
-  'header-file': v.optional(PATH),
+  'header-file': v.optional(absolutePath),
   follow: v.optional(flag, 'false'),
 };
 
@@ -111,7 +118,7 @@ const KINDS = Object.keys(READERS) as readonly Probe['kind'][]; // the keys of j
 
 const NO_KIND = `a map with one of ${KINDS.join(', ')}, which says what is looked at`;
 const NO_PING =
-  `${NO_KIND}: Node.js can send no ICMP ping without native code or another program, so ` +
+  `${NO_KIND}: an ICMP ping takes a right that the agent does without (CAP_NET_RAW), so ` +
   '"tcp: host:port" with a port that answers stands for it';
 
 /** The list below `checks` in a configuration file. No fault shows a header, or an address of http. */
@@ -151,6 +158,8 @@ function make<S extends v.GenericSchema<unknown, Common>>(
       if (timeoutMs > everyMs) return fault('timeout', 'at most as long as "every": a check never overlaps itself');
       if (probe.kind === 'http' && probe.method === 'HEAD' && (probe.body !== null || probe.bodyPattern !== null))
         return fault('method', 'GET, to find something in the body: HEAD is answered without one');
+      if (probe.kind === 'http' && probe.isFollowing && !isReading(probe.method))
+        return fault('follow', 'false, or the method GET or HEAD: no other is sent on to another address');
       return { name, service, everyMs, timeoutMs, probe };
     }),
   );

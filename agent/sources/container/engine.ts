@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { describeError } from '@muster/proto/log';
 import { err, ok, type Result } from '@muster/proto/result';
 
-import { openLink, readBody } from '../../link.ts';
+import { openHttpClient, readBody } from '../../http-client.ts';
 
 /** Where engines listen, in the order in which they are looked for: Docker, Docker on old systems, Podman. */
 export const SOCKET_PATHS = ['/run/docker.sock', '/var/run/docker.sock', '/run/podman/podman.sock'] as const;
@@ -52,12 +52,12 @@ const NO_SOCKET =
   'start the engine (for Podman: systemctl enable --now podman.socket), or name it by sources.containers.socket';
 
 export function openEngine(socket: string): Engine {
-  const link = openLink(socket, { keepMs: KEEP_MS, connections: CONNECTIONS });
+  const client = openHttpClient({ socketPath: socket }, { keepMs: KEEP_MS, connections: CONNECTIONS });
   return {
     socket,
     get: async (path, bytesMax, signal) => {
       try {
-        const { status, headers, body } = await link.request({ method: 'GET', path, signal });
+        const { status, headers, body } = await client.request({ method: 'GET', path, signal });
         const bytes = await readBody(body, bytesMax);
         if (bytes === null) return refuse(status, `answers with more than ${bytesMax} bytes`);
         const text = bytes.toString('utf8');
@@ -67,7 +67,7 @@ export function openEngine(socket: string): Engine {
         return refuse(null, describeFailure(cause, signal));
       }
     },
-    close: async () => link.close(),
+    close: async () => client.close(),
   };
 
   function refuse(status: number | null, reason: string): Result<never, Refusal> {

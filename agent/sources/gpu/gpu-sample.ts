@@ -1,5 +1,6 @@
 import { formatLabels } from '@muster/proto/labels';
 
+import { toPlainText } from '../../plain-text.ts';
 import { ratioOf } from '../../ratio.ts';
 import { remember } from '../../remember.ts';
 import type { Sample } from '../../source.ts';
@@ -23,7 +24,7 @@ const labelsOf = remember((key) => {
 });
 
 export function sampleGpu(gpu: Gpu): Sample[] {
-  const labels = labelsOf(`${gpu.id.slice(0, NAME_LENGTH_MAX)}\0${gpu.name.slice(0, NAME_LENGTH_MAX).toWellFormed()}`);
+  const labels = labelsOf(`${toPlainText(gpu.id, NAME_LENGTH_MAX)}\0${toPlainText(gpu.name, NAME_LENGTH_MAX)}`);
   const { memoryBytes, memoryBytesMax } = gpu;
   const memoryRatio = memoryBytes === null || !memoryBytesMax ? null : ratioOf(memoryBytes, memoryBytesMax);
   const values = [

@@ -39,6 +39,7 @@ export function watchNvidia({ program, now }: NvidiaOptions): NvidiaWatch {
   let gpus = new Map<string, { readonly gpu: Gpu; readonly atMs: number }>();
   let child: ChildProcess | null = null;
   let startedMs = Number.NEGATIVE_INFINITY;
+  let isClosed = false;
   let fault: string | null = 'nvidia-smi has said nothing yet';
 
   function take(line: string): void {
@@ -69,7 +70,7 @@ export function watchNvidia({ program, now }: NvidiaOptions): NvidiaWatch {
       const nowMs = now();
       // A clock that was set back must not keep it from being started, either.
       const isTooEarly = nowMs >= startedMs && nowMs - startedMs < AGAIN_MS;
-      if (child === null && !isTooEarly) start();
+      if (child === null && !isTooEarly && !isClosed) start();
       gpus = new Map([...gpus].filter(([, { atMs }]) => Math.abs(nowMs - atMs) <= STALE_MS));
       const isSilent = gpus.size === 0;
       return {
@@ -78,7 +79,7 @@ export function watchNvidia({ program, now }: NvidiaOptions): NvidiaWatch {
       };
     },
     close: async () => {
-      startedMs = Number.POSITIVE_INFINITY;
+      isClosed = true;
       const ending = child;
       if (ending === null || ending.pid === undefined || ending.exitCode !== null) return;
       const ended = new Promise((resolve) => {

@@ -25,6 +25,7 @@ test.for([
     'process.command_line=nginx: worker,process.executable.name=nginx,process.owner=www-data',
   ],
   [{ ...NGINX, name: ' a\u001b[31m\n=,' }, 'process.executable.name=a?[31m?\\=\\,,process.owner=www-data'],
+  [{ ...NGINX, name: 'sh\u202Egnp' }, 'process.executable.name=sh?gnp,process.owner=www-data'],
   [{ ...NGINX, name: '' }, 'process.executable.name=?,process.owner=www-data'],
 ] as const)('labelsOf(%o) is %s', ([known, labels]) => {
   expect(labelsOf(known, nameOf)).toBe(labels);

@@ -1,5 +1,6 @@
 import { formatLabels } from '@muster/proto/labels';
 
+import { toPlainText } from '../../plain-text.ts';
 import { NOWHERE, type Place } from './cgroup.ts';
 
 /** What is known of a process, of which many are alike. */
@@ -44,12 +45,7 @@ export function nameKernelThread(name: string): string {
   return slash > 0 ? `${clean(name.slice(0, slash), NAME_LENGTH_MAX)}/*` : clean(name, NAME_LENGTH_MAX);
 }
 
-/** Without control characters, which may be in any name and would be shown by terminals. Never empty. */
+/** Any name may hold what terminals take for a command, or what turns a line round. Never empty. */
 function clean(text: string, lengthMax: number): string {
-  const shown = text
-    .slice(0, lengthMax)
-    .replaceAll(/\p{Cc}/gu, '?')
-    .toWellFormed()
-    .trim();
-  return shown === '' ? '?' : shown;
+  return toPlainText(text, lengthMax) || '?';
 }

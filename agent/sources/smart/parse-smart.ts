@@ -1,6 +1,8 @@
 import { isRecord } from '@muster/proto/record';
 import { err, ok, type Result } from '@muster/proto/result';
 
+import { toPlainText } from '../../plain-text.ts';
+
 /** What a disk knows of itself; what it does not is null, or not among `errors`. */
 export type Smart = {
   readonly model: string;
@@ -31,7 +33,7 @@ export function parseSmart(text: string): Result<Smart, string> {
   const { current } = recordAt(report, 'temperature');
   const { model_name: model } = report;
   const smart: Smart = {
-    model: typeof model === 'string' && model !== '' ? model.slice(0, NAME_LENGTH_MAX).toWellFormed() : 'disk',
+    model: (typeof model === 'string' ? toPlainText(model, NAME_LENGTH_MAX) : '') || 'disk',
     isPassed: typeof passed === 'boolean' ? passed : null,
     celsius: isCelsius(current) ? current : null,
     poweredSeconds: hours === null ? null : hours * 3600,

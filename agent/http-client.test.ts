@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net';
 
 import { afterEach, expect, test } from 'vitest';
 
-import { openLink, readBody } from './link.ts';
+import { openHttpClient, readBody } from './http-client.ts';
 
 const opened: (() => void)[] = [];
 afterEach(() => {
@@ -14,16 +14,16 @@ async function start(answer: RequestListener) {
   const server = createServer(answer);
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const { port } = server.address() as AddressInfo; // of a TCP server
-  const link = openLink(`http://127.0.0.1:${port}`, { keepMs: 70_000, connections: 2 });
-  opened.push(() => server.close(), link.close);
+  const client = openHttpClient({ url: `http://127.0.0.1:${port}` }, { keepMs: 70_000, connections: 2 });
+  opened.push(() => server.close(), client.close);
   return async (signal = new AbortController().signal) => {
     const request = { method: 'POST', path: '/x', headers: { a: 'b' }, body: 'hello', signal } as const;
-    const { status, body } = await link.request(request);
+    const { status, body } = await client.request(request);
     return `${status} ${(await readBody(body, 10))?.toString() ?? 'too long'}`;
   };
 }
 
-test('a link keeps its connection, and says little', async () => {
+test('a client keeps its connection, and says little', async () => {
   const heads: (readonly string[])[] = [];
   const ports = new Set<number | undefined>();
   const ask = await start((request, response) => {
@@ -37,7 +37,7 @@ test('a link keeps its connection, and says little', async () => {
   expect(heads[0]).toEqual(['a', 'host', 'content-length']);
 });
 
-test('a link asks twice at a time at most; the others wait', async () => {
+test('a client asks twice at a time at most; the others wait', async () => {
   const waiting: (() => void)[] = [];
   const ask = await start((_request, response) => waiting.push(() => response.end('yes')));
   const all = Promise.all([ask(), ask(), ask()]);

@@ -2,7 +2,7 @@ import { Agent, request as requestPlain, type AgentOptions, type IncomingHttpHea
 
 const CONNECT_MS_MAX = 5_000;
 
-export type LinkRequest = {
+export type HttpRequest = {
   readonly method: 'GET' | 'POST';
   readonly path: string;
   readonly headers?: Readonly<Record<string, string>>;
@@ -12,36 +12,39 @@ export type LinkRequest = {
 };
 
 /** `body` must be read to its end, or given up by leaving the loop over it. */
-export type LinkAnswer = {
+export type HttpAnswer = {
   readonly status: number;
   readonly headers: IncomingHttpHeaders;
   readonly body: AsyncIterable<Buffer>;
 };
 
-export type Link = {
+export type HttpClient = {
   /** Throws when no answer comes. Redirections are not followed: they are answers. */
-  readonly request: (request: LinkRequest) => Promise<LinkAnswer>;
+  readonly request: (request: HttpRequest) => Promise<HttpAnswer>;
   /** Cuts what is under way. */
   readonly close: () => void;
 };
 
-export type LinkOptions = {
+export type HttpClientOptions = {
   /** For how long a connection is kept without a request. */
   readonly keepMs: number;
   /** As many requests are under way at most, each over a connection of its own. */
   readonly connections: number;
 };
 
+/** Where a server is: by its URL, or by the whole path of its socket on this machine. */
+export type Place = { readonly url: string } | { readonly socketPath: string };
+
 /**
- * Connections to the server of a URL, or at the path of a socket, kept from one request to the next. Node's own client:
- * it is part of the executable, while undici brings a second parser and 11 MB of resident memory. TLS is loaded where it
- * is spoken.
+ * Connections to one server, kept from one request to the next. Node's own client: it is part of the executable, while
+ * undici brings a second parser and 11 MB of resident memory. TLS is loaded where it is spoken.
  */
-export function openLink(place: string, { keepMs, connections }: LinkOptions): Link {
+export function openHttpClient(place: Place, { keepMs, connections }: HttpClientOptions): HttpClient {
   const options = { keepAlive: true, maxSockets: connections, timeout: keepMs };
-  const { agent, send, ...target } = place.startsWith('/')
-    ? { agent: new Agent(options), send: requestPlain, socketPath: place }
-    : openTransport(new URL(place), options);
+  const { agent, send, ...target } =
+    'url' in place
+      ? openTransport(new URL(place.url), options)
+      : { ...place, agent: new Agent(options), send: requestPlain };
 
   return {
     request: ({ body, signal, ...request }) =>
