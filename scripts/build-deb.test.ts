@@ -136,19 +136,6 @@ test.skipIf(!hasAnalyze).for([null, ...readdirSync(join(DEPLOY, 'drop-ins'))])(
   },
 );
 
-test('every drop-in that the handbook or the agent names is there, and the handbook names all', () => {
-  const drops = readdirSync(join(DEPLOY, 'drop-ins')).toSorted();
-  const named = (text: string) => [...text.matchAll(/(?<=`|drop-in )[\w-]+\.conf/g)].map(([name]) => name);
-  expect(named(readFileSync(join(DEPLOY, 'README.md'), 'utf8')).toSorted()).toEqual(drops);
-  const agent = join(import.meta.dirname, '../agent');
-  const sources = readdirSync(agent, { recursive: true, encoding: 'utf8' }).filter(
-    (file) => file.endsWith('.ts') && !file.includes('node_modules'),
-  );
-  const told = sources.flatMap((file) => named(readFileSync(join(agent, file), 'utf8')));
-  expect(told).toContain('no-notify.conf');
-  expect(told.filter((name) => !drops.includes(name))).toEqual([]);
-});
-
 test.skipIf(!hasAnalyze)('the exposure of the service is 2.0 at most', () => {
   const { stdout } = spawnSync('systemd-analyze', ['security', '--offline=true', '--no-pager', placeUnit(null)], {
     encoding: 'utf8',
