@@ -141,8 +141,51 @@ test.for([
   ['a: &a [x, x]\nb: &b [*a, *a]\n', 2],
   ['\tname: x\n', 1],
   ['name: x\n---\nname: y\n', 1],
+  ['__proto__: { name: x }\nconstructor: y\nsources: { cpu: { prototype: z } }\n', 3],
+  ['name: |\n  two\n  lines\n', 1],
 ] as const)('a file of %o has %i faults', ([text, count]) => {
   expect(faultsOf({ '/c/agent.yaml': text })).toHaveLength(count);
+});
+
+test('numbers stay as they are written', () => {
+  const text = 'name: 007\ntoken: 12345678901234567890\nlabels: { version: 1.10, rack: 0x1F, build: 1e3 }\n';
+  expect(parse({ '/c/agent.yaml': text })).toMatchObject({
+    ok: true,
+    value: {
+      name: '007',
+      token: { ok: true, value: '12345678901234567890' },
+      labels: { version: '1.10', rack: '0x1F', build: '1e3' },
+    },
+  });
+});
+
+test('a file that is too long is not read, and one with tags that nobody knows is refused', () => {
+  const long = `name: x\n${'#'.repeat(256 * 1024)}`;
+  expect(faultsOf({ '/c/agent.yaml': long })).toEqual([
+    `/c/agent.yaml has ${long.length} characters, more than 262144: divide it among several`,
+  ]);
+  expect(faultsOf({ '/c/agent.yaml': 'interval: 5s\nname: !!js/function "x"\n' })).toEqual([
+    expect.stringMatching(/^\/c\/agent\.yaml:2: Unresolved tag/),
+  ]);
+});
+
+test.for([
+  ['ENOENT', []],
+  ['EACCES', ['/c/agent.d cannot be read: EACCES']],
+  ['ENOTDIR', ['/c/agent.d cannot be read: ENOTDIR']],
+] as const)('a directory of files that cannot be listed for %s: %o', ([code, faults]) => {
+  const config = parseConfig(
+    {
+      argv: ['--config', '/c/agent.yaml'],
+      env: {},
+      readFile: () => 'name: x\n',
+      listFiles: () => {
+        throw Object.assign(new Error(code), { code });
+      },
+    },
+    'h',
+  );
+  expect(config.ok ? [] : config.error).toEqual(faults);
 });
 
 test('a file that was named must be there; the default one need not', () => {

@@ -7,7 +7,7 @@ import type { Setting } from '@muster/proto/options';
 import { isRecord } from '@muster/proto/record';
 import { err, ok, type Result } from '@muster/proto/result';
 import * as v from 'valibot';
-import { isMap, isSeq, LineCounter, parseDocument, type Document } from 'yaml';
+import { isMap, isSeq, LineCounter, parseDocument, visit, type Document, type YAMLError } from 'yaml';
 
 import { isScalar, map, scalar } from './settings.ts';
 import { SOURCES_SCHEMA, type SourceSettings } from './sources.ts';
@@ -35,6 +35,8 @@ export type ConfigFiles = {
   readonly listFiles: (directory: string) => readonly string[];
 };
 
+/** What no host needs; the parser takes a second for so much, and four for twice that. */
+const FILE_LENGTH_MAX = 256 * 1024;
 /** Of a value, in the text of a fault. */
 const VALUE_LENGTH_MAX = 80;
 
@@ -59,7 +61,9 @@ export function readConfigFiles(
   const faults: string[] = [];
   const schema = makeSchema(optionNames);
   let config = NO_FILES;
-  for (const file of [path, ...listMore(path, files)]) {
+  const more = listMore(path, files);
+  if (!more.ok) faults.push(more.error);
+  for (const file of [path, ...(more.ok ? more.value : [])]) {
     const text = readText(file, files);
     if (!text.ok) {
       if (text.error !== null || isNamed)
@@ -76,13 +80,13 @@ export function readConfigFiles(
 
 export type FilesRead = { readonly config: FileConfig; readonly faults: readonly string[] };
 
-function listMore(path: string, { listFiles }: ConfigFiles): readonly string[] {
+function listMore(path: string, { listFiles }: ConfigFiles): Result<readonly string[], string> {
   const directory = join(dirname(path), `${basename(path).replace(/\.ya?ml$/, '')}.d`);
   try {
     const names = listFiles(directory).filter((name) => /^[^.].*\.ya?ml$/.test(name));
-    return names.toSorted().map((name) => join(directory, name));
-  } catch {
-    return [];
+    return ok(names.toSorted().map((name) => join(directory, name)));
+  } catch (cause) {
+    return isMissing(cause) ? ok([]) : err(`${directory} cannot be read: ${describeError(cause)}`);
   }
 }
 
@@ -91,9 +95,12 @@ function readText(file: string, { readFile }: ConfigFiles): Result<string, strin
   try {
     return ok(readFile(file));
   } catch (cause) {
-    const isMissing = cause instanceof Error && 'code' in cause && cause.code === 'ENOENT';
-    return err(isMissing ? null : describeError(cause));
+    return err(isMissing(cause) ? null : describeError(cause));
   }
+}
+
+function isMissing(cause: unknown): boolean {
+  return cause instanceof Error && 'code' in cause && cause.code === 'ENOENT';
 }
 
 type Schema = ReturnType<typeof makeSchema>;
@@ -127,12 +134,16 @@ function parseConfigFile(
   { schema, optionNames }: { readonly schema: Schema; readonly optionNames: readonly string[] },
 ): FilesRead {
   const fail = (faults: readonly string[]): FilesRead => ({ config: NO_FILES, faults });
+  if (text.length > FILE_LENGTH_MAX) {
+    return fail([`${file} has ${text.length} characters, more than ${FILE_LENGTH_MAX}: divide it among several`]);
+  }
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, strict: true });
   const at = (offset: number) => `${file}:${Math.max(1, lines.linePos(offset).line)}:`;
-  if (document.errors.length > 0) {
-    return fail(document.errors.map(({ pos: [offset], message }) => `${at(offset)} ${message}`));
-  }
+  // A warning is a tag that nobody knows, such as !!js/function: what was meant is not what would be read.
+  const wrong = [...document.errors, ...document.warnings, ...findWrongKeys(document)];
+  if (wrong.length > 0) return fail(wrong.map(({ pos: [offset], message }) => `${at(offset)} ${message}`));
+  keepNumbers(document);
   if (document.contents !== null && !isMap(document.contents))
     return fail([`${at(0)} the file must be a map of settings`]);
   let value: unknown;
@@ -163,6 +174,30 @@ function parseConfigFile(
 /** A name with nothing behind it, as when all below it is commented out, says nothing. */
 function withoutNulls(value: unknown): unknown {
   return isRecord(value) ? Object.fromEntries(Object.entries(value).filter(([, one]) => one !== null)) : value;
+}
+
+/** As they are written: a rack called 1.10 is not 1.1, and a token of digits not the number nearest to it. */
+function keepNumbers(document: Document): void {
+  visit(document, {
+    Scalar: (key, node) => {
+      if (key !== 'key' && typeof node.value === 'number' && node.source !== undefined) node.value = node.source;
+    },
+  });
+}
+
+/** Names of the language's own, which valibot passes over in silence. */
+const KEYS_FORBIDDEN: ReadonlySet<unknown> = new Set(['__proto__', 'prototype', 'constructor']);
+
+function findWrongKeys(document: Document): readonly Pick<YAMLError, 'pos' | 'message'>[] {
+  const found: Pick<YAMLError, 'pos' | 'message'>[] = [];
+  visit(document, {
+    Scalar: (place, { value, range }) => {
+      if (place !== 'key' || !KEYS_FORBIDDEN.has(value)) return;
+      const [start = 0, end = 0] = range ?? [];
+      found.push({ pos: [start, end], message: `nothing may be called ${String(value)}` });
+    },
+  });
+  return found;
 }
 
 type Place = { readonly path?: readonly { readonly key?: unknown }[] | undefined };

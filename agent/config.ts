@@ -241,8 +241,8 @@ export function clampEvery(everyMs: number): number {
 }
 
 function parseName(text: string): Result<string, string> {
-  const isRight = text.length > 0 && text.length <= NAME_LENGTH_MAX;
-  return isRight ? ok(text) : err(`a name of 1 to ${NAME_LENGTH_MAX} characters`);
+  const isRight = text.length > 0 && text.length <= NAME_LENGTH_MAX && !/\p{Cc}/u.test(text);
+  return isRight ? ok(text) : err(`a name of 1 to ${NAME_LENGTH_MAX} characters, on one line`);
 }
 
 /** `region=eu,env=prod`, in any order. */

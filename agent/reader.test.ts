@@ -100,6 +100,12 @@ test('events are noted', async () => {
   expect(notes).toEqual([event]);
 });
 
+test('a source may have more samples than a call has arguments', async () => {
+  const many = Array.from({ length: 300_000 }, () => SAMPLE);
+  const { reader } = start([{ name: 'wide', read: () => ok({ samples: many }) }]);
+  expect(await reader.read(1_000, 1_000)).toHaveLength(300_000);
+});
+
 test('a source over its budget is read less often, told once a step, then no more; another one goes on', async () => {
   let reads = 0;
   const { reader, events, notes, clocks } = start([

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 
-import { KEEP_NOTHING, makeRebase, type Keep } from './rebase.ts';
+import { GONE_MAX, KEEP_NOTHING, makeRebase, type Keep } from './rebase.ts';
 
 /** Rebases readings of one counter a name, `name: [identity, count]`, one after the other. */
 function run(
@@ -81,4 +81,16 @@ test('what was counted anew goes on from there after a restart of the agent; dam
   for (kept of [7, [7], [{ name: 'eth0' }], [{ name: 'eth0', identity: '3', base: ['x'] }]]) {
     expect(run([{ eth0: ['3', 9_050] }], { ...keep, write: () => undefined })).toEqual([{ eth0: 9_050 }]);
   }
+});
+
+test('names that come and go for ever take nothing from those that stay', () => {
+  const gone = Object.fromEntries(Array.from({ length: GONE_MAX + 10 }, (_, i) => [`tap${i}`, [`t${i}`, 1]] as const));
+  const told = run([
+    { eth0: ['2', 500], tap0: ['t0', 1] },
+    { eth0: ['3', 9_000] },
+    { eth0: ['3', 9_050], ...gone },
+    { eth0: ['3', 9_060], last: ['l', 1] },
+    { eth0: ['3', 9_070] },
+  ]);
+  expect(told.map(({ eth0 }) => eth0)).toEqual([500, 0, 50, 60, 70]);
 });

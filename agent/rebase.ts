@@ -16,8 +16,8 @@ export type Counters = ReadonlyMap<string, readonly number[]>;
 /** `identity` had the name last, counted from `base` on. */
 type Bearer = { readonly identity: string | null; readonly base: readonly number[] | null; last: readonly number[] };
 
-/** More names than any machine has at a time; those that are gone are kept too, until there are so many in all. */
-const NAMES_MAX = 10_000;
+/** So many names that are gone are kept beside those that are there. */
+export const GONE_MAX = 10_000;
 
 /**
  * Makes counters continue only where the same thing bears the same name. A network card that takes over the name of
@@ -59,18 +59,21 @@ function update(bearers: Map<string, Bearer>, counters: Counters, identify: Reba
     const wasReset = isBelow(now, known?.base ?? []);
     const base = isOther || wasReset ? now : (known?.base ?? null);
     isChanged ||= isOther || wasReset;
-    bearers.delete(name); // so that those that are gone for longest come first
     bearers.set(name, { identity: identity ?? known?.identity ?? null, base, last: now });
   }
-  forgetAbsent(bearers, counters);
+  forget(bearers, counters);
   return isChanged;
 }
 
-/** Those that are there are never forgotten: counted from another base they would jump. */
-function forgetAbsent(bearers: Map<string, Bearer>, counters: Counters): void {
+/** Those that came first and are gone; never one that is there, whose count would jump. */
+function forget(bearers: Map<string, Bearer>, counters: Counters): void {
+  let surplus = bearers.size - counters.size - GONE_MAX;
+  if (surplus <= 0) return;
   for (const name of bearers.keys()) {
-    if (bearers.size <= NAMES_MAX || counters.has(name)) return;
+    if (counters.has(name)) continue;
     bearers.delete(name);
+    surplus -= 1;
+    if (surplus === 0) return;
   }
 }
 

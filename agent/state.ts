@@ -14,7 +14,7 @@ import { dirname, join } from 'node:path';
 import { isRecord } from '@muster/proto/record';
 
 import { makeDirectory } from './make-directory.ts';
-import { readOwnText, readText } from './read-text.ts';
+import { readText } from './read-text.ts';
 import type { Keep } from './rebase.ts';
 
 /** Who this host is to its collector. `token` is a secret. */
@@ -62,7 +62,7 @@ export function readIdentity(directory: string): Identity | null {
 
 function readIdentityText(path: string): string | null {
   try {
-    return readOwnText(path);
+    return readText(path);
   } catch (cause) {
     throw new Error(`Cannot use ${path}: make it readable for the user of the agent, or remove it to enrol again`, {
       cause,
@@ -105,7 +105,7 @@ export function hashMachine(machineId: string): string {
 
 function readOwnMachineId(directory: string): string {
   const path = join(directory, 'machine-id');
-  const known = readOwnText(path)?.trim() ?? '';
+  const known = readText(path)?.trim() ?? '';
   if (known !== '') return known;
   const made = randomBytes(16).toString('hex');
   try {
@@ -122,7 +122,7 @@ export type Boot = { readonly bootId: string; readonly known: string | null };
 /** The machine's present boot, or null when it is the one that was kept, or the kernel does not tell it. */
 export function readNewBoot(root: string, directory: string): Boot | null {
   const bootId = readText(join(root, 'proc/sys/kernel/random/boot_id'))?.trim() ?? '';
-  const known = readOwnText(join(directory, 'boot-id'))?.trim() ?? '';
+  const known = readText(join(directory, 'boot-id'))?.trim() ?? '';
   return bootId === '' || bootId === known ? null : { bootId, known: known === '' ? null : known };
 }
 
@@ -136,7 +136,7 @@ export function keepIn(directory: string, source: string): Keep {
   return {
     read: () => {
       try {
-        return JSON.parse(readOwnText(path) ?? 'null');
+        return JSON.parse(readText(path) ?? 'null');
       } catch {
         return null;
       }

@@ -12,6 +12,7 @@ import { anyTextLike } from '../testing/any-text.ts';
 import type { Sample } from '../source.ts';
 import { openStatsdSource, parseNoPorts, parseNoPorts6 } from './statsd.ts';
 import { makeAggregate, SET_VALUES_MAX } from './statsd/aggregate.ts';
+import { openListener } from './statsd/listener.ts';
 import { parseStatsdLine, parseStatsdNumber, parseTags } from './statsd/parse.ts';
 
 test.for([
@@ -248,6 +249,27 @@ test('a flood is turned away before it costs more than its share, the port stays
   };
   await expect.poll(again, { timeout: 10_000 }).toBe(1);
   client.close();
+});
+
+test('a listener that fails while it listens gives its port back when it is closed', async () => {
+  const port = await findFreePort('udp');
+  // Nobody may connect to an address of many: it cannot stop hearing.
+  const address = '127.255.255.255';
+  let nowMs = 0;
+  const open = () =>
+    openListener({ address, port, onPacket: () => undefined, onDeaf: () => undefined, nowMs: () => (nowMs += 60) });
+  const listener = await open();
+  expect(listener.fault()).toBe(null);
+  const sender = createSocket('udp4').bind(0);
+  await once(sender, 'listening');
+  sender.setBroadcast(true);
+  sender.send('a:1|c', port, address);
+  await expect.poll(() => listener.fault()).not.toBe(null);
+  sender.close();
+  await listener.close();
+  const next = await open();
+  expect(next.fault()).toBe(null);
+  await next.close();
 });
 
 test('a port that is taken is told with its holder, and taken once it is free', async () => {

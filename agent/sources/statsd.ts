@@ -74,11 +74,14 @@ export async function openStatsdSource({ settings, pool, root, now }: StatsdOpti
       if (fault === null || Math.abs(nowMs - triedMs) < RETRY_MS) return read(nowMs);
       triedMs = nowMs;
       packets.keep(listener);
-      return listen().then((opened) => {
-        listener = opened;
-        fault = describe();
-        return read(nowMs);
-      });
+      return listener
+        .close()
+        .then(listen)
+        .then((opened) => {
+          listener = opened;
+          fault = describe();
+          return read(nowMs);
+        });
     },
     diagnose: async () => (fault === null ? [describeOpen('udp', address, endpoint)] : [{ what: fault }]),
     close: async () => {

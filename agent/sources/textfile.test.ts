@@ -13,7 +13,7 @@ import { findSampleFault, makeRoot, readSamples } from '../testing/fixture.ts';
 import { FILES_MAX, makeTextfileSource } from './textfile.ts';
 import { parseExposition } from './textfile/parse.ts';
 import { toPoints } from './textfile/points.ts';
-import { FILE_BYTES_MAX } from './textfile/read-file.ts';
+import { ALL_BYTES_MAX, FILE_BYTES_MAX } from './textfile/read-file.ts';
 
 // Written after the Prometheus documentation, Exposition formats, and OpenMetrics 1.0.
 const EXPOSITION = `# HELP http_requests_total The total number of HTTP requests.
@@ -182,6 +182,15 @@ test('whatever lies in the directory is told, and stops nothing', async () => {
     'sub.prom: it is no file',
     `files not looked at: 1, beyond ${FILES_MAX} or of a name that is no plain word`,
   ]);
+});
+
+test('of all files together no more is read than there is room for', async () => {
+  const long = (name: string) => `${name} 1\n${'#'.repeat(FILE_BYTES_MAX - 100)}\n`;
+  const { customs, remark, directory } = makeSource({ 'a.prom': long('a'), 'b.prom': long('b'), 'c.prom': long('c') });
+  expect(await customs()).toEqual({ 'a{}': 1, 'b{}': 1 });
+  expect(await remark()).toBe(`c.prom: with it all files have more than ${ALL_BYTES_MAX} bytes: write fewer`);
+  rmSync(join(directory, 'a.prom'));
+  expect(await customs()).toEqual({ 'b{}': 1, 'c{}': 1 });
 });
 
 test('there need not be a directory; one that is none is told', async () => {

@@ -15,7 +15,7 @@ import { absolutePath } from '../settings.ts';
 import type { Finding, Sample, Source } from '../source.ts';
 import { parseExposition, type LineFault } from './textfile/parse.ts';
 import { toPoints } from './textfile/points.ts';
-import { readFile } from './textfile/read-file.ts';
+import { ALL_BYTES_MAX, readFile } from './textfile/read-file.ts';
 
 export const DIRECTORY_DEFAULT = '/var/lib/muster-agent/textfile';
 /** Files are written by jobs, every minute or every day. */
@@ -37,6 +37,7 @@ export type TextfileOptions = {
 type Known = {
   readonly version: string | null;
   readonly mtimeMs: number;
+  readonly bytes: number;
   readonly points: readonly Point[];
   /** Of its text. */
   readonly faults: readonly LineFault[];
@@ -50,7 +51,7 @@ export function makeTextfileSource({ settings, pool, root, now }: TextfileOption
   const keeper = pool.open('textfile', settings.limit);
   const intake = makeIntake(keeper);
   const labelsOf = remember((name) => formatLabels({ 'muster.file': name }));
-  let files: ReadonlyMap<string, Known> = new Map();
+  let files: Files = new Map();
   let findings: readonly Finding[] = [];
 
   return {
@@ -60,7 +61,7 @@ export function makeTextfileSource({ settings, pool, root, now }: TextfileOption
       const nowMs = now();
       const listed = listFiles(directory);
       if (!listed.ok) return listed;
-      files = new Map(listed.value.names.map((name) => [name, readKnown(join(directory, name), files.get(name))]));
+      files = readAll(directory, listed.value.names, files);
       const owners = new Map([...files].flatMap(([name, { points }]) => points.map((point) => [point, name] as const)));
       const refused = intake.take([...owners.keys()], nowMs);
       const ages = [...files].flatMap(([name, { mtimeMs, fault }]): readonly Sample[] =>
@@ -114,18 +115,32 @@ function listFiles(directory: string): Result<Listed, string> {
   }
 }
 
-function readKnown(path: string, known: Known | undefined): Known {
-  const read = readFile(path, known?.version ?? null);
-  if (!read.ok) return { version: null, mtimeMs: 0, points: [], faults: [], fault: read.error };
+type Files = ReadonlyMap<string, Known>;
+
+/** Those that have changed; `before` is what the others hold still. */
+function readAll(directory: string, names: readonly string[], before: Files): Files {
+  const files = new Map<string, Known>();
+  let bytesLeft = ALL_BYTES_MAX;
+  for (const name of names) {
+    const file = readKnown(join(directory, name), before.get(name), bytesLeft);
+    bytesLeft -= file.bytes;
+    files.set(name, file);
+  }
+  return files;
+}
+
+function readKnown(path: string, known: Known | undefined, bytesLeft: number): Known {
+  const read = readFile(path, { known: known?.version ?? null, bytesLeft });
+  if (!read.ok) return { version: null, mtimeMs: 0, bytes: 0, points: [], faults: [], fault: read.error };
   if (read.value === null && known !== undefined) return known;
-  const { version = null, mtimeMs = 0, text = '' } = read.value ?? {};
+  const { version = null, mtimeMs = 0, bytes = 0, text = '' } = read.value ?? {};
   const { families, faults } = parseExposition(text);
-  return { version, mtimeMs, points: toPoints(families), faults, fault: null };
+  return { version, mtimeMs, bytes, points: toPoints(families), faults, fault: null };
 }
 
 function describe(
   { leftOut }: Listed,
-  files: ReadonlyMap<string, Known>,
+  files: Files,
   faults: ReadonlyMap<string, readonly LineFault[]>,
 ): readonly Finding[] {
   const ofFiles = [...files].flatMap(([name, { fault }]): readonly Finding[] => {

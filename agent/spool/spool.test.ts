@@ -14,7 +14,7 @@ import {
 import { join } from 'node:path';
 
 import { encodeBatch, SERIES_MAX } from '@muster/proto/batch';
-import { EVENTS_MAX } from '@muster/proto/event';
+import { EVENTS_MAX, readEvents } from '@muster/proto/event';
 import { BODY_BYTES_MAX } from '@muster/proto/push';
 import { expect, test } from 'vitest';
 
@@ -366,9 +366,28 @@ test('a record that cannot be read now comes last, and is not lost', () => {
   expect(gapsOf(drain(spool))).toEqual([]);
 });
 
-test('an event about something with a long name is cut, so that its batch is not refused', () => {
-  const spool = open();
-  spool.note({ kind: 'container-died', atMs: 1, subject: 'x'.repeat(1_000) });
-  const [event] = spool.takeNewest()?.batch.events ?? [];
-  expect(event).toEqual({ kind: 'container-died', atMs: 1, subject: 'x'.repeat(256) });
-});
+test.for([
+  [
+    { atMs: 1, subject: 'x'.repeat(1_000) },
+    { atMs: 1, subject: 'x'.repeat(256) },
+  ],
+  [
+    { atMs: 1, subject: `${'x'.repeat(255)}😀` },
+    { atMs: 1, subject: `${'x'.repeat(255)}\ufffd` },
+  ],
+  [
+    { atMs: 2 ** 60 * 1000, subject: 'x' },
+    { atMs: 7_000, subject: 'x' },
+  ],
+  [{ atMs: -1 }, { atMs: 7_000 }],
+  [{ atMs: Number.NaN }, { atMs: 7_000 }],
+] as const)(
+  'an event that no batch may hold is made one that it may, so that none is refused: %o',
+  ([said, expected]) => {
+    const spool = open({ now: () => 7_000 });
+    spool.note({ kind: 'container-died', ...said });
+    const events = spool.takeNewest()?.batch.events ?? [];
+    expect(events).toEqual([{ kind: 'container-died', ...expected }]);
+    expect(readEvents(events)).toEqual({ ok: true, value: events });
+  },
+);

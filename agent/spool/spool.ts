@@ -1,4 +1,5 @@
 import type { Inventory } from '@muster/proto/batch';
+import { isCount } from '@muster/proto/check-value';
 import { TEXT_LENGTH_MAX, type Gap, type HostEvent } from '@muster/proto/event';
 import { describeError, type Log } from '@muster/proto/log';
 
@@ -117,7 +118,7 @@ export function openSpool(options: SpoolOptions): Spool {
   flush(spool, false); // from here on an end that was not in order shows
   return {
     add: (tick) => add(spool, tick),
-    note: (event) => (spool.news = joinNews(spool.news, { events: [shorten(event)] })),
+    note: (event) => (spool.news = joinNews(spool.news, { events: [toLegal(event, options.now())] })),
     describe: (info) => (spool.news = joinNews(spool.news, { info })),
     flush: () => flush(spool, false),
     takeNewest: () => {
@@ -339,8 +340,16 @@ const UNWRITABLE =
   'samples wait in memory, and are lost if the agent ends before they are delivered; make room in the state directory, ' +
   'or make it writable';
 
-/** What an event is about may have any name; one that is too long would have its whole batch refused. */
-function shorten(event: HostEvent): HostEvent {
-  if (event.kind === 'gap' || event.subject === undefined) return event;
-  return { ...event, subject: event.subject.slice(0, TEXT_LENGTH_MAX) };
+/**
+ * An event as a batch may hold it: one that is refused takes all samples beside it along. What it is about may have any
+ * name, and when it was may be what others say.
+ */
+function toLegal(event: HostEvent, nowMs: number): HostEvent {
+  if (event.kind === 'gap') return event;
+  const { kind, atMs, subject } = event;
+  return {
+    kind,
+    atMs: isCount(atMs) ? atMs : nowMs,
+    ...(subject === undefined ? {} : { subject: subject.slice(0, TEXT_LENGTH_MAX).toWellFormed() }),
+  };
 }

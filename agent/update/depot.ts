@@ -3,7 +3,7 @@ import { closeSync, existsSync, openSync, readdirSync, readSync, rmSync } from '
 import { join } from 'node:path';
 
 import { makeDirectory } from '../make-directory.ts';
-import { readBytes, readOwnText } from '../read-text.ts';
+import { readBytes, readText } from '../read-text.ts';
 import { writeWhole } from '../state.ts';
 import { readManifest, type SignedManifest } from './release.ts';
 import { parseCourse, type Course, type Version } from './trial.ts';
@@ -28,7 +28,7 @@ export function openDepot(directory: string): Depot {
   const pathOf = (version: string): string => join(directory, `muster-agent-${version}`);
   const course = join(directory, 'course.json');
   return {
-    readCourse: () => parseCourse(readOwnText(course) ?? ''),
+    readCourse: () => parseCourse(readText(course) ?? ''),
     writeCourse: (next) => {
       makeDirectory(directory);
       writeWhole(course, `${JSON.stringify(next)}\n`);

@@ -1,10 +1,11 @@
-import { readFileSync } from 'node:fs';
-
 import { err, ok, type Result } from '@muster/proto/result';
 
+import { readNamedText } from '../../read-text.ts';
 import type { Failure, Header } from './check.ts';
 
 export const HEADERS_MAX = 32;
+/** So many headers of the greatest length, and some words about them. */
+const FILE_BYTES_MAX = 256 * 1024;
 /** RFC 9110, section 5.6.2. */
 export const HEADER_NAME = /^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}$/;
 /** What may be seen, and spaces within: no line can begin in it. */
@@ -24,13 +25,13 @@ export const HEADERS_OWN: ReadonlySet<string> = new Set([
 /** The headers of a file, `Name: value`, a line each; empty lines and those after a `#` say nothing. No word of it is told. */
 export function readHeaderFile(path: string | null): Result<readonly Header[], Failure> {
   if (path === null) return ok([]);
-  let text: string;
+  let text: string | null;
   try {
-    text = readFileSync(path, 'utf8');
+    text = readNamedText(path, FILE_BYTES_MAX);
   } catch (cause) {
-    const code = cause instanceof Error && 'code' in cause ? String(cause.code) : 'it is no file';
-    return err({ type: 'setup', words: `the header file cannot be read (${code})` });
+    return err({ type: 'setup', words: `the header file cannot be read (${reasonOf(cause)})` });
   }
+  if (text === null) return err({ type: 'setup', words: 'the header file cannot be read (ENOENT)' });
   const headers: Header[] = [];
   for (const [i, line] of text.split('\n').entries()) {
     if (line.trim() === '' || line.startsWith('#')) continue;
@@ -43,6 +44,13 @@ export function readHeaderFile(path: string | null): Result<readonly Header[], F
     headers.push([name, value]);
   }
   return ok(headers);
+}
+
+/** Never with the path, which is nobody's business but the owner's. */
+function reasonOf(cause: unknown): string {
+  const inner = cause instanceof Error ? cause.cause : null;
+  if (!(inner instanceof Error)) return 'it is no file';
+  return 'code' in inner ? String(inner.code) : inner.message;
 }
 
 export function isHeader(name: string, value: string): boolean {

@@ -1,4 +1,5 @@
-import { writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { join } from 'node:path';
@@ -282,6 +283,17 @@ test('headers of a file are read for each run, and no word of the file is told',
     expect(await ask()).toBe('setup: line 2 of the header file is no "Name: value" of a request');
   }
   expect(seen.map(({ headers }) => headers['authorization'])).toEqual(['Bearer one', 'Bearer two']);
+});
+
+test('what is no file in the place of one is not waited for', async () => {
+  const { url } = await openWeb(null);
+  const headerFile = join(makeRoot({}), 'headers');
+  execFileSync('mkfifo', [headerFile]);
+  const ask = async () => failureOf(await look(makeHttpProbe(url, { headerFile })));
+  expect(await ask()).toBe('setup: the header file cannot be read (it is no file)');
+  rmSync(headerFile);
+  writeFileSync(headerFile, '#'.repeat(300_000));
+  expect(await ask()).toBe('setup: the header file cannot be read (it has 300000 bytes, more than 262144)');
 });
 
 test('whatever a server sends, the run ends, and its failure has a name', async () => {

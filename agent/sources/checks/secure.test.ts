@@ -1,4 +1,5 @@
-import { copyFileSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { copyFileSync, rmSync, writeFileSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { join } from 'node:path';
 
@@ -120,6 +121,10 @@ test('the file of trusted certificates is read again when it has changed', async
   expect(await ask()).toMatch(/^certificate: /);
   copyFileSync(join(CERTIFICATES, 'authority.pem'), caFile);
   expect(await ask()).toBe(null);
+  rmSync(caFile);
+  execFileSync('mkfifo', [caFile]);
+  expect(await ask()).toMatch(/^setup: the trusted certificates cannot be used: .*it is no file$/);
+  rmSync(caFile);
   writeFileSync(caFile, 'garbage');
   expect(await ask()).toMatch(/^(setup|certificate): /);
 });

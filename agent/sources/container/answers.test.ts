@@ -136,6 +136,18 @@ test('parseEvents() of Podman takes deaths with their exit codes', () => {
 });
 
 test.for([
+  [1_795_345_687, 1],
+  [0, 1],
+  [-1, 0],
+  [1.5, 0],
+  [2 ** 53, 0],
+  [1e300, 0],
+] as const)('of an event at %d s there are %i', ([time, count]) => {
+  const entry = { Type: 'container', Action: 'oom', time, Actor: { ID: 'a'.repeat(64), Attributes: { name: 'web' } } };
+  expect(parseEvents(JSON.stringify(entry))).toHaveLength(count);
+});
+
+test.for([
   ['podman-4.3/version.json', 'Podman Engine 4.3.1, API 1.41'],
   ['podman-4.3/list.json', null],
 ])('parseVersion() of %s', ([path, version]) => {

@@ -169,6 +169,7 @@ function toEvent(entry: unknown): EngineEvent | null {
   const name = nameOf(String(attributes['name']), attributes);
   if (kind === undefined || typeof id !== 'string' || !ID_PATTERN.test(id) || seconds === null || name === null)
     return null;
+  if (!Number.isSafeInteger(seconds * 1000)) return null;
   // Podman before 4.0 has the exit code in containerExitCode only.
   const code = kind === 'kill' ? attributes['signal'] : (attributes['exitCode'] ?? attributes['containerExitCode']);
   const isCode = typeof code === 'string' && /^\d{1,3}$/.test(code);

@@ -58,3 +58,16 @@ test('of a flood no more is told than is bearable in an hour', () => {
   expect(told.at(-1)?.subject).toBe('job-0-59: exited with 1; no more is told in this hour');
   expect(moments.take(flood(60 * MINUTE_MS), 60 * MINUTE_MS)).toHaveLength(60);
 });
+
+test('of a long name there is as much as there is room for beside what happened', () => {
+  const moments = makeMoments();
+  const name = 'k'.repeat(200);
+  const oom = (atMs: number) => event('oom', null, atMs, name);
+  moments.take([oom(0), oom(0)], 0);
+  // The last one that is told in this hour has the most words.
+  const others = Array.from({ length: 58 }, (_, i) => event('oom', null, 11 * MINUTE_MS, `job-${i}`));
+  const told = moments.take([...others, oom(11 * MINUTE_MS)], 11 * MINUTE_MS);
+  const words =
+    ': a process was killed for want of memory; no more is told in this hour, and 1 times more since it was told last';
+  expect(told.at(-1)?.subject).toBe(`${'k'.repeat(256 - words.length)}${words}`);
+});

@@ -1,4 +1,4 @@
-import type { Moment, MomentKind } from '@muster/proto/event';
+import { TEXT_LENGTH_MAX, type Moment, type MomentKind } from '@muster/proto/event';
 
 import type { EngineEvent } from './answers.ts';
 
@@ -40,8 +40,9 @@ export function makeMoments() {
     const again = last === undefined || last.more === 0 ? '' : `, and ${last.more} times more since it was told last`;
     told.delete(key);
     told.set(key, { atMs, more: 0 });
-    const subject = `${name}: ${hour.count === HOURLY_MAX ? `${why}; no more is told in this hour` : why}${again}`;
-    return { kind, atMs, subject };
+    const words = `: ${hour.count === HOURLY_MAX ? `${why}; no more is told in this hour` : why}${again}`;
+    // Of a name that is too long the end is left out, and not what happened.
+    return { kind, atMs, subject: `${name.slice(0, TEXT_LENGTH_MAX - words.length)}${words}` };
   }
 
   function takeEvent({ kind, id, name, code, atMs }: EngineEvent): Moment | null {

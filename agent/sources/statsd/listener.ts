@@ -78,7 +78,8 @@ export async function openListener(options: ListenerOptions): Promise<Listener> 
   socket.on('error', (cause) => {
     fault = describe(cause);
   });
-  if (fault !== null) socket.close();
+  let isClosed = fault !== null;
+  if (isClosed) socket.close();
   return {
     packets: () => packets,
     skipped: () => skipped,
@@ -86,7 +87,9 @@ export async function openListener(options: ListenerOptions): Promise<Listener> 
     port: () => (fault === null ? socket.address().port : null),
     close: async () => {
       if (timer !== null) clearTimeout(timer);
-      if (fault !== null) return;
+      // One that has failed since holds its port still.
+      if (isClosed) return;
+      isClosed = true;
       await new Promise<void>((resolve) => socket.close(resolve));
     },
   };

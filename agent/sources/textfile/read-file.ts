@@ -4,15 +4,25 @@ import { err, ok, type Result } from '@muster/proto/result';
 
 /** What a file may take: 10,000 samples with long labels. */
 export const FILE_BYTES_MAX = 1024 * 1024;
+/** The same of all files together: a mebibyte of text is 25 of memory when it has been read. */
+export const ALL_BYTES_MAX = 2 * FILE_BYTES_MAX;
 
 /** `version` differs where the file does. */
-export type FileText = { readonly version: string; readonly mtimeMs: number; readonly text: string };
+export type FileText = {
+  readonly version: string;
+  readonly mtimeMs: number;
+  readonly bytes: number;
+  readonly text: string;
+};
+
+/** `known`: the version that was read last. `bytesLeft`: what the files before it leave of ALL_BYTES_MAX. */
+export type Reading = { readonly known: string | null; readonly bytesLeft: number };
 
 /**
  * The text of a file that others write, whatever they have put there; an error says what is wrong with it, in words. It
- * waits for nobody, follows no link, and reads no more than it may. Null: it is still of the version `known`.
+ * waits for nobody, follows no link, and reads no more than it may. Null: it is still of the version that is known.
  */
-export function readFile(path: string, known: string | null): Result<FileText | null, string> {
+export function readFile(path: string, { known, bytesLeft }: Reading): Result<FileText | null, string> {
   let descriptor: number;
   try {
     descriptor = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW);
@@ -24,6 +34,7 @@ export function readFile(path: string, known: string | null): Result<FileText | 
     const { size, mtimeMs, ino } = stats;
     if (!stats.isFile()) return err('it is no file');
     if (size > FILE_BYTES_MAX) return err(`it has ${size} bytes, more than ${FILE_BYTES_MAX}`);
+    if (size > bytesLeft) return err(`with it all files have more than ${ALL_BYTES_MAX} bytes: write fewer`);
     const version = `${ino} ${mtimeMs} ${size}`;
     if (version === known) return ok(null);
     const bytes = Buffer.alloc(size);
@@ -31,7 +42,7 @@ export function readFile(path: string, known: string | null): Result<FileText | 
     for (let read = -1; read !== 0 && end < size; end += read)
       read = readSync(descriptor, bytes, end, size - end, null);
     const text = new TextDecoder('utf-8', { fatal: true }).decode(bytes.subarray(0, end));
-    return ok({ version, mtimeMs, text });
+    return ok({ version, mtimeMs, bytes: size, text });
   } catch (cause) {
     return err(describe(cause));
   } finally {
