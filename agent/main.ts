@@ -73,7 +73,7 @@ async function run(config: Config): Promise<number> {
   void stopped.then(() => (isStopped = true));
   try {
     const { url, name, everyMs } = config;
-    log.info('agent.started', { url, name, everyMs });
+    log.info('agent.started', { version: manifest.version, url, name, everyMs });
     giveBackMemory({ directories: [config.stateDirectory], log, schedule: scheduleTimer });
     const agent = await openAgent(config, { ...surroundings, notifier, delivered: update.confirm });
     const refusal = await Promise.race([stopped, agent.refused, update.due]);

@@ -41,6 +41,8 @@ has() {
 }
 
 main() {
+  # Others must get at what is not secret, whatever the habits of who installs: the agent is no root.
+  umask 022
   url=$url_default token=${MUSTER_TOKEN:-} name='' root='' insecure=false action=install purge=false
   read_options "$@"
   bin=$root/usr/local/bin
@@ -90,7 +92,9 @@ install_agent() {
   check_wishes
   check_host
   mkdir -p "$bin"
-  work=$(mktemp -d "$bin/.$service.XXXXXX")
+  remove_leftovers
+  work=$bin/.$service.$$
+  mkdir -m 700 "$work"
   trap 'rm -rf "$work"' EXIT
   trap 'exit 1' HUP INT TERM
   fetch_program
@@ -104,6 +108,13 @@ install_agent() {
   fi
   if [ -d /run/systemd/system ]; then start_by_systemd; else start_plainly; fi
   await_joining
+}
+
+# What one that was killed has left. Another one may be at work.
+remove_leftovers() {
+  for left in "$bin/.$service."*; do
+    [ -d "/proc/${left##*.}" ] && [ "${left##*.}" != $$ ] || rm -rf "$left"
+  done
 }
 
 check_wishes() {
@@ -256,8 +267,13 @@ cd /
 touch /var/log/muster-agent.log
 chown muster /var/log/muster-agent.log
 chmod 640 /var/log/muster-agent.log
+pid=$(head -n 1 /var/lib/muster-agent/pid 2>/dev/null) || pid=
+if [ -n "$pid" ] && [ "$(stat -c %U "/proc/$pid" 2>/dev/null)" = muster ]; then
+  echo 'The agent runs already'
+  exit 0
+fi
 rm -f /var/lib/muster-agent/pid
-agent='umask 077; echo $$ >/var/lib/muster-agent/pid; MUSTER_TOKEN_FILE=/etc/muster/token exec nohup /usr/local/bin/muster-agent </dev/null >>/var/log/muster-agent.log 2>&1'
+agent='umask 077; echo $$ >/var/lib/muster-agent/pid; MUSTER_TOKEN_FILE=/etc/muster/token exec /usr/local/bin/muster-agent </dev/null >>/var/log/muster-agent.log 2>&1'
 setsid su -s /bin/sh muster -c "$agent" &
 for _ in 1 2 3 4 5; do
   [ ! -s /var/lib/muster-agent/pid ] || exit 0
@@ -339,6 +355,7 @@ uninstall_agent() {
   elif [ -z "$root" ]; then
     stop_plain
   fi
+  remove_leftovers
   rm -f "$program" "$unit" "${unit%/*}/multi-user.target.wants/$service.service" "$starter"
   rmdir "${starter%/*}" 2>/dev/null || true
   [ -n "$root" ] || [ ! -d /run/systemd/system ] || systemctl daemon-reload

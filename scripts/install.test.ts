@@ -136,6 +136,29 @@ test.skipIf(!isRoot)('install.sh run again upgrades the agent and leaves the con
   expect(readInstalled('usr/local/bin/muster-agent')).toBe(`${AGENT}# newer\n`);
 });
 
+test.skipIf(!isRoot)('install.sh lets others get at what is not secret, with any umask', async () => {
+  const piped = `umask 077; curl -fsSL ${collector.origin}/install.sh | sh -s -- --root ${image} --token the-token`;
+  expect((await run(piped)).code).toBe(0);
+  const modes = ['etc/muster', 'etc/muster/agent.yaml', 'etc/muster/token', 'usr/local/bin'].map(
+    (path) => statSync(join(image, path)).mode & 0o777,
+  );
+  expect(modes).toEqual([0o755, 0o644, 0o600, 0o755]);
+});
+
+test.skipIf(!isRoot).for(['--token the-token', '--uninstall'])(
+  'install.sh %s removes what one that was killed has left, and nothing of one that runs',
+  async (args) => {
+    const ended = spawn('true');
+    await once(ended, 'close');
+    for (const pid of [ended.pid, process.pid])
+      mkdirSync(join(image, `usr/local/bin/.muster-agent.${pid}/x`), { recursive: true });
+    expect((await install(args)).code).toBe(0);
+    expect(readdirSync(join(image, 'usr/local/bin')).filter((name) => name.startsWith('.'))).toEqual([
+      `.muster-agent.${process.pid}`,
+    ]);
+  },
+);
+
 /** What is done to the build, and what is said then. */
 test.skipIf(!isRoot).for([
   [
@@ -178,7 +201,7 @@ test.skipIf(!isRoot)('install.sh that is cut anywhere does nothing', async () =>
 /** A PATH that has what the script needs, but for some. */
 function makePath(without: readonly string[]): string {
   const bin = mkdtempSync(join(directory, 'bin-'));
-  const names = 'sh cat id uname mkdir mktemp rm mv chmod ln gzip sha256sum openssl cut grep sed curl wget'.split(' ');
+  const names = 'sh cat id uname mkdir rm mv chmod ln gzip sha256sum openssl cut grep sed curl wget'.split(' ');
   for (const name of names.filter((one) => !without.includes(one))) {
     const found = (process.env['PATH'] ?? '').split(':').map((place) => join(place, name));
     const path = found.find((place) => existsSync(place));
@@ -272,7 +295,11 @@ test.skipIf(!isRoot)(
     stat -c '%U %a %n' /etc/muster/token /var/lib/muster-agent /var/log/muster-agent.log
     wc -c </etc/muster/token
     ${fetchAndRun}
+    pid=$(cat /var/lib/muster-agent/pid)
+    /usr/local/lib/muster/start-agent
+    [ "$(cat /var/lib/muster-agent/pid)" = "$pid" ] && echo same
     ${fetchAndRun} --uninstall --purge
+    [ -d "/proc/$pid" ] || echo ended
     ls -d /etc/muster /usr/local/bin/muster-agent /var/lib/muster-agent 2>/dev/null || echo gone
     ${fetchAndRun} --token used-up || echo refused`;
     const { out, err } = await run(`unshare --mount sh -c "$SCRIPT" sh ${image}`, { SCRIPT: script });
@@ -284,7 +311,8 @@ test.skipIf(!isRoot)(
     expect(out).toContain(
       'muster 600 /etc/muster/token\nmuster 700 /var/lib/muster-agent\nmuster 640 /var/log/muster-agent.log\n0\n',
     );
-    expect(out).toContain('\ngone\n');
+    expect(out).toContain('\nThe agent runs already\nsame\n');
+    expect(out).toContain('\nended\ngone\n');
     expect(out.trimEnd()).toMatch(/refused$/);
     expect(err).toMatch(/The agent is installed, but the agent has ended. What it says:\n.*agent.refused.*unknown/s);
   },

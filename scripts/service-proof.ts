@@ -1,4 +1,4 @@
-import { copyFileSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -24,11 +24,7 @@ type Options = { readonly agents: string; readonly tree: string };
 async function prove({ agents, tree }: Options): Promise<boolean> {
   const fault = findMachineFault();
   if (fault !== null) throw new Error(`Cannot be tried here: ${fault}`);
-  const packageFile = readdirSync(agents).find((file) =>
-    file.endsWith(process.arch === 'arm64' ? '_arm64.deb' : '_amd64.deb'),
-  );
-  if (packageFile === undefined)
-    throw new Error(`There is no package in ${agents}; make one by node scripts/build-deb.ts`);
+  const packageFile = findPackage(agents);
   const data = mkdtempSync(join(tmpdir(), 'muster-service-'));
   const collector = await startCollector({ data, agents });
   try {
@@ -46,6 +42,16 @@ async function prove({ agents, tree }: Options): Promise<boolean> {
     await collector.stop();
     rmSync(data, { recursive: true });
   }
+}
+
+/** The package of the build: those of earlier ones may lie beside it. */
+function findPackage(agents: string): string {
+  const manifest: unknown = JSON.parse(readFileSync(join(agents, 'manifest.json'), 'utf8'));
+  const version = isRecord(manifest) ? String(manifest['version']) : '';
+  const file = `muster-agent_${version}_${process.arch === 'arm64' ? 'arm64' : 'amd64'}.deb`;
+  if (!existsSync(join(agents, file)))
+    throw new Error(`There is no ${file} in ${agents}; make it by node scripts/build-deb.ts`);
+  return file;
 }
 
 type Proof = ReturnType<typeof makeProof>;
@@ -73,6 +79,14 @@ function makeProof({ run }: Machine, collector: RunningCollector) {
       return out;
     },
     isGone: (path: string): boolean => run(`test -e ${path}`).code === 1,
+    /** Whether the host has told the states of systemd's units since then. */
+    hasStates: async (sinceMs: number): Promise<boolean> => {
+      const host = /"host":"([^"]*)"/.exec(run(IDENTITY).out)?.[1] ?? '';
+      const query = `host=${host}&metric=systemd.unit.count&fromMs=${sinceMs}&toMs=${Date.now() + 1000}`;
+      const headers = { Authorization: `Bearer ${collector.key}` };
+      const reply: unknown = await (await fetch(`${collector.origin}/api/v1/series?${query}`, { headers })).json();
+      return isRecord(reply) && Array.isArray(reply['series']) && reply['series'].length > 0;
+    },
     /** When the host's newest batch came; null while there is none. */
     readSeenMs: async (): Promise<number | null> => {
       const headers = { Authorization: `Bearer ${collector.key}` };
@@ -113,6 +127,7 @@ async function provePackage(proof: Proof): Promise<void> {
   const identity = run(IDENTITY).out;
 
   await proveWatchdog(proof);
+  await proveUnits(proof);
 
   const before = show('MainPID');
   succeed('an upgrade succeeds', 'dpkg -i /root/agent.deb');
@@ -148,6 +163,27 @@ async function proveWatchdog({ run, show, check }: Proof): Promise<void> {
   check('one that stands still is started again', restarted && show('MainPID') !== before);
   check('by the watchdog', run('journalctl --unit muster-agent --no-pager').out.includes('Watchdog timeout'));
   run('rm -r /run/systemd/system/muster-agent.service.d; systemctl daemon-reload');
+}
+
+/** What the bus tells needs a user that the bus can look up; where it cannot, the log says how to make one. */
+async function proveUnits({ run, check, hasStates }: Proof): Promise<void> {
+  const advice = 'systemctl stop muster-agent && useradd --system muster-agent && systemctl start muster-agent';
+  const identity = run(IDENTITY).out;
+  if (await hasStates(0)) return check('it hears of the states of units', true);
+  check(
+    'of a bus that does not let it in it says what to do',
+    run('journalctl --unit muster-agent --output cat --no-pager').out.includes(advice),
+  );
+  const sinceMs = Date.now();
+  run(advice);
+  const isHeard = await until('states of units', async () => ((await hasStates(sinceMs)) ? true : null)).catch(
+    () => false,
+  );
+  check(
+    'that done, it hears of the states of units, as the host that it was',
+    isHeard && run(IDENTITY).out === identity,
+  );
+  run('systemctl stop muster-agent; userdel muster-agent; systemctl start muster-agent');
 }
 
 async function proveScript(proof: Proof): Promise<void> {

@@ -1,3 +1,5 @@
+import { mkdirSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { join } from 'node:path';
 
 import { afterEach, expect, test } from 'vitest';
@@ -118,6 +120,20 @@ test.for([
   const named = new Set(Object.keys(samples).map((key) => /name=(.*)\}/.exec(key)?.[1] ?? ''));
   expect([...named].toSorted((a, b) => (a < b ? -1 : 1))).toEqual(names);
   expect(await source.diagnose?.()).toMatchObject([{ next: expect.stringContaining('install dbus') }]);
+});
+
+test('of a bus that does not know our user it is said what to do about it', async () => {
+  const root = makeRoot(NEW);
+  mkdirSync(join(root, 'run/dbus'), { recursive: true });
+  const server = createServer((socket) => socket.destroy());
+  closing.push({ close: async () => void server.close() });
+  await new Promise<void>((resolve) => {
+    server.listen(join(root, 'run/dbus/system_bus_socket'), resolve);
+  });
+  const source = openSource(root);
+  const remark = expect.stringContaining('does not know the user of this process; give the service a user that stays');
+  expect(await source.read()).toMatchObject({ ok: true, value: { remark } });
+  expect(await source.diagnose?.()).toMatchObject([{ next: expect.stringContaining('useradd --system muster-agent') }]);
 });
 
 test('a machine without systemd has nothing to say, and says so', async () => {

@@ -7,7 +7,7 @@ import { remember } from '../remember.ts';
 import type { Finding, Sample, Source } from '../source.ts';
 import { makeGlobs } from './globs.ts';
 import { withoutNumbers } from './process/cgroup.ts';
-import { openBus, type Bus } from './unit/dbus.ts';
+import { openBus, SHUT_OUT, type Bus } from './unit/dbus.ts';
 import { listUnits, readRestarts, type Unit } from './unit/list-units.ts';
 import { openServiceGroups, type ServiceGroups, type ServiceUse } from './unit/service-group.ts';
 
@@ -52,7 +52,9 @@ export function makeUnitSource({ root, ...choice }: UnitOptions): Source {
         samples.push(...(await bus.use(async (one) => ok(await sampleRestarts(one, chosen))).then(orNone)));
       }
       const remarks = [
-        ...(units.ok ? [] : [`no states and restarts: ${units.error}`]),
+        ...(units.ok
+          ? []
+          : [`no states and restarts: ${units.error}${units.error === SHUT_OUT ? `; ${MAKE_USER}` : ''}`]),
         ...(services.length > UNITS_MAX
           ? [`more than ${UNITS_MAX} services: those with the least memory left out`]
           : []),
@@ -64,9 +66,14 @@ export function makeUnitSource({ root, ...choice }: UnitOptions): Source {
   };
 }
 
+const FIND_BUS = 'install dbus and start dbus.socket; in a container mount /run/dbus; in a unit allow AF_UNIX';
+/** A user of the name that the unit has takes the place of the dynamic one: systemd.exec(5), "DynamicUser". */
+const MAKE_USER =
+  'give the service a user that stays: systemctl stop muster-agent && useradd --system muster-agent && systemctl start muster-agent';
+
 function explain(reason: string, groups: ServiceGroups): readonly Finding[] {
   if (groups.paths.size === 0) return [];
-  const next = 'install dbus and start dbus.socket; in a container mount /run/dbus; in a unit allow AF_UNIX';
+  const next = reason === SHUT_OUT ? MAKE_USER : FIND_BUS;
   return [{ what: `the system bus cannot be used (${reason})`, next }];
 }
 

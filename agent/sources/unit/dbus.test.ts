@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
 
 import { openStandInManager } from '../../testing/systemd.ts';
-import { openBus, parseGreeting } from './dbus.ts';
+import { openBus, parseGreeting, SHUT_OUT } from './dbus.ts';
 import type { Call } from './dbus-wire.ts';
 
 const DAEMON = '/usr/bin/dbus-daemon';
@@ -68,7 +68,8 @@ test.for([
   ['is silent', '', 'the bus does not answer'],
   ['refuses us', 'REJECTED ANONYMOUS\r\n', 'the bus does not let us in'],
   ['is no bus', 'HTTP/1.1 400 Bad Request\r\n\r\n', 'the bus does not let us in'],
-  ['hangs up after a greeting', 'DATA\r\nOK abc\r\nend', 'the bus has closed the connection'],
+  ['hangs up after a greeting', 'DATA\r\nOK abc\r\nend', SHUT_OUT],
+  ['hangs up at once', 'end', SHUT_OUT],
   [
     'sends garbage',
     `DATA\r\nOK abc\r\n${'garbage '.repeat(9)}`,
@@ -84,6 +85,23 @@ test.for([
     server.listen(path, resolve);
   });
   expect(await openBus(path, 300)).toEqual({ ok: false, error });
+  server.close();
+});
+
+test('openBus() says the same of a bus that hangs up, however the end shows', async () => {
+  const path = makeSocketPath();
+  // What we have sent is read or not: the connection ends, or is reset.
+  let isRead = false;
+  const server = createServer({ pauseOnConnect: true }, (socket) => {
+    socket.on('error', () => undefined);
+    isRead = !isRead;
+    if (isRead) socket.once('data', () => socket.destroy()).resume();
+    else socket.destroy();
+  });
+  await new Promise<void>((resolve) => {
+    server.listen(path, resolve);
+  });
+  for (let i = 0; i < 20; i += 1) expect(await openBus(path, 5_000)).toEqual({ ok: false, error: SHUT_OUT });
   server.close();
 });
 

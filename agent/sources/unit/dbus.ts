@@ -31,6 +31,13 @@ const HELLO: Call = {
 const GREETING = '\0AUTH EXTERNAL\r\nDATA\r\nBEGIN\r\n';
 const GREETING_BYTES_MAX = 4096;
 
+const CLOSED = 'the bus has closed the connection';
+/**
+ * What dbus-daemon does to a user that it cannot look up. From systemd 250.4 on it cannot look up the dynamic users of
+ * services. Source: https://github.com/systemd/systemd/issues/22737.
+ */
+export const SHUT_OUT = 'the bus lets us in and hangs up: it does not know the user of this process';
+
 /** Opens the bus at a socket. It takes `deadlineMs` at most, and so does each call; a bus that is late is closed. */
 export async function openBus(path: string, deadlineMs: number): Promise<Result<Bus, string>> {
   const waiting = new Map<number, (answer: Answer) => void>();
@@ -41,6 +48,7 @@ export async function openBus(path: string, deadlineMs: number): Promise<Result<
     settle(message.replyTo, kind === 'return' ? ok(message.body) : err(errorName ?? 'an error without a name'));
   });
   let closed: string | null = null;
+  let isConnected = false;
   let serial = 0;
 
   function settle(id: number, answer: Answer): void {
@@ -71,13 +79,15 @@ export async function openBus(path: string, deadlineMs: number): Promise<Result<
     if (fault !== null) close(fault);
   });
   socket.on('timeout', () => close('the bus does not answer'));
-  socket.on('error', ({ message }) => close(message));
-  socket.on('close', () => close('the bus has closed the connection'));
+  socket.on('connect', () => (isConnected = true));
+  // Whether it shows as a reset, in a write or by its end is a matter of moments.
+  socket.on('error', ({ message }) => close(isConnected ? CLOSED : message));
+  socket.on('close', () => close(CLOSED));
   socket.write(GREETING);
   const hello = await call(HELLO);
   if (hello.ok) return ok({ call, isOpen: () => closed === null, close: () => close('it was closed') });
   close(hello.error);
-  return hello;
+  return hello.error === CLOSED ? err(SHUT_OUT) : hello;
 }
 
 /** Takes what comes in pieces: first the lines of the greeting, then messages. Gives what is wrong with it, or null. */
