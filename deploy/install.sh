@@ -49,6 +49,7 @@ main() {
   program=$bin/$service
   etc=$root/etc/muster
   state=$root/var/lib/$service
+  textfiles=$root/var/lib/muster-textfile
   unit=$root/etc/systemd/system/$service.service
   starter=$root/usr/local/lib/muster/start-agent
   [ "$(id -u)" = 0 ] || fail 'this needs root; run it with sudo sh, or as root'
@@ -213,7 +214,7 @@ sum_of() {
 # What is there stays: the configuration is the host's, and a token that is used up is emptied, not removed, because the
 # service reads the file whenever it starts.
 write_configuration() {
-  mkdir -p "$etc"
+  mkdir -p "$etc" "$textfiles"
   if [ ! -e "$etc/agent.yaml" ]; then
     {
       printf '# The Muster agent. Others may read this file: it is no place for secrets.\n'
@@ -359,6 +360,7 @@ uninstall_agent() {
   rm -f "$program" "$unit" "${unit%/*}/multi-user.target.wants/$service.service" "$starter"
   rmdir "${starter%/*}" 2>/dev/null || true
   [ -n "$root" ] || [ ! -d /run/systemd/system ] || systemctl daemon-reload
+  rmdir "$textfiles" 2>/dev/null || true # what jobs left there is theirs
   if [ "$purge" = true ]; then
     rm -rf "$etc" "$state" "$root/var/lib/private/$service" "$root/var/log/$service.log" "$unit.d"
     [ -n "$root" ] || ! has userdel || userdel muster 2>/dev/null || true

@@ -60,6 +60,7 @@ function fill(tree: string, { executable, version, epochSeconds }: Content): voi
   ] as const;
   for (const [from, to] of copies) cpSync(from, join(tree, to), { recursive: true });
   mkdirSync(join(tree, 'etc/muster/agent.d'));
+  mkdirSync(join(tree, 'var/lib/muster-textfile'), { recursive: true });
   const documents = join(tree, 'usr/share/doc/muster-agent');
   writeFileSync(join(documents, 'copyright'), COPYRIGHT);
   const at = new Date(epochSeconds * 1000).toUTCString().replace('GMT', '+0000');
