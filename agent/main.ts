@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
 
 import { describeError, makeLog, type Log } from '@muster/proto/log';
 
@@ -16,6 +17,10 @@ import manifest from './package.json' with { type: 'json' };
 import { scheduleTimer } from './schedule.ts';
 import { readProgram } from './update/program.ts';
 import { NO_UPDATE, openUpdate, startNewest, type Update } from './update.ts';
+
+/** How long the end waits for calls to the disk, and how often it looks. */
+const DISK_MS_MAX = 500;
+const DISK_STEP_MS = 10;
 
 const COMMANDS: ReadonlyMap<string, Command> = new Map([
   ['check-config', CHECK_CONFIG],
@@ -136,8 +141,18 @@ function waitForStop(): Promise<null> {
  * the price of the exit code.
  */
 function exit(code: number): void {
-  if (process.getActiveResourcesInfo().includes('FSReqPromise')) process.kill(process.pid, 'SIGKILL');
+  if (isAskingDisk()) process.kill(process.pid, 'SIGKILL');
   process.exit(code);
 }
 
-void main(process.argv.slice(2)).then(exit);
+function isAskingDisk(): boolean {
+  return process.getActiveResourcesInfo().includes('FSReqPromise');
+}
+
+/** Lets a call end that is under way just now, so that only one that hangs costs the exit code. */
+async function end(code: number): Promise<void> {
+  for (let waitedMs = 0; isAskingDisk() && waitedMs < DISK_MS_MAX; waitedMs += DISK_STEP_MS) await sleep(DISK_STEP_MS);
+  exit(code);
+}
+
+void main(process.argv.slice(2)).then(end);
