@@ -11,10 +11,9 @@ import { makeDownloads } from './http/downloads.ts';
 import { openLiveServer } from './http/live-server.ts';
 import { loadPage } from './http/page.ts';
 import { makeAgentFileRoutes } from './http/routes/agent-files.ts';
-import { makeCompletenessRoute } from './http/routes/completeness.ts';
-import { makeEventsRoute } from './http/routes/events.ts';
 import { makeEnrollRoutes } from './http/routes/enroll.ts';
 import { makeHealthRoutes } from './http/routes/health.ts';
+import { makeHostRangeRoute } from './http/routes/host-range.ts';
 import { makeHostRoutes } from './http/routes/hosts.ts';
 import { makeIngestRoute } from './http/routes/ingest.ts';
 import { makeSamplesRoute } from './http/routes/samples.ts';
@@ -145,6 +144,7 @@ function makeRoutes(parts: RouteParts): readonly Route[] {
   const { accessKey, sessions, admission, hub, ingest, latest, onTurnedAway, log, now } = parts;
   const { engine, rollup, fault } = parts.store;
   const accessKeyHash = hashSecret(accessKey);
+  const ofHost = { isHost: latest.has, now };
   return [
     ...makeHealthRoutes(fault),
     ...makeAgentFileRoutes({
@@ -168,8 +168,8 @@ function makeRoutes(parts: RouteParts): readonly Route[] {
       findMetric: parts.store.metrics.find,
       readSeries: (query) => readSeries(engine, { ...query, rolledUntilMs: rollup.rolledUntilMs() }),
     }),
-    makeCompletenessRoute({ isHost: latest.has, readCompleteness: (query) => readCompleteness(engine, query), now }),
-    makeEventsRoute({ isHost: latest.has, readEvents: (query) => readEvents(engine, query), now }),
+    makeHostRangeRoute({ ...ofHost, what: 'completeness', read: (query) => readCompleteness(engine, query) }),
+    makeHostRangeRoute({ ...ofHost, what: 'events', read: (query) => readEvents(engine, query) }),
     makeSamplesRoute({ dropBefore: (beforeMs) => dropBefore(parts.store, beforeMs), log, now }),
   ];
 }
