@@ -110,7 +110,7 @@ test('a source over its budget is read less often, told once a step, then no mor
   let reads = 0;
   const { reader, events, notes, clocks } = start([
     { name: 'dear', read: () => ((reads += 1), (clocks.cpuMs += 900), ok({ samples: [] })) },
-    { name: 'cheap', read: () => ((clocks.cpuMs += 1), ok({ samples: [SAMPLE] })) },
+    { name: 'cheap', read: () => ((clocks.cpuMs += 1), ok({ samples: [SAMPLE] })), besideMs: () => 9_000 },
   ]);
   for (let tsMs = 0; tsMs <= 3_600_000; tsMs += 5_000) {
     expect(await reader.read(tsMs, 5_000)).toEqual([SAMPLE]);
@@ -126,6 +126,6 @@ test('a source over its budget is read less often, told once a step, then no mor
   expect(reads).toBe(5 * 6);
   expect(reader.listCosts()).toEqual([
     { name: 'dear', durationMs: 0, cpuMs: reads * 900 },
-    { name: 'cheap', durationMs: 0, cpuMs: 721 },
+    { name: 'cheap', durationMs: 0, cpuMs: 721 + 9_000 },
   ]);
 });

@@ -11,7 +11,7 @@ const PATIENCE_MS = 500;
 /** Longer than any source has to wait for others, by limits of its own. */
 const RUN_MS_MAX = 60_000;
 
-/** What the runs of a source have cost: the last one, and the CPU time of all. */
+/** What a source has cost: its last run; and the CPU time of all runs and of what it does beside them, as far as it counts that. */
 export type SourceCost = { readonly name: string; readonly durationMs: number; readonly cpuMs: number };
 
 export type ReaderOptions = MeterOptions & {
@@ -93,7 +93,10 @@ export function openReader({ sources, note, log, now, ...meterOptions }: ReaderO
       isOver = true;
       return samples;
     },
-    listCosts: () => entries.flatMap(({ cost }) => cost ?? []),
+    listCosts: () =>
+      entries.flatMap(({ source: { besideMs }, cost }) =>
+        cost === null ? [] : { ...cost, cpuMs: cost.cpuMs + (besideMs?.() ?? 0) },
+      ),
     close: async () => {
       for (const { source } of entries.toReversed()) await source.close?.();
     },

@@ -48,6 +48,8 @@ export type Source = {
   readonly everyMs?: number;
   /** The share of a core that it may use on average, 0…1, instead of CPU_RATIO_MAX. */
   readonly cpuRatioMax?: number;
+  /** The CPU time of what it did beside its readings so far, such as taking in what others send. */
+  readonly besideMs?: () => number;
   /** What it can and cannot see of this host, besides what its reading says. */
   readonly diagnose?: () => Promise<readonly Finding[]>;
   /** Resolves when what it looks at beside its readings has been looked at once; for those who read it only once. */

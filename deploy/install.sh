@@ -114,7 +114,7 @@ install_agent() {
 # What one that was killed has left. Another one may be at work.
 remove_leftovers() {
   for left in "$bin/.$service."*; do
-    [ -d "/proc/${left##*.}" ] && [ "${left##*.}" != $$ ] || rm -rf "$left"
+    if [ ! -d "/proc/${left##*.}" ] || [ "${left##*.}" = $$ ]; then rm -rf "$left"; fi
   done
 }
 
@@ -180,7 +180,7 @@ fetch_program() {
 fetch() {
   from=$url/api/v1/agent/$1
   if has curl; then
-    curl -fsS --connect-timeout 15 -o "$work/$1" "$from" </dev/null || cannot_fetch
+    curl -fsS --connect-timeout 15 --retry 3 -o "$work/$1" "$from" </dev/null || cannot_fetch
   elif has wget; then
     wget -q -O "$work/$1" "$from" </dev/null || cannot_fetch
   else
@@ -318,9 +318,27 @@ await_joining() {
     sleep 1
     waited=$((waited + 1))
   done
+  host=$(read_identity host)
+  if is_turned_away; then
+    give_up "its collector takes nothing from this host, which joined as $host: to let it join anew, stop the agent, remove $state/identity.json, and run this again with a new token"
+  fi
   : >"$etc/token"
-  host=$(sed -n 's/.*"host":"\([^"]*\)".*/\1/p' "$state/identity.json")
   say "This host is $host: $url/hosts/$host"
+}
+
+read_identity() {
+  sed -n "s/.*\"$1\":\"\([^\"]*\)\".*/\1/p" "$state/identity.json"
+}
+
+# An identity that was kept may have been revoked. The body is of a kind that the collector takes from nobody: nothing else
+# comes of it. The secret goes by standard input, where others cannot see it.
+is_turned_away() {
+  has curl && grep -qF "$url" "$etc/agent.yaml" || return 1
+  status=$(
+    printf 'header = "Authorization: Bearer %s"\n' "$(read_identity token)" |
+      curl -sS --config - --max-time 15 -o /dev/null -w '%{http_code}' -H 'Content-Type: text/plain' -d '' "$url/api/v1/ingest"
+  ) || return 1
+  [ "$status" = 401 ]
 }
 
 is_running() {

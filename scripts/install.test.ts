@@ -298,6 +298,9 @@ test.skipIf(!isRoot)(
     pid=$(cat /var/lib/muster-agent/pid)
     /usr/local/lib/muster/start-agent
     [ "$(cat /var/lib/muster-agent/pid)" = "$pid" ] && echo same
+    sed -i 's/"token":"[^"]*"/"token":"revoked"/' /var/lib/muster-agent/identity.json
+    ${fetchAndRun} || echo turned away
+    pid=$(cat /var/lib/muster-agent/pid)
     ${fetchAndRun} --uninstall --purge
     [ -d "/proc/$pid" ] || echo ended
     ls -d /etc/muster /usr/local/bin/muster-agent /var/lib/muster-agent 2>/dev/null || echo gone
@@ -312,6 +315,8 @@ test.skipIf(!isRoot)(
       'muster 600 /etc/muster/token\nmuster 700 /var/lib/muster-agent\nmuster 640 /var/log/muster-agent.log\n0\n',
     );
     expect(out).toContain('\nThe agent runs already\nsame\n');
+    expect(out).toContain('\nturned away\n');
+    expect(err).toContain(`collector takes nothing from this host, which joined as ${host}: to let it join anew,`);
     expect(out).toContain('\nended\ngone\n');
     expect(out.trimEnd()).toMatch(/refused$/);
     expect(err).toMatch(/The agent is installed, but the agent has ended. What it says:\n.*agent.refused.*unknown/s);

@@ -1,9 +1,10 @@
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
-import { mkdtempSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
+import { INGEST_PATH } from '@muster/proto/push';
 import { expect, test } from 'vitest';
 
 import { lockState } from '../lock.ts';
@@ -67,12 +68,18 @@ test('check-config says what follows from a right configuration', async () => {
 
 test('doctor says what is seen, who we are, and whether the collector answers', async () => {
   const collector = await openStandIn();
-  collector.expect({ kind: 'answer', status: 200 });
+  collector.expect({ kind: 'answer', status: 200 }, { kind: 'answer', status: 415 });
   const state = mkdtempSync(join(tmpdir(), 'muster-doctor-'));
   writeFileSync(join(state, 'identity.json'), '{"host":"web-1","token":"secret"}');
   const right = await run(DOCTOR, ['--url', collector.url, '--state', state]);
+  expect(right.out).toContain(
+    `  ok  collector: ${collector.url} answers\n  ok  identity: this host is web-1, and the collector takes what it sends\n`,
+  );
+  expect(collector.requests[1]).toMatchObject({ path: INGEST_PATH, authorization: 'Bearer secret' });
+  collector.expect({ kind: 'answer', status: 200 }, { kind: 'answer', status: 401 });
+  const revoked = await run(DOCTOR, ['--url', collector.url, '--state', state]);
+  expect(revoked.out).toContain('FAIL  identity: this host is web-1, but: 401: as the test wants it\n');
   await collector.close();
-  expect(right.out).toContain(`  ok  collector: ${collector.url} answers\n  ok  identity: this host is web-1\n`);
   expect(right.out).toMatch(/^ {2}ok {2}memory: memory and swap: \d+ series, .* ms of CPU$/m);
   expect(right.out).toMatch(/^ {2}-- {2}users: .*\n {6}nobody keeps sessions here/m);
   expect(right.out).not.toContain('secret');
@@ -81,6 +88,14 @@ test('doctor says what is seen, who we are, and whether the collector answers', 
   expect(wrong.code).toBe(1);
   expect(wrong.out).toMatch(/^FAIL {2}collector: .* does not answer: .*ECONNREFUSED/m);
   expect(wrong.out).toMatch(/^FAIL {2}identity: this host has not joined/m);
+
+  const root = mkdtempSync(join(tmpdir(), 'muster-doctor-'));
+  mkdirSync(join(root, 'etc/muster'), { recursive: true });
+  const token = join(root, 'etc/muster/token');
+  writeFileSync(token, 'secret\n');
+  const awaited = await run(DOCTOR, ['--url', collector.url, '--state', join(state, 'none'), '--root', root]);
+  expect(awaited.out).toMatch(/^ {2}ok {2}identity: this host has not joined/m);
+  expect(awaited.out).toContain(`the service will with the enrolment token in ${token}\n`);
 });
 
 test('beside an agent that runs, what it listens on is not opened again, and is no fault', async () => {

@@ -7,6 +7,8 @@ export type Allowance = {
   readonly isSpent: () => boolean;
   /** How long until the next window. */
   readonly leftMs: () => number;
+  /** All that was spent so far. */
+  readonly totalMs: () => number;
 };
 
 export type AllowanceOptions = {
@@ -20,6 +22,7 @@ export type AllowanceOptions = {
 export function makeAllowance({ windowMs, cpuRatioMax, nowMs }: AllowanceOptions): Allowance {
   let startedMs = nowMs();
   let spentMs = 0;
+  let totalMs = 0;
 
   function look(): void {
     if (nowMs() - startedMs < windowMs) return;
@@ -31,11 +34,13 @@ export function makeAllowance({ windowMs, cpuRatioMax, nowMs }: AllowanceOptions
     spend: (costMs) => {
       look();
       spentMs += costMs;
+      totalMs += costMs;
     },
     isSpent: () => {
       look();
       return spentMs >= windowMs * cpuRatioMax;
     },
     leftMs: () => Math.max(0, startedMs + windowMs - nowMs()),
+    totalMs: () => totalMs,
   };
 }

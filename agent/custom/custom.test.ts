@@ -207,6 +207,8 @@ test('an allowance is spent until its window is over', () => {
   expect([allowance.isSpent(), allowance.leftMs()]).toEqual([true, 600]);
   nowMs = 1000;
   expect(allowance.isSpent()).toBe(false);
+  allowance.spend(3);
+  expect(allowance.totalMs()).toBe(53);
 });
 
 // Written after /proc/net/udp of Linux 6.1 and the kernel document networking/proc_net_tcp.

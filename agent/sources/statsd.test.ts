@@ -12,6 +12,7 @@ import { anyTextLike } from '../testing/any-text.ts';
 import type { Sample } from '../source.ts';
 import { openStatsdSource, parseNoPorts, parseNoPorts6 } from './statsd.ts';
 import { makeAggregate, SET_VALUES_MAX } from './statsd/aggregate.ts';
+import { makeAllowance } from '../custom/allowance.ts';
 import { openListener } from './statsd/listener.ts';
 import { parseStatsdLine, parseStatsdNumber, parseTags } from './statsd/parse.ts';
 
@@ -230,6 +231,7 @@ test('what is sent to the port is read, several lines a packet, and the packets 
   const own = reading.ok ? reading.value.samples.filter(({ metric }) => metric.startsWith('muster.')) : [];
   expect(own.flatMap((sample) => findSampleFault(sample) ?? [])).toEqual([]);
   expect(await source.diagnose?.()).toEqual([{ what: `it listens on udp 127.0.0.1:${port}` }]);
+  expect(source.besideMs?.()).toBeGreaterThan(0); // what the packet took
   client.close();
 });
 
@@ -259,8 +261,10 @@ test('a listener that fails while it listens gives its port back when it is clos
   const port = await findFreePort('udp');
   // Nobody may connect to an address of many: it cannot stop hearing.
   const address = '127.255.255.255';
-  let nowMs = 0;
-  const open = () => openListener({ address, port, ...SILENT, nowMs: () => (nowMs += 60) });
+  let clockMs = 0;
+  const nowMs = () => (clockMs += 60);
+  const allowance = makeAllowance({ windowMs: 1_000, cpuRatioMax: 0.05, nowMs });
+  const open = () => openListener({ address, port, allowance, ...SILENT, nowMs });
   const listener = await open();
   expect(listener.fault()).toBe(null);
   const sender = createSocket('udp4').bind(0);

@@ -3,8 +3,9 @@ import { join } from 'node:path';
 
 import { formatLabels } from '@muster/proto/labels';
 
+import { makeAllowance } from '../custom/allowance.ts';
 import { keepListening } from '../custom/keep-listening.ts';
-import { addressOf, type ListenSettings } from '../custom/listen.ts';
+import { addressOf, CPU_RATIO_DEFAULT, type ListenSettings } from '../custom/listen.ts';
 import { SERIES_LIMIT, type SeriesPool } from '../custom/series.ts';
 import { isBoundTo, readBoundSockets } from '../port-holder.ts';
 import { parseCount, readText, splitLines } from '../read-text.ts';
@@ -13,6 +14,8 @@ import { makeAggregate } from './statsd/aggregate.ts';
 import { openListener } from './statsd/listener.ts';
 
 export const STATSD_PORT = 8125;
+/** Over this time packets may take their share of a core. */
+const WINDOW_MS = 1_000;
 const LABELS = {
   queue: formatLabels({ 'muster.reason': 'queue' }),
   flood: formatLabels({ 'muster.reason': 'flood' }),
@@ -23,16 +26,19 @@ export type StatsdOptions = {
   readonly pool: SeriesPool;
   readonly root: string;
   readonly now: () => number;
-  /** The share of a core that packets may take. */
+  /** The share of a core that packets may take; a twentieth where it is not said. */
   readonly cpuRatioMax?: number | undefined;
 };
 
 /** What services of the host send in the StatsD dialects, over UDP. */
-export async function openStatsdSource({ settings, pool, root, now, cpuRatioMax }: StatsdOptions): Promise<Source> {
+export async function openStatsdSource(options: StatsdOptions): Promise<Source> {
+  const { settings, pool, root, now, cpuRatioMax = CPU_RATIO_DEFAULT } = options;
   const { limit, port = STATSD_PORT } = settings;
   const address = addressOf(settings);
   const keeper = pool.open('statsd', limit);
   const aggregate = makeAggregate(keeper, limit ?? SERIES_LIMIT);
+  const nowMs = (): number => performance.now();
+  const allowance = makeAllowance({ windowMs: WINDOW_MS, cpuRatioMax, nowMs });
   const packets = makePacketCounts(root, address, port);
   const listening = await keepListening({
     protocol: 'udp',
@@ -42,23 +48,23 @@ export async function openStatsdSource({ settings, pool, root, now, cpuRatioMax 
       openListener({
         address,
         port,
-        cpuRatioMax,
+        allowance,
         onPacket: (packet) => {
           packets.add();
-          const nowMs = now();
-          for (const line of packet.toString().split('\n')) if (line !== '') aggregate.take(line, nowMs);
+          const tsMs = now();
+          for (const line of packet.toString().split('\n')) if (line !== '') aggregate.take(line, tsMs);
         },
         onSkip: packets.addSkipped,
         onDeaf: packets.noteDeaf,
-        nowMs: () => performance.now(),
+        nowMs,
       }),
     keeper,
-    take: (nowMs) => aggregate.read(nowMs),
+    take: (tsMs) => aggregate.read(tsMs),
     sample: packets.sample,
     root,
     now,
   });
-  return { name: 'statsd', ...listening };
+  return { name: 'statsd', ...listening, besideMs: allowance.totalMs };
 }
 
 /**

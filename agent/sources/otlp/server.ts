@@ -2,10 +2,10 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 
 import { ok, type Result } from '@muster/proto/result';
 
-import { makeAllowance } from '../../custom/allowance.ts';
+import type { Allowance } from '../../custom/allowance.ts';
 import type { Refused } from '../../custom/intake.ts';
 import type { Listener } from '../../custom/keep-listening.ts';
-import { CPU_RATIO_DEFAULT, isLoopback, toFault, type Fault } from '../../custom/listen.ts';
+import { isLoopback, toFault, type Fault } from '../../custom/listen.ts';
 import type { Point } from '../../custom/point.ts';
 import {
   answerRefused,
@@ -27,16 +27,14 @@ const HEADERS_MS_MAX = 5_000;
 const REQUEST_MS_MAX = 10_000;
 /** Longer than exporters wait between two exports, so that they need no new connection. */
 const KEEP_MS = 75_000;
-/** Over this time exports may take their share of a core: the default is one export a minute and service. */
-const WINDOW_MS = 10_000;
 /** How soon to come again when too many come at once. */
 const RETRY_SECONDS = 1;
 
 export type ServerOptions = {
   readonly address: string;
   readonly port: number;
-  /** The share of a core that exports may take; a twentieth where it is not said. */
-  readonly cpuRatioMax?: number | undefined;
+  /** What exports may take. */
+  readonly allowance: Allowance;
   readonly take: (points: readonly Point[]) => Refused;
   /** With the status of each answer. */
   readonly onAnswer: (status: number) => void;
@@ -45,8 +43,7 @@ export type ServerOptions = {
 
 /** Takes OTLP exports of metrics over HTTP. */
 export async function openServer(options: ServerOptions): Promise<Listener> {
-  const { cpuRatioMax = CPU_RATIO_DEFAULT, take, onAnswer, nowMs, ...address } = options;
-  const allowance = makeAllowance({ windowMs: WINDOW_MS, cpuRatioMax, nowMs });
+  const { allowance, take, onAnswer, nowMs, ...address } = options;
   const isHost = makeHostCheck(address.address);
   let bodies = 0;
   let fault: Fault | null = null;

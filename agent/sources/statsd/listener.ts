@@ -1,11 +1,10 @@
 import type { Socket } from 'node:dgram';
 import { isIPv6 } from 'node:net';
 
-import { makeAllowance } from '../../custom/allowance.ts';
+import type { Allowance } from '../../custom/allowance.ts';
 import type { Listener } from '../../custom/keep-listening.ts';
-import { CPU_RATIO_DEFAULT, toFault, type Fault } from '../../custom/listen.ts';
+import { toFault, type Fault } from '../../custom/listen.ts';
 
-const WINDOW_MS = 1_000;
 /** What the system and Node take for one packet before anybody looks at it: measured, 3.7 µs. */
 const PACKET_MS = 0.0037;
 /** What may wait in the kernel while the agent does other things; it gives as much of it as it is set to. */
@@ -16,8 +15,8 @@ const NOBODY_PORT = 9;
 export type ListenerOptions = {
   readonly address: string;
   readonly port: number;
-  /** The share of a core that packets may take, a twentieth where it is not said: a flood costs no more, whatever it holds. */
-  readonly cpuRatioMax?: number | undefined;
+  /** What packets may take: a flood costs no more, whatever it holds. */
+  readonly allowance: Allowance;
   readonly onPacket: (packet: Buffer) => void;
   /** With each packet that it does not look at. */
   readonly onSkip: () => void;
@@ -27,13 +26,12 @@ export type ListenerOptions = {
 };
 
 /**
- * Listens on a UDP port, and spends no more on packets than it may. In a second in which they have cost their share it
+ * Listens on a UDP port, and spends no more on packets than it may. In a window in which they have cost their share it
  * stops hearing, by connecting the socket to nobody: then the kernel turns packets away before they cost anything, and the
  * port stays ours. Whatever fails closes the socket.
  */
 export async function openListener(options: ListenerOptions): Promise<Listener> {
-  const { address, port, cpuRatioMax = CPU_RATIO_DEFAULT, onPacket, onSkip, onDeaf, nowMs } = options;
-  const allowance = makeAllowance({ windowMs: WINDOW_MS, cpuRatioMax, nowMs });
+  const { address, port, allowance, onPacket, onSkip, onDeaf, nowMs } = options;
   const { createSocket } = process.getBuiltinModule('node:dgram'); // for those who switch it on
   const socket = createSocket({ type: isIPv6(address) ? 'udp6' : 'udp4' });
   let isDeaf = false;
