@@ -17,6 +17,12 @@ const OPTIONS = {
     default: null,
     parse: (text) => (existsSync(text) ? ok(text) : err('a file that is there')),
   } as Option<string | null>,
+  config: {
+    placeholder: 'FILE',
+    help: 'a configuration file for the agent (default none)',
+    default: null,
+    parse: (text) => (existsSync(text) ? ok(text) : err('a file that is there')),
+  } as Option<string | null>,
   alone: {
     help: 'the agent alone, nothing beside it',
     default: false,
@@ -24,10 +30,11 @@ const OPTIONS = {
   } as Option<boolean>,
 };
 
-async function prove({ seconds, warmUp, interval, agent, alone }: Values<typeof OPTIONS>): Promise<boolean> {
+async function prove({ seconds, warmUp, interval, agent, config, alone }: Values<typeof OPTIONS>): Promise<boolean> {
   const everyMs = 1_000 * interval;
   const costs = await measureCosts({
     agent,
+    config,
     everyMs,
     warmUpMs: 1_000 * warmUp,
     measuredMs: 1_000 * seconds,

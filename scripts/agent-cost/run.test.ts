@@ -6,6 +6,7 @@ test('an agent is measured from its start to its end, with all that it sends', {
   const said: string[] = [];
   const costs = await measureCosts({
     agent: null,
+    config: null,
     everyMs: 1_000,
     warmUpMs: 0,
     measuredMs: 6_000, // a push comes every five seconds

@@ -22,6 +22,8 @@ const LOOK_MS = 1_000;
 export type CostOptions = {
   /** A binary; null: from the checkout. */
   readonly agent: string | null;
+  /** A file; null: none. */
+  readonly config: string | null;
   readonly everyMs: number;
   readonly warmUpMs: number;
   readonly measuredMs: number;
@@ -49,6 +51,7 @@ export async function measureCosts(options: CostOptions): Promise<readonly Cost[
         MUSTER_STATE: join(directory, 'agent'),
         MUSTER_INTERVAL: `${options.everyMs}ms`,
         MUSTER_NAME: 'cost',
+        MUSTER_CONFIG: options.config ?? 'none',
       },
     });
     closing.push(agent.stop);
