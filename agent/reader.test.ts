@@ -93,6 +93,30 @@ test('what a slow source reads goes with the tick after its end, and it is not r
   expect(await last).toEqual([SAMPLE, SAMPLE]);
 });
 
+test('a source that says how long it may take has not failed before', async () => {
+  const { reader, events } = start([{ name: 'patient', answerMsMax: 120_000, read: () => new Promise(() => {}) }]);
+  for (const tsMs of [1_000, 62_000, 120_000]) await reader.read(tsMs, 1_000);
+  expect(events.names()).toEqual([]);
+  await reader.read(121_000, 1_000);
+  expect(events.names()).toEqual(['WARN source.failed']);
+});
+
+test('no source holds up the end, and each is closed', async () => {
+  const closed: string[] = [];
+  const make = (name: string, close: () => Promise<void>): Source => ({ name, read: () => ok({ samples: [] }), close });
+  const { reader, events } = start([
+    make('first', async () => void closed.push('first')),
+    make('stuck', () => new Promise(() => {})),
+    make('broken', () => Promise.reject(new Error('EIO'))),
+    make('last', async () => void closed.push('last')),
+  ]);
+  await reader.close();
+  expect(closed).toEqual(['last', 'first']);
+  expect(events.names()).toEqual(['WARN source.failed', 'WARN source.failed']);
+  expect(events.text()).toContain('it cannot be closed: EIO');
+  expect(events.text()).toContain('it does not end');
+});
+
 test('events are noted', async () => {
   const event = { kind: 'oom-kill', atMs: 7, subject: 'greedy' } as const;
   const { reader, notes } = start([{ name: 'kernel', read: () => ok({ samples: [], events: [event] }) }]);

@@ -8,8 +8,10 @@ import type { ReadResult, Sample, Source } from './source.ts';
 
 /** How long a tick waits for sources that wait for others. */
 const PATIENCE_MS = 500;
-/** Longer than any source has to wait for others, by limits of its own. */
+/** Longer than a source waits for others that does not say how long it may. */
 const RUN_MS_MAX = 60_000;
+/** For all sources together: what is in memory is still to be sent or stored before the service manager loses patience. */
+const CLOSE_MS_MAX = 2_000;
 
 /** What a source has cost: its last run; and the CPU time of all runs and of what it does beside them, as far as it counts that. */
 export type SourceCost = { readonly name: string; readonly durationMs: number; readonly cpuMs: number };
@@ -98,7 +100,13 @@ export function openReader({ sources, note, log, now, ...meterOptions }: ReaderO
         cost === null ? [] : { ...cost, cpuMs: cost.cpuMs + (besideMs?.() ?? 0) },
       ),
     close: async () => {
-      for (const { source } of entries.toReversed()) await source.close?.();
+      const open = new Set(entries);
+      const closing = entries.toReversed().map(async (entry) => {
+        await closeSource(entry, log);
+        open.delete(entry);
+      });
+      await waitForAll(closing, CLOSE_MS_MAX);
+      for (const entry of open) fail(entry, 'it does not end', log);
     },
   };
 }
@@ -107,7 +115,7 @@ function isDue(entry: Entry, tsMs: number, everyMs: number, log: Log): boolean {
   if (entry.budget.isOff) return false;
   if (entry.ranMs === null) return true;
   if (entry.isRunning) {
-    if (tsMs - entry.ranMs >= RUN_MS_MAX) fail(entry, 'it does not answer', log);
+    if (tsMs - entry.ranMs >= (entry.source.answerMsMax ?? RUN_MS_MAX)) fail(entry, 'it does not answer', log);
     return false;
   }
   const paceMs = everyMs * entry.budget.slowdown;
@@ -167,6 +175,14 @@ function readSource(source: Source): ReadResult | Promise<ReadResult> {
     return reading instanceof Promise ? reading.catch(describeFailure) : reading;
   } catch (cause) {
     return describeFailure(cause);
+  }
+}
+
+async function closeSource(entry: Entry, log: Log): Promise<void> {
+  try {
+    await entry.source.close?.();
+  } catch (cause) {
+    fail(entry, `it cannot be closed: ${describeError(cause)}`, log);
   }
 }
 

@@ -39,13 +39,15 @@ export type Finding = { readonly what: string; readonly next?: string };
  * failed, and disturbs no other.
  *
  * One that only reads the kernel's memory answers at once; one that waits for others answers when it can (in half a
- * second, or its samples go with the next tick), and has limits of its own for that.
+ * second, or its samples go with the next tick), and has limits of its own for that. `close` may be cut short.
  */
 export type Source = {
   readonly name: string;
   readonly read: () => ReadResult | Promise<ReadResult>;
   /** How often it is read at most; as often as the host is sampled where it does not say. */
   readonly everyMs?: number;
+  /** How long a reading may take at most, by those limits; a few seconds where it does not say. */
+  readonly answerMsMax?: number;
   /** The share of a core that it may use on average, 0…1, instead of CPU_RATIO_MAX. */
   readonly cpuRatioMax?: number;
   /** The CPU time of what it did beside its readings so far, such as taking in what others send. */

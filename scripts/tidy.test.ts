@@ -30,6 +30,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'agent/sources': [
     'agent/sources',
     'agent/custom',
+    'agent/child-environment.ts',
     'agent/compare-numbered.ts',
     'agent/http-client.ts',
     'agent/list-directory.ts',

@@ -12,7 +12,7 @@ import { isOn, openSources, SOURCE_NAMES, SOURCES, type SourceKind, type SourceN
 
 /** Between the two readings: rates and shares are over this time. */
 const BETWEEN_MS = 1_000;
-/** How long sources that wait for others are waited for. */
+/** How long sources are waited for that do not say how long they may take. */
 const ANSWER_MS_MAX = 10_000;
 /** The same for what they look at beside their readings. */
 const SETTLE_MS = 60_000;
@@ -50,22 +50,33 @@ export async function survey({
     },
   );
   try {
-    const meter = makeMeter(readProcessClocks());
-    for (const source of sources) await readSource(source);
-    await Promise.all([sleep(BETWEEN_MS), ...sources.map(settle)]);
     const remark = `the agent that runs (process ${holder}) listens there`;
     const nothing = { reading: ok({ samples: [], remark }), cost: { durationMs: 0, cpuMs: 0 }, findings: [] };
-    const surveyed: Surveyed[] = taken.map((name) => Object.assign({ name }, nothing));
-    for (const source of sources) {
-      meter.begin();
-      const { value: reading, cost } = await meter.measure(() => readSource(source));
-      const findings = (await source.diagnose?.()) ?? [];
-      surveyed.push({ name: source.name, reading, cost, findings });
-    }
-    return surveyed;
+    return [...taken.map((name) => Object.assign({ name }, nothing)), ...(await surveySources(sources))];
   } finally {
     for (const source of sources.toReversed()) await source.close?.();
   }
+}
+
+/** Of a source that has not answered by the second time, the first answer is waited for: it is not read twice at once. */
+export async function surveySources(sources: readonly Source[]): Promise<readonly Surveyed[]> {
+  const meter = makeMeter(readProcessClocks());
+  const underWay = new Map<Source, Promise<ReadResult>>();
+  const read = (source: Source) => {
+    const reading = underWay.get(source) ?? readSource(source).finally(() => underWay.delete(source));
+    underWay.set(source, reading);
+    return waitFor(reading, source.answerMsMax ?? ANSWER_MS_MAX);
+  };
+  for (const source of sources) await read(source);
+  await Promise.all([sleep(BETWEEN_MS), ...sources.map(settle)]);
+  const surveyed: Surveyed[] = [];
+  for (const source of sources) {
+    meter.begin();
+    const { value: reading, cost } = await meter.measure(() => read(source));
+    const findings = (await source.diagnose?.()) ?? [];
+    surveyed.push({ name: source.name, reading, cost, findings });
+  }
+  return surveyed;
 }
 
 function isListening(name: SourceName): boolean {
@@ -84,12 +95,18 @@ async function settle(source: Source): Promise<void> {
 }
 
 async function readSource(source: Source): Promise<ReadResult> {
-  const giveUp = new AbortController();
-  const over = sleep(ANSWER_MS_MAX, err(`it does not answer within ${ANSWER_MS_MAX / 1000} s`), giveUp);
   try {
-    return await Promise.race([source.read(), over]);
+    return await source.read();
   } catch (cause) {
     return err(describeError(cause));
+  }
+}
+
+async function waitFor(reading: Promise<ReadResult>, answerMsMax: number): Promise<ReadResult> {
+  const giveUp = new AbortController();
+  const over = sleep(answerMsMax, err(`it does not answer within ${answerMsMax / 1000} s`), giveUp);
+  try {
+    return await Promise.race([reading, over]);
   } finally {
     over.catch(() => undefined); // its end is no news
     giveUp.abort();

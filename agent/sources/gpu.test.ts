@@ -1,3 +1,4 @@
+import type { ChildProcess } from 'node:child_process';
 import { readFileSync, renameSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 
@@ -119,6 +120,48 @@ test('a program that ends is started again after a minute, and what it said is s
   nowMs += 40_000;
   await expect.poll(async () => Object.keys(await readSamples(source)).length, { timeout: 10_000 }).toBe(6);
   expect(countRuns()).toBe(2);
+});
+
+test('a program that says nothing for a minute is ended, and started again', async () => {
+  const program = makeProgram(
+    `echo x >> "$0.runs"; if [ $(wc -l < "$0.runs") = 2 ]; then echo '${T4}'; fi; exec sleep 600`,
+  );
+  let nowMs = 1_000_000;
+  const source = openSource({ root: makeRoot({}), nvidia: { program, now: () => nowMs } });
+  const countRuns = () => readFileSync(`${program}.runs`, { encoding: 'utf8', flag: 'a+' }).length / 2;
+  await source.read();
+  await expect.poll(countRuns, { timeout: 10_000 }).toBe(1);
+  nowMs += 59_000;
+  expect(await source.read()).toMatchObject({ value: { remark: 'nvidia-smi has said nothing yet' } });
+  nowMs += 1_000;
+  await expect.poll(async () => Object.keys(await readSamples(source)).length, { timeout: 10_000 }).toBe(6);
+  expect(countRuns()).toBe(2);
+  nowMs -= 3_600_000; // a clock that is set back ends none
+  expect(await source.read()).toMatchObject({ value: { remark: 'nvidia-smi is silent' } });
+  nowMs += 3_500_000;
+  await expect
+    .poll(async () => await source.read(), { timeout: 10_000 })
+    .toMatchObject({ value: { remark: 'nvidia-smi was silent, and was ended' } });
+});
+
+test('a program that cannot be ended is joined by no second one, and holds up no end', async () => {
+  const program = makeProgram('echo $$ >> "$0.pid"; exec sleep 600');
+  const killed: ChildProcess[] = [];
+  let nowMs = 0;
+  const kill = (child: ChildProcess) => killed.push(child);
+  const source = openSource({ root: makeRoot({}), nvidia: { program, now: () => nowMs, kill } });
+  await source.read();
+  const readPids = () => readFileSync(`${program}.pid`, { encoding: 'utf8', flag: 'a+' }).trim();
+  await expect.poll(readPids, { timeout: 10_000 }).not.toBe('');
+  for (const _ of [1, 2]) {
+    nowMs += 3_600_000;
+    expect(await source.read()).toMatchObject({ value: { remark: expect.stringContaining('does not end') } });
+  }
+  expect(new Set(killed).size).toBe(1);
+  await source.close?.();
+  expect(killed).toHaveLength(3);
+  for (const child of killed) child.kill('SIGKILL');
+  expect(readPids()).toBe(String(killed[0]?.pid));
 });
 
 test('a program that is not there is a remark', async () => {

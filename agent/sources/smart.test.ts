@@ -72,6 +72,12 @@ test.for([
   expect(await source.diagnose?.()).toMatchObject([{ next: expect.stringContaining('smartmontools') }]);
 });
 
+test('a host with many disks may take as long as each of them may', () => {
+  const { answerMsMax = 0, everyMs = 0 } = makeSmartSource({ root: makeRoot({}), program: 'smartctl' });
+  expect(answerMsMax).toBeGreaterThanOrEqual(24 * 20_000);
+  expect(answerMsMax).toBeLessThan(everyMs);
+});
+
 test('runProgram() kills a program that is late, and says that one is not there', async () => {
   const { signal } = new AbortController();
   const late = { program: makeProgram('echo begun; exec sleep 600'), argv: [], deadlineMs: 300, signal };

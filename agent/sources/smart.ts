@@ -14,7 +14,7 @@ import { runProgram } from './smart/run-program.ts';
 const EVERY_MS = 1_800_000;
 /** A disk that hangs is not waited for much longer than one that is busy. */
 const DEADLINE_MS = 20_000;
-/** What is known of more disks than this would take longer than a reading may. */
+/** Beyond that, disks that all hang would take longer than there is between two readings. */
 const DISKS_MAX = 64;
 
 export type SmartOptions = {
@@ -32,6 +32,7 @@ export function makeSmartSource({ root, program }: SmartOptions): Source {
   return {
     name: 'smart',
     everyMs: EVERY_MS,
+    answerMsMax: DISKS_MAX * DEADLINE_MS,
     read: async () => {
       const samples: Sample[] = [];
       const silent: string[] = [];

@@ -1,5 +1,6 @@
 import type { ChildProcess } from 'node:child_process';
 
+import { childEnvironment } from '../../child-environment.ts';
 import type { Gpu } from './gpu-sample.ts';
 
 /** Columns, in this order. Source: nvidia-smi --help-query-gpu. */
@@ -17,13 +18,20 @@ const COLUMNS = [
 const EVERY_SECONDS = 10;
 /** Two lines that did not come: the card, or the program, hangs. */
 const STALE_MS = 25_000;
-/** A program that ends at once is not tried more often than this. */
+/** A program that ends at once is not tried more often than this, and one that says nothing for so long is ended. */
 const AGAIN_MS = 60_000;
+/** One that is killed ends at once, unless it hangs in the driver: then no signal reaches it. */
+const END_MS_MAX = 1_000;
 /** A line takes some 80 bytes, and a host has 16 cards at most. */
 const LINE_LENGTH_MAX = 1_000;
 const GPUS_MAX = 64;
 
-export type NvidiaOptions = { readonly program: string; readonly now: () => number };
+export type NvidiaOptions = {
+  readonly program: string;
+  readonly now: () => number;
+  /** By a signal that it cannot pass over: it has nothing to save. */
+  readonly kill?: (child: ChildProcess) => void;
+};
 
 export type NvidiaWatch = {
   /** What the cards said last, and in `fault` why that is nothing. */
@@ -32,25 +40,29 @@ export type NvidiaWatch = {
 };
 
 /**
- * Keeps one nvidia-smi running, which prints a line for each card every ten seconds. The only process that the agent has
- * beside it for long; started anew when it ends.
+ * Keeps one nvidia-smi running, which prints a line for each card every ten seconds: other programs that the agent starts
+ * end with their answer. Started anew when it ends, or says nothing; one that cannot be ended is not joined by a second.
  */
-export function watchNvidia({ program, now }: NvidiaOptions): NvidiaWatch {
+export function watchNvidia({ program, now, kill = killOutright }: NvidiaOptions): NvidiaWatch {
   let gpus = new Map<string, { readonly gpu: Gpu; readonly atMs: number }>();
   let child: ChildProcess | null = null;
   let startedMs = Number.NEGATIVE_INFINITY;
+  /** When it last said something of a card, or was started. */
+  let heardMs = startedMs;
   let isClosed = false;
   let fault: string | null = 'nvidia-smi has said nothing yet';
 
   function take(line: string): void {
     const gpu = parseGpu(line);
     if (gpu === null || (gpus.size >= GPUS_MAX && !gpus.has(gpu.id))) return;
-    gpus.set(gpu.id, { gpu, atMs: now() });
+    heardMs = now();
+    gpus.set(gpu.id, { gpu, atMs: heardMs });
     fault = null;
   }
 
   function start(): void {
     startedMs = now();
+    heardMs = startedMs;
     const argv = [`--query-gpu=${COLUMNS.join(',')}`, '--format=csv,noheader,nounits', `-l`, String(EVERY_SECONDS)];
     const { spawn } = process.getBuiltinModule('node:child_process'); // for those who switch it on
     const started = spawn(program, argv, { stdio: ['ignore', 'pipe', 'ignore'], env: childEnvironment() });
@@ -60,40 +72,56 @@ export function watchNvidia({ program, now }: NvidiaOptions): NvidiaWatch {
       fault = reason;
     };
     started.on('error', ({ message }) => end(`nvidia-smi cannot be started: ${message}`));
-    started.on('exit', (code, signal) => end(`nvidia-smi has ended with ${signal ?? code}`));
+    started.on('exit', (code, signal) =>
+      end(isSilent() ? 'nvidia-smi was silent, and was ended' : `nvidia-smi has ended with ${signal ?? code}`),
+    );
     const feed = makeLineReader(take);
     started.stdout.setEncoding('utf8').on('data', feed);
+  }
+
+  function isSilent(): boolean {
+    return now() - heardMs >= AGAIN_MS;
+  }
+
+  /** It is started anew when it has ended, which a later look finds. */
+  function endSilent(silent: ChildProcess): void {
+    fault = 'nvidia-smi is silent and does not end: does the driver hang?';
+    kill(silent);
   }
 
   return {
     look: () => {
       const nowMs = now();
+      heardMs = Math.min(heardMs, nowMs); // a clock that was set back
+      if (child !== null && isSilent()) endSilent(child);
       // A clock that was set back must not keep it from being started, either.
       const isTooEarly = nowMs >= startedMs && nowMs - startedMs < AGAIN_MS;
       if (child === null && !isTooEarly && !isClosed) start();
       gpus = new Map([...gpus].filter(([, { atMs }]) => Math.abs(nowMs - atMs) <= STALE_MS));
-      const isSilent = gpus.size === 0;
       return {
         gpus: [...gpus.values()].map(({ gpu }) => gpu),
-        fault: isSilent ? (fault ?? 'nvidia-smi is silent') : null,
+        fault: gpus.size === 0 ? (fault ?? 'nvidia-smi is silent') : null,
       };
     },
     close: async () => {
       isClosed = true;
       const ending = child;
       if (ending === null || ending.pid === undefined || ending.exitCode !== null) return;
-      const ended = new Promise((resolve) => {
-        ending.once('exit', resolve);
-      });
-      ending.kill('SIGKILL'); // it has nothing to save
+      const { promise: ended, resolve } = Promise.withResolvers<void>();
+      ending.once('exit', () => resolve());
+      kill(ending);
+      const timer = setTimeout(resolve, END_MS_MAX);
       await ended;
+      clearTimeout(timer);
+      // One that hangs is left behind, and keeps us from nothing.
+      ending.unref();
+      ending.stdout?.destroy();
     },
   };
 }
 
-/** Of ours, only where programs are. */
-export function childEnvironment(): Record<string, string> {
-  return { PATH: process.env['PATH'] ?? '/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C' };
+function killOutright(child: ChildProcess): void {
+  child.kill('SIGKILL');
 }
 
 /** Whole lines; one that is too long is passed over. */

@@ -1,6 +1,6 @@
 import { err, ok, type Result } from '@muster/proto/result';
 
-import { childEnvironment } from '../gpu/nvidia.ts';
+import { childEnvironment } from '../../child-environment.ts';
 
 /** The longest report has some 30 KiB. */
 const OUTPUT_BYTES_MAX = 2 ** 20;
