@@ -129,7 +129,12 @@ export const SOURCES = {
     settings: { include: v.optional(list(text)), exclude: v.optional(list(text)) },
     open: ({ include = null, exclude = [] }, { root }) => makeUnitSource({ root, include, exclude }),
   }),
-  sensors: plain('sensors: temperatures, fans, power, voltages', makeSensorSource),
+  sensors: kind({
+    title: 'sensors: temperatures, fans, power, voltages',
+    isOn: true,
+    settings: {},
+    open: (_settings, { root }) => makeSensorSource({ root, nowMs: () => performance.now() }),
+  }),
   gpu: kind({
     title: 'graphics cards: load, memory, temperature',
     isOn: true,

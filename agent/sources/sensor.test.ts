@@ -31,6 +31,10 @@ const BOARD = {
   [`${HWMON}/hwmon2/power2_input`]: '12500000\n',
 };
 
+function openSensors(root: string) {
+  return makeSensorSource({ root, nowMs: () => 0 });
+}
+
 function makeBoard(): string {
   const root = makeRoot(BOARD);
   symlinkSync('../../../coretemp.0', join(root, HWMON, 'hwmon0/device'));
@@ -39,7 +43,7 @@ function makeBoard(): string {
 
 test('temperatures, fans, power and voltages are told with what the driver calls them', async () => {
   const root = makeBoard();
-  expect(await readSamples(makeSensorSource(root))).toEqual({
+  expect(await readSamples(openSensors(root))).toEqual({
     'hw.temperature{hw.id=coretemp.0/temp1,hw.name=Package id 0,hw.parent=coretemp}': 45,
     'hw.temperature{hw.id=coretemp.0/temp10,hw.name=temp10,hw.parent=coretemp}': -5.5,
     'hw.fan.speed{hw.id=hwmon1/fan1,hw.name=fan1,hw.parent=nct6798}': 1205,
@@ -55,7 +59,7 @@ test('a sensor that cannot be read, or goes away, disturbs no other', async () =
   const path = join(root, HWMON, 'hwmon0/temp1_input');
   rmSync(path);
   symlinkSync('/proc/self/mem', path); // reading its start is an error of input and output (EIO)
-  const source = makeSensorSource(root);
+  const source = openSensors(root);
   const first = await readSamples(source);
   expect(Object.keys(first)).toHaveLength(6);
   rmSync(join(root, HWMON, 'hwmon1'), { recursive: true });
@@ -64,7 +68,7 @@ test('a sensor that cannot be read, or goes away, disturbs no other', async () =
 
 test('a sensor that is plugged in is found within ten readings', async () => {
   const root = makeBoard();
-  const source = makeSensorSource(root);
+  const source = openSensors(root);
   await source.read();
   mkdirSync(join(root, HWMON, 'hwmon9'));
   writeFileSync(join(root, HWMON, 'hwmon9/temp1_input'), '20000\n');
@@ -83,7 +87,7 @@ test.for([
   ],
 ] as const)('thermal zones stand in where no chip tells a temperature: %o', async ([files, expected]) => {
   const zones = { 'sys/class/thermal/cooling_device0/type': 'Processor\n' };
-  const samples = await readSamples(makeSensorSource(makeRoot({ ...zones, ...files })));
+  const samples = await readSamples(openSensors(makeRoot({ ...zones, ...files })));
   const inZones = Object.entries(samples).filter(([key]) => key.includes('thermal'));
   expect(inZones.map(([key, value]) => `${key}=${value}`)).toEqual(expected);
 });
@@ -91,7 +95,7 @@ test.for([
 test('the energy of processors is a counter, and where it is hidden, that is said', async () => {
   const zone = 'sys/class/powercap/intel-rapl:0';
   const root = makeRoot({ [`${zone}/name`]: 'package-0\n', [`${zone}/energy_uj`]: '262143328850\n' });
-  const source = makeSensorSource(root);
+  const source = openSensors(root);
   const key = 'hw.energy{hw.id=intel-rapl:0,hw.name=package-0,hw.parent=powercap}';
   expect(await readSamples(source)).toEqual({ [key]: 262_143.328_85 });
   expect(await source.diagnose?.()).toEqual([]);
@@ -100,15 +104,35 @@ test('the energy of processors is a counter, and where it is hidden, that is sai
 });
 
 test('a machine without sensors says so', async () => {
-  const source = makeSensorSource(makeRoot({}));
+  const source = openSensors(makeRoot({}));
   expect(await readSamples(source)).toEqual({});
   expect(await source.diagnose?.()).toMatchObject([{ what: expect.stringContaining('no sensors') }]);
 });
 
 test('of very many sensors the first ones are read, with a remark', async () => {
   const files = Array.from({ length: 300 }, (_, i) => [`${HWMON}/hwmon0/temp${i}_input`, '20000\n']);
-  const reading = await makeSensorSource(makeRoot(Object.fromEntries(files))).read();
+  const reading = await openSensors(makeRoot(Object.fromEntries(files))).read();
   expect(reading).toMatchObject({ ok: true, value: { remark: 'more than 256 sensors: the rest is left out' } });
+});
+
+test('sensors on a slow bus take turns, so that a reading ends', async () => {
+  const files = Array.from({ length: 60 }, (_, i) => [`${HWMON}/hwmon0/temp${i}_input`, '20000\n']);
+  let readMs = 20;
+  let clockMs = 0;
+  const source = makeSensorSource({ root: makeRoot(Object.fromEntries(files)), nowMs: () => (clockMs += readMs) });
+  const counts = new Map<string, number>();
+  for (let i = 0; i < 6; i += 1) {
+    const read = Object.keys(await readSamples(source));
+    expect(read).toHaveLength(10);
+    for (const key of read) counts.set(key, (counts.get(key) ?? 0) + 1);
+  }
+  expect(counts.size).toBe(60);
+  const remark = 'reading all sensors takes over 200 ms: they take turns';
+  expect(await source.read()).toMatchObject({ value: { remark } });
+  readMs = 1;
+  const reading = await source.read();
+  expect(reading.ok && reading.value.samples.length).toBe(60);
+  expect(reading.ok && reading.value.remark).toBe(undefined);
 });
 
 test.for([
@@ -134,7 +158,7 @@ test('whatever is in the files, what is told is legal', async () => {
       writeFileSync(join(root, HWMON, 'hwmon0/temp1_label'), label);
       writeFileSync(join(root, HWMON, 'hwmon0/name'), label);
       writeFileSync(join(root, HWMON, 'hwmon1/temp3_fault'), fault);
-      const reading = await makeSensorSource(root).read();
+      const reading = await openSensors(root).read();
       const samples = reading.ok ? reading.value.samples : [];
       expect(samples.flatMap((sample) => findSampleFault(sample) ?? [])).toEqual([]);
     }),

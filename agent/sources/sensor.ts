@@ -17,6 +17,8 @@ const EVERY_MS = 30_000;
 const LOOK_EVERY = 10;
 /** More than any board has. */
 const SENSORS_MAX = 256;
+/** The one thread waits for the bus meanwhile. */
+const READ_MS_MAX = 200;
 const TEXT_LENGTH_MAX = 64;
 
 /** One number that the hardware shows in a file. */
@@ -30,26 +32,53 @@ export type Sensor = {
   readonly faultPath: string | null;
 };
 
-/** Temperatures, fans, power, voltages and energy, as far as the kernel has drivers for them. */
-export function makeSensorSource(root: string): Source {
+export type SensorOptions = {
+  readonly root: string;
+  /** A clock that never jumps. */
+  readonly nowMs: () => number;
+};
+
+/**
+ * Temperatures, fans, power, voltages and energy, as far as the kernel has drivers for them. Where they take too long to be
+ * read at once they take turns: a reading goes on where the one before gave up.
+ */
+export function makeSensorSource({ root, nowMs }: SensorOptions): Source {
   let sensors: readonly Sensor[] = [];
   let readings = 0;
+  let turn = 0;
   return {
     name: 'sensors',
     everyMs: EVERY_MS,
     read: () => {
       if (readings % LOOK_EVERY === 0) sensors = findSensors(root);
       readings += 1;
-      const read = sensors.slice(0, SENSORS_MAX);
-      const samples = read.flatMap((sensor): Sample[] => {
-        const value = readSensor(sensor);
-        return value === null ? [] : [{ metric: sensor.metric, labels: sensor.labels, value }];
-      });
-      const isCut = sensors.length > SENSORS_MAX;
-      return ok({ samples, ...(isCut ? { remark: `more than ${SENSORS_MAX} sensors: the rest is left out` } : {}) });
+      const known = sensors.slice(0, SENSORS_MAX);
+      const start = known.length === 0 ? 0 : turn % known.length;
+      const inTurn = [...known.slice(start), ...known.slice(0, start)];
+      const { samples, count } = readFor(READ_MS_MAX, inTurn, nowMs);
+      turn = start + count;
+      const remarks = [
+        ...(sensors.length > SENSORS_MAX ? [`more than ${SENSORS_MAX} sensors: the rest is left out`] : []),
+        ...(count < known.length ? [`reading all sensors takes over ${READ_MS_MAX} ms: they take turns`] : []),
+      ];
+      return ok({ samples, ...(remarks.length === 0 ? {} : { remark: remarks.join('; ') }) });
     },
     diagnose: async () => diagnose(root, sensors),
   };
+}
+
+/** Reads one sensor after the other, and begins with none when the time is over. */
+function readFor(durationMs: number, sensors: readonly Sensor[], nowMs: () => number) {
+  const samples: Sample[] = [];
+  const endMs = nowMs() + durationMs;
+  let count = 0;
+  for (const sensor of sensors) {
+    const value = readSensor(sensor);
+    if (value !== null) samples.push({ metric: sensor.metric, labels: sensor.labels, value });
+    count += 1;
+    if (nowMs() >= endMs) break;
+  }
+  return { samples, count };
 }
 
 function diagnose(root: string, sensors: readonly Sensor[]): readonly Finding[] {

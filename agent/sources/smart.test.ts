@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
@@ -17,7 +17,8 @@ const ATA = {
   json_format_version: [1, 0],
   smartctl: { version: [7, 3], exit_status: 4 },
   model_name: 'ST8000VN004-2M2101',
-  serial_number: 'X',
+  serial_number: 'WKD1ABCD',
+  wwn: { naa: 5, oui: 3_152, id: 3_741_258_704 },
   smart_status: { passed: true },
   ata_smart_attributes: {
     revision: 10,
@@ -43,7 +44,7 @@ test('each disk is asked once, by a program that prints its report', async () =>
   const program = makeProgram(
     `echo "$@" >> "$0.calls"\ncase "$*" in *nvme*) echo '${JSON.stringify(NVME)}';; *) echo '${JSON.stringify(ATA)}'; exit 4;; esac`,
   );
-  const sda = 'hw.id=sda,hw.name=ST8000VN004-2M2101';
+  const sda = 'hw.id=WKD1ABCD,hw.name=ST8000VN004-2M2101';
   const nvme = 'hw.id=nvme0n1,hw.name=Samsung SSD 980 PRO 1TB';
   expect(await readSamples(makeSmartSource({ root: makeRoot(BLOCKS), program }))).toEqual({
     [`hw.physical_disk.smart.passed{${sda}}`]: 1,
@@ -70,6 +71,25 @@ test.for([
   const source = makeSmartSource({ root: makeRoot({ 'sys/block/sda/size': '1\n' }), program: makeProgram(script) });
   expect(await source.read()).toMatchObject({ value: { samples: [], remark: expect.stringContaining(reason) } });
   expect(await source.diagnose?.()).toMatchObject([{ next: expect.stringContaining('smartmontools') }]);
+});
+
+test('two disks of one model that swap their names keep their series', async () => {
+  const program = makeProgram(
+    `read serial < "$0.\${4#/dev/}"; echo '${JSON.stringify(ATA)}' | sed "s/WKD1ABCD/$serial/"`,
+  );
+  const write = (disk: string, serial: string) => writeFileSync(`${program}.${disk}`, `${serial}\n`);
+  const root = makeRoot({ 'sys/block/sda/size': '1\n', 'sys/block/sdb/size': '1\n' });
+  const source = makeSmartSource({ root, program });
+  const read = async (sda: string, sdb: string) => {
+    write('sda', sda);
+    write('sdb', sdb);
+    const names = Object.keys(await readSamples(source)).filter((name) => name.startsWith('hw.temperature'));
+    return names.map((name) => name.replace('ST8000VN004-2M2101', 'ST'));
+  };
+  const [one, other] = ['hw.temperature{hw.id=ONE,hw.name=ST}', 'hw.temperature{hw.id=A\\=B,hw.name=ST}'];
+  expect(await read('ONE', 'A=B')).toEqual([one, other]);
+  expect(await read('A=B', 'ONE')).toEqual([other, one]);
+  expect(await read('ONE', 'ONE')).toEqual([one, 'hw.temperature{hw.id=sdb,hw.name=ST}']);
 });
 
 test('a host with many disks may take as long as each of them may', () => {
@@ -109,8 +129,10 @@ test.for([
   ],
   [
     { endurance_used: { current_percent: 12 }, smart_status: { passed: true } },
-    { wornRatio: 0.12, model: 'disk' },
+    { wornRatio: 0.12, model: 'disk', id: null },
   ],
+  [{ ...ATA, serial_number: ' \u0000 ' }, { id: 'wwn-0x5000c500deff13d0' }],
+  [{ ...ATA, serial_number: 7, wwn: { naa: 5, oui: 3_152 } }, { id: null }],
 ] as const)('parseSmart(%o) has %o', ([report, expected]) => {
   expect(parseSmart(JSON.stringify(report))).toMatchObject({ ok: true, value: expected });
 });
@@ -118,7 +140,9 @@ test.for([
 test('parseSmart() never throws, and what is told of it is legal', async () => {
   fc.assert(fc.property(anyTextLike(JSON.stringify(ATA)), (text) => void parseSmart(text)));
   fc.assert(fc.property(fc.json(), (text) => void parseSmart(text)));
-  const program = makeProgram(`echo '${JSON.stringify({ ...ATA, model_name: '=,\\ud800'.repeat(300) })}'`);
+  const program = makeProgram(
+    `echo '${JSON.stringify({ ...ATA, model_name: '=,\\ud800'.repeat(300), serial_number: '=,'.repeat(300) })}'`,
+  );
   const reading = await makeSmartSource({ root: makeRoot(BLOCKS), program }).read();
   const samples = reading.ok ? reading.value.samples : [];
   expect(samples.length).toBeGreaterThan(0);

@@ -36,12 +36,13 @@ export function makeSmartSource({ root, program }: SmartOptions): Source {
     read: async () => {
       const samples: Sample[] = [];
       const silent: string[] = [];
+      const told = new Set<string>();
       for (const disk of listDisks(root)) {
         if (giveUp.signal.aborted) break;
         const argv = ['--json=c', '--nocheck=standby', '--all', `/dev/${disk}`];
         const output = await runProgram({ program, argv, deadlineMs: DEADLINE_MS, signal: giveUp.signal });
         const smart = output.ok ? parseSmart(output.value) : output;
-        if (smart.ok) samples.push(...sampleSmart(disk, smart.value));
+        if (smart.ok) samples.push(...sampleSmart(identify(disk, smart.value, told), smart.value));
         else silent.push(`${disk}: ${smart.error}`);
       }
       isAllowed = samples.length > 0 || silent.length === 0;
@@ -63,13 +64,24 @@ export function listDisks(root: string): readonly string[] {
   return names.toSorted(compareNumbered).slice(0, DISKS_MAX);
 }
 
+/**
+ * What the kernel calls a disk may be another one's name after the next start. It stands in where the disk does not say
+ * which it is, or says what another one has said: bridges to USB may, and so do two namespaces of one NVMe disk.
+ */
+function identify(disk: string, { id, model }: Smart, told: Set<string>): string {
+  const own = `${id}\0${model}`;
+  if (id === null || told.has(own)) return disk;
+  told.add(own);
+  return id;
+}
+
 const labelsOf = remember((key) => {
   const [id = '', name = '', type] = key.split('\0');
   return formatLabels({ 'hw.id': id, 'hw.name': name, ...(type === undefined ? {} : { 'error.type': type }) });
 });
 
-function sampleSmart(disk: string, { model, ...smart }: Smart): Sample[] {
-  const labels = labelsOf(`${disk}\0${model}`);
+function sampleSmart(id: string, { model, ...smart }: Smart): Sample[] {
+  const labels = labelsOf(`${id}\0${model}`);
   const values = [
     ['hw.physical_disk.smart.passed', smart.isPassed === null ? null : Number(smart.isPassed)],
     ['hw.temperature', smart.celsius],
@@ -78,7 +90,7 @@ function sampleSmart(disk: string, { model, ...smart }: Smart): Sample[] {
   ] as const;
   const samples = values.flatMap(([metric, value]): Sample[] => (value === null ? [] : [{ metric, labels, value }]));
   for (const [type, value] of smart.errors) {
-    samples.push({ metric: 'hw.physical_disk.errors', labels: labelsOf(`${disk}\0${model}\0${type}`), value });
+    samples.push({ metric: 'hw.physical_disk.errors', labels: labelsOf(`${id}\0${model}\0${type}`), value });
   }
   return samples;
 }

@@ -1,6 +1,9 @@
 import { ANY, counter, gauge, signed, type Metric } from './kinds.ts';
 
-/** A sensor has the chip that it is on as its parent; a card or a disk has none. */
+/**
+ * A sensor has the chip that it is on as its parent; a card or a disk has none. `hw.id` is the place of a card on its bus,
+ * and of a disk its serial number, or else its worldwide name; the kernel's name of it where it tells neither.
+ */
 const SENSOR = ['hw.id', 'hw.name', 'hw.parent'] as const;
 const DEVICE = ['hw.id', 'hw.name'] as const;
 

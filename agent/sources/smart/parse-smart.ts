@@ -6,6 +6,8 @@ import { toPlainText } from '../../plain-text.ts';
 
 /** What a disk knows of itself; what it does not is null, or not among `errors`. */
 export type Smart = {
+  /** Which disk it is, wherever it is plugged in: its serial number, or else its worldwide name. */
+  readonly id: string | null;
   readonly model: string;
   readonly isPassed: boolean | null;
   readonly celsius: number | null;
@@ -32,9 +34,9 @@ export function parseSmart(text: string): Result<Smart, string> {
   const wornPercent =
     countAt(recordAt(report, 'endurance_used'), 'current_percent') ?? countAt(nvme, 'percentage_used');
   const { current } = recordAt(report, 'temperature');
-  const { model_name: model } = report;
   const smart: Smart = {
-    model: (typeof model === 'string' ? toPlainText(model, NAME_LENGTH_MAX) : '') || 'disk',
+    id: textAt(report, 'serial_number') ?? findWorldWideName(report),
+    model: textAt(report, 'model_name') ?? 'disk',
     isPassed: typeof passed === 'boolean' ? passed : null,
     celsius: isCelsius(current) ? current : null,
     poweredSeconds: hours === null ? null : hours * 3600,
@@ -56,6 +58,20 @@ function recordAt(record: Json, key: string): Json {
 function countAt(record: Json, key: string): number | null {
   const value = record[key];
   return typeof value === 'number' && Number.isFinite(value) && value >= 0 ? value : null;
+}
+
+function textAt(record: Json, key: string): string | null {
+  const value = record[key];
+  return (typeof value === 'string' ? toPlainText(value, NAME_LENGTH_MAX, ' ') : '') || null;
+}
+
+/** As udev writes it: 4 bits for its kind, 24 for the maker, 36 for the disk. Source: SPC-4, NAA designator. */
+function findWorldWideName(report: Json): string | null {
+  const wwn = recordAt(report, 'wwn');
+  const parts = [countAt(wwn, 'naa'), countAt(wwn, 'oui'), countAt(wwn, 'id')] as const;
+  const [kind, maker, disk] = parts.map((part) => (Number.isSafeInteger(part) ? part : null));
+  if (kind == null || maker == null || disk == null) return null;
+  return `wwn-0x${kind.toString(16)}${maker.toString(16).padStart(6, '0')}${disk.toString(16).padStart(9, '0')}`;
 }
 
 /** Disks that know none say 0, or less than is possible. */
