@@ -4,36 +4,23 @@ import * as v from 'valibot';
 
 // The kinds of values that a configuration file may hold. Each message completes the sentence "… must be".
 
-/** A word or a number, read by `parse`, which says what would be right. */
-export function scalar<T>(parse: (text: string) => Result<T, string>) {
+/** Stands in an issue for what was written, where that may be a secret. */
+export const HIDDEN = Symbol('hidden');
+
+/** A word or a number, read by `parse`, which says what would be right. A fault of one that is a secret does not show it. */
+export function scalar<T>(parse: (text: string) => Result<T, string>, { isSecret = false } = {}) {
   return v.pipe(
     v.unknown(),
     v.rawTransform<unknown, T>(({ dataset, addIssue, NEVER }) => {
       const parsed = isScalar(dataset.value) ? parse(String(dataset.value)) : err(`${WORD}, not a list or a map`);
       if (parsed.ok) return parsed.value;
-      addIssue({ message: parsed.error });
+      addIssue({ message: parsed.error, ...(isSecret ? { input: HIDDEN } : {}) });
       return NEVER;
     }),
   );
 }
 
 const WORD = 'one word or number';
-
-/** Stands in an issue for what was written, where that may be a secret. */
-export const HIDDEN = Symbol('hidden');
-
-/** The same of what may hold a secret: a fault does not show it. */
-export function secretScalar<T>(parse: (text: string) => Result<T, string>) {
-  return v.pipe(
-    v.unknown(),
-    v.rawTransform<unknown, T>(({ dataset, addIssue, NEVER }) => {
-      const parsed = isScalar(dataset.value) ? parse(String(dataset.value)) : err(`${WORD}, not a list or a map`);
-      if (parsed.ok) return parsed.value;
-      addIssue({ message: parsed.error, input: HIDDEN });
-      return NEVER;
-    }),
-  );
-}
 
 export function isScalar(value: unknown): value is string | number | boolean {
   return typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean';

@@ -3,8 +3,8 @@ import * as v from 'valibot';
 
 import { absolutePath, count, list, text } from '../settings.ts';
 import type { Finding, Source } from '../source.ts';
+import { findCgroupVersion } from './cgroup.ts';
 import { parseVersion } from './container/answers.ts';
-import { findCgroupVersion } from './container/cgroup.ts';
 import { makeEngineFinder, type Engine } from './container/engine.ts';
 import { SETTLE_MS } from './container/names.ts';
 import { askList } from './container/questions.ts';

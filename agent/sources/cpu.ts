@@ -8,6 +8,8 @@ import { ratioOf } from '../ratio.ts';
 import { parseCount, readText, splitLines } from '../read-text.ts';
 import { remember } from '../remember.ts';
 import type { Sample, Source } from '../source.ts';
+import { findCount } from './fields.ts';
+import { TICKS_PER_SECOND } from './ticks.ts';
 
 /**
  * The first eight columns of a cpu line, in this order. Two more follow, guest and guest_nice: the kernel has counted
@@ -27,8 +29,6 @@ export type Cpu = {
   readonly interrupts: number | null;
 };
 
-/** The unit of /proc/stat: USER_HZ is 100 on every architecture that Node runs on. */
-const TICKS_PER_SECOND = 100;
 /** Kernels before 2.6 stop after idle; steal came with 2.6.11. */
 const COLUMNS_MIN = 4;
 /** Both are sums that the kernel estimates per core, and proc(5) warns that iowait may decrease. */
@@ -69,12 +69,6 @@ export function parseCpu(text: string): Result<Cpu, string> {
   }
   if (all === null) return err('proc/stat has no line "cpu"');
   return ok({ all, cores, switches: findCount(text, 'ctxt'), interrupts: findCount(text, 'intr') });
-}
-
-/** The first number of a line; the line of interrupts goes on with one for each kind, thousands of them. */
-function findCount(text: string, name: string): number | null {
-  const start = text.indexOf(`\n${name} `);
-  return start === -1 ? null : parseCount(/^\d+(?=[ \n])/.exec(text.slice(start + name.length + 2, start + 40))?.[0]);
 }
 
 function parseTimes(text: string): CpuTimes | null {

@@ -4,8 +4,9 @@ import { formatLabels } from '@muster/proto/labels';
 import { err, ok, type Result } from '@muster/proto/result';
 
 import { ratioOf } from '../ratio.ts';
-import { parseCount, readText, splitLines } from '../read-text.ts';
+import { readText } from '../read-text.ts';
 import type { Sample, Source } from '../source.ts';
+import { parseFields } from './fields.ts';
 
 /** `used`, `free`, `buffers` and `cached` add up to `total`, all in bytes. */
 export type Memory = {
@@ -67,17 +68,6 @@ export function parseMemory(text: string): Result<Memory, string> {
     swapTotal,
     swapFree: Math.min(bytes.get('SwapFree') ?? 0, swapTotal),
   });
-}
-
-/** Every field in kB, as bytes. The kernel says kB and means 1,024 bytes. */
-function parseFields(text: string): Map<string, number> {
-  const fields = new Map<string, number>();
-  for (const line of splitLines(text)) {
-    const match = /^(\w+):\s+(\d+) kB$/.exec(line);
-    const kibibytes = parseCount(match?.[2]);
-    if (match?.[1] !== undefined && kibibytes !== null) fields.set(match[1], kibibytes * 1024);
-  }
-  return fields;
 }
 
 function sampleMemory(memory: Memory): Sample[] {

@@ -6,7 +6,7 @@ import { err, ok } from '@muster/proto/result';
 
 import { readText, splitLines } from '../read-text.ts';
 import type { Finding, Source } from '../source.ts';
-import { parseFields } from './fields.ts';
+import { findCount } from './fields.ts';
 
 /** The kernel adds up its table over all cores for it. */
 const EVERY_MS = 5_000;
@@ -35,8 +35,8 @@ export function makeOomSource({ root, now }: OomOptions): Source {
     name: 'oom',
     everyMs: EVERY_MS,
     read: () => {
-      const kills = parseFields(readText(join(root, 'proc/vmstat')) ?? '').get('oom_kill');
-      if (kills === undefined) return err('proc/vmstat has no oom_kill: the kernel is older than 4.13');
+      const kills = findCount(readText(join(root, 'proc/vmstat')) ?? '', 'oom_kill');
+      if (kills === null) return err('proc/vmstat has no oom_kill: the kernel is older than 4.13');
       const fresh = kills - (known ?? 0);
       const isFirst = known === null;
       known = kills;

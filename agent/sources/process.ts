@@ -6,10 +6,10 @@ import { err, ok } from '@muster/proto/result';
 import { parseCount, tryText } from '../read-text.ts';
 import type { Finding, Reading, Sample, Source } from '../source.ts';
 import { USES, type Group, type Use } from './process/group.ts';
-import { TICKS_PER_SECOND } from './process/stat.ts';
 import { makeProcessTable, STATES, type TableReading } from './process/table.ts';
 import { makeGate, makeTop } from './process/top.ts';
 import { findBlindness, findDiskBlindness } from './process/visibility.ts';
+import { TICKS_PER_SECOND } from './ticks.ts';
 
 /** Often enough to name who it was; a file of each process is too dear for each second. */
 const EVERY_MS = 10_000;

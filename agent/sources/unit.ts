@@ -5,11 +5,12 @@ import { ok, type Result } from '@muster/proto/result';
 
 import { remember } from '../remember.ts';
 import type { Finding, Sample, Source } from '../source.ts';
+import type { CgroupUse } from './cgroup.ts';
 import { makeGlobs } from './globs.ts';
 import { withoutNumbers } from './process/cgroup.ts';
 import { openBus, SHUT_OUT, type Bus } from './unit/dbus.ts';
 import { listUnits, readRestarts, type Unit } from './unit/list-units.ts';
-import { openServiceGroups, type ServiceGroups, type ServiceUse } from './unit/service-group.ts';
+import { openServiceGroups, type ServiceGroups } from './unit/service-group.ts';
 
 const EVERY_MS = 30_000;
 /** A manager that takes longer has other worries; its units come with the next reading. */
@@ -119,8 +120,8 @@ function makeChoice({ include, exclude }: Omit<UnitOptions, 'root'>): (unit: Uni
   };
 }
 
-type Measured = { readonly unit: Unit; readonly use: ServiceUse };
-const NOTHING: ServiceUse = { cpuSeconds: null, memoryBytes: null, tasks: null };
+type Measured = { readonly unit: Unit; readonly use: CgroupUse };
+const NOTHING: CgroupUse = { cpuSeconds: null, memoryBytes: null, tasks: null };
 
 /** Those that failed first, then by their memory. */
 function measure(units: readonly Unit[], groups: ServiceGroups): readonly Measured[] {
@@ -134,7 +135,7 @@ function measure(units: readonly Unit[], groups: ServiceGroups): readonly Measur
 
 const labelsOf = remember((name) => formatLabels({ 'systemd.unit.name': name }));
 
-function sampleUse(name: string, { cpuSeconds, memoryBytes, tasks }: ServiceUse): Sample[] {
+function sampleUse(name: string, { cpuSeconds, memoryBytes, tasks }: CgroupUse): Sample[] {
   const labels = labelsOf(name);
   const samples: Sample[] = [];
   if (cpuSeconds !== null) samples.push({ metric: 'systemd.service.cpu.time', labels, value: cpuSeconds });

@@ -6,7 +6,7 @@ import { err, ok, type Result } from '@muster/proto/result';
 import * as v from 'valibot';
 
 import { toPlainText } from '../../plain-text.ts';
-import { absolutePath, choice, flag, HIDDEN, isScalar, list, map, scalar, secretScalar, time } from '../../settings.ts';
+import { absolutePath, choice, flag, HIDDEN, isScalar, list, map, scalar, time } from '../../settings.ts';
 import {
   isReading,
   RECORD_TYPES,
@@ -63,7 +63,7 @@ const HEADERS = v.pipe(
 );
 
 const HTTP = {
-  http: secretScalar(parseUrl),
+  http: scalar(parseUrl, { isSecret: true }),
   method: v.optional(choice(['GET', 'HEAD', 'OPTIONS', 'POST']), 'GET'),
   status: v.optional(oneOrMore(scalar(parseStatus))),
   body: v.optional(scalar(parseBodyText)),

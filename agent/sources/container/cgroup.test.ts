@@ -7,7 +7,8 @@ import { expect, test } from 'vitest';
 import { anyTextLike } from '../../testing/any-text.ts';
 import { idOf, makeCgroupFiles } from '../../testing/engine.ts';
 import { makeRoot } from '../../testing/fixture.ts';
-import { findCgroupVersion, findGroups, readCgroup } from './cgroup.ts';
+import { findCgroupVersion } from '../cgroup.ts';
+import { findGroups, readCgroup } from './cgroup.ts';
 
 const ID = idOf('a');
 const PROCESS = { id: ID, pid: 77, hasNetwork: true };
@@ -49,11 +50,18 @@ test('readCgroup() with v1', () => {
   const root = makeRoot(V1_FILES);
   expect(findCgroupVersion(root)).toBe('v1');
   expect(readCgroup(root, PROCESS)).toEqual({
-    counts: { cpu: 0.028948682, throttled: 1.5, oomKills: 2, read: 11, written: 20 },
+    counts: { cpu: 0.028949, throttled: 1.5, oomKills: 2, read: 11, written: 20 },
     memoryBytes: 331_776,
     inactiveFileBytes: 4_096,
     threads: 1,
   });
+});
+
+test('readCgroup() with v1 takes CPU time from v2 beside it, where systemd has it counted there alone', () => {
+  const cpuacct = `sys/fs/cgroup/cpuacct/libpod_parent/libpod-${ID}/cpuacct.usage`;
+  const cpuStat = `sys/fs/cgroup/unified/libpod_parent/libpod-${ID}/cpu.stat`;
+  const root = makeRoot({ ...V1_FILES, [cpuacct]: '', [cpuStat]: 'usage_usec 2500000\nuser_usec 1\n' });
+  expect(readCgroup(root, PROCESS)).toMatchObject({ counts: { cpu: 2.5, throttled: 1.5 }, memoryBytes: 331_776 });
 });
 
 test.for([

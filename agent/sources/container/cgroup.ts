@@ -1,18 +1,10 @@
-import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 
-import { parseCount, splitLines, tryText } from '../../read-text.ts';
+import { splitLines, tryText } from '../../read-text.ts';
+import { openCgroup, readUse, type Cgroup } from '../cgroup.ts';
+import { findCount } from '../fields.ts';
 import { parseNetwork } from '../network.ts';
 import { scale, toCounts, type Counts, type Usage } from './usage.ts';
-
-/** `v2`: everything in one tree; `v1`: a tree for each controller, perhaps beside one of v2 without any (hybrid). */
-export type CgroupVersion = 'v1' | 'v2';
-
-/** Null when there is none to be seen. Source: kernel document admin-guide/cgroup-v2, Mounting. */
-export function findCgroupVersion(root: string): CgroupVersion | null {
-  if (existsSync(join(root, 'sys/fs/cgroup/cgroup.controllers'))) return 'v2';
-  return existsSync(join(root, 'sys/fs/cgroup/memory')) ? 'v1' : null;
-}
 
 /** The first process of a container, as its engine says. `hasNetwork`: one of its own. */
 export type InitProcess = { readonly id: string; readonly pid: number; readonly hasNetwork: boolean };
@@ -27,15 +19,9 @@ export function readCgroup(root: string, { id, pid, hasNetwork }: InitProcess): 
   const text = tryText(join(root, `proc/${pid}/cgroup`));
   if (text === null) return null;
   const groups = findGroups(text, id);
-  const mounted = join(root, 'sys/fs/cgroup');
-  const unified = groups.get('');
-  let usage: Usage | null = null;
-  if (groups.has('memory')) {
-    usage = readV1((controller, file) => {
-      const group = groups.get(controller);
-      return group === undefined ? null : tryText(join(mounted, controller, group, file));
-    });
-  } else if (unified !== undefined) usage = readV2((file) => tryText(join(mounted, unified, file)));
+  const version = groups.has('memory') ? 'v1' : 'v2';
+  const pathOf = (controller: string) => groups.get(controller === 'unified' ? '' : controller);
+  const usage = readUsage(openCgroup({ root, version, pathOf }));
   if (usage === null) return null;
   const traffic = hasNetwork ? parseTraffic(tryText(join(root, `proc/${pid}/net/dev`)) ?? '') : {};
   return { ...usage, counts: { ...usage.counts, ...traffic } };
@@ -59,48 +45,36 @@ export function findGroups(text: string, id: string): ReadonlyMap<string, string
   return groups;
 }
 
+function readUsage(cgroup: Cgroup): Usage | null {
+  const { cpuSeconds: cpu, memoryBytes, tasks: threads } = readUse(cgroup);
+  if (cpu === null) return null;
+  const { inactiveFileBytes, ...more } = cgroup.version === 'v2' ? readV2(cgroup) : readV1(cgroup);
+  const counts = toCounts({ cpu, received: null, transmitted: null, ...more });
+  return { counts, memoryBytes, inactiveFileBytes, threads };
+}
+
 /** Source: kernel document admin-guide/cgroup-v2. */
-function readV2(read: (file: string) => string | null): Usage | null {
-  const cpu = read('cpu.stat') ?? '';
-  const memory = read('memory.stat') ?? '';
-  const used = scale(findCount(cpu, 'usage_usec'), 1e6);
-  if (used === null) return null;
-  const io = read('io.stat');
+function readV2({ read }: Cgroup) {
+  const io = read('unified', 'io.stat');
   return {
-    counts: toCounts({
-      cpu: used,
-      throttled: scale(findCount(cpu, 'throttled_usec'), 1e6),
-      oomKills: findCount(read('memory.events') ?? '', 'oom_kill'),
-      received: null,
-      transmitted: null,
-      read: io === null ? null : addUp(io, / rbytes=(\d+)/g),
-      written: io === null ? null : addUp(io, / wbytes=(\d+)/g),
-    }),
-    memoryBytes: readCount(read('memory.current')),
-    inactiveFileBytes: findCount(memory, 'inactive_file'),
-    threads: readCount(read('pids.current')),
+    throttled: scale(findCount(read('unified', 'cpu.stat') ?? '', 'throttled_usec'), 1e6),
+    oomKills: findCount(read('unified', 'memory.events') ?? '', 'oom_kill'),
+    read: io === null ? null : addUp(io, / rbytes=(\d+)/g),
+    written: io === null ? null : addUp(io, / wbytes=(\d+)/g),
+    inactiveFileBytes: findCount(read('unified', 'memory.stat') ?? '', 'inactive_file'),
   };
 }
 
-/** Source: kernel documents admin-guide/cgroup-v1/{cpuacct,memory,blkio-controller,pids}, scheduler/sched-bwc. */
-function readV1(read: (controller: string, file: string) => string | null): Usage | null {
-  const used = scale(readCount(read('cpuacct', 'cpuacct.usage')), 1e9);
-  if (used === null) return null;
+/** Source: kernel documents admin-guide/cgroup-v1/{memory,blkio-controller}, scheduler/sched-bwc. */
+function readV1({ read }: Cgroup) {
   const io =
     read('blkio', 'blkio.throttle.io_service_bytes_recursive') ?? read('blkio', 'blkio.throttle.io_service_bytes');
   return {
-    counts: toCounts({
-      cpu: used,
-      throttled: scale(findCount(read('cpu', 'cpu.stat') ?? '', 'throttled_time'), 1e9),
-      oomKills: findCount(read('memory', 'memory.oom_control') ?? '', 'oom_kill'),
-      received: null,
-      transmitted: null,
-      read: io === null ? null : addUp(io, / Read (\d+)/g),
-      written: io === null ? null : addUp(io, / Write (\d+)/g),
-    }),
-    memoryBytes: readCount(read('memory', 'memory.usage_in_bytes')),
+    throttled: scale(findCount(read('cpu', 'cpu.stat') ?? '', 'throttled_time'), 1e9),
+    oomKills: findCount(read('memory', 'memory.oom_control') ?? '', 'oom_kill'),
+    read: io === null ? null : addUp(io, / Read (\d+)/g),
+    written: io === null ? null : addUp(io, / Write (\d+)/g),
     inactiveFileBytes: findCount(read('memory', 'memory.stat') ?? '', 'total_inactive_file'),
-    threads: readCount(read('pids', 'pids.current')),
   };
 }
 
@@ -114,18 +88,6 @@ function parseTraffic(text: string): Counts {
     sum.transmitted += transmit.bytes;
   }
   return sum;
-}
-
-/** The number behind a key, `usage_usec 4711`, on a line that is there in full. */
-function findCount(text: string, key: string): number | null {
-  const start = text.startsWith(`${key} `) ? 0 : text.indexOf(`\n${key} `) + 1;
-  if (start === 0 && !text.startsWith(`${key} `)) return null;
-  const end = text.indexOf('\n', start);
-  return end === -1 ? null : parseCount(text.slice(start + key.length + 1, end));
-}
-
-function readCount(text: string | null): number | null {
-  return text?.endsWith('\n') === true ? parseCount(text.slice(0, -1)) : null;
 }
 
 /** Over all devices, of the lines that are there in full. */

@@ -67,13 +67,13 @@ export function watchNvidia({ program, now, kill = killOutright }: NvidiaOptions
     const { spawn } = process.getBuiltinModule('node:child_process'); // for those who switch it on
     const started = spawn(program, argv, { stdio: ['ignore', 'pipe', 'ignore'], env: childEnvironment() });
     child = started;
-    const end = (reason: string) => {
+    const note = (reason: string) => {
       if (child === started) child = null;
       fault = reason;
     };
-    started.on('error', ({ message }) => end(`nvidia-smi cannot be started: ${message}`));
+    started.on('error', ({ message }) => note(`nvidia-smi cannot be started: ${message}`));
     started.on('exit', (code, signal) =>
-      end(isSilent() ? 'nvidia-smi was silent, and was ended' : `nvidia-smi has ended with ${signal ?? code}`),
+      note(isSilent() ? 'nvidia-smi was silent, and was ended' : `nvidia-smi has ended with ${signal ?? code}`),
     );
     const feed = makeLineReader(take);
     started.stdout.setEncoding('utf8').on('data', feed);
@@ -105,19 +105,22 @@ export function watchNvidia({ program, now, kill = killOutright }: NvidiaOptions
     },
     close: async () => {
       isClosed = true;
-      const ending = child;
-      if (ending === null || ending.pid === undefined || ending.exitCode !== null) return;
-      const { promise: ended, resolve } = Promise.withResolvers<void>();
-      ending.once('exit', () => resolve());
-      kill(ending);
-      const timer = setTimeout(resolve, END_MS_MAX);
-      await ended;
-      clearTimeout(timer);
-      // One that hangs is left behind, and keeps us from nothing.
-      ending.unref();
-      ending.stdout?.destroy();
+      if (child !== null) await end(child, kill);
     },
   };
+}
+
+/** One that hangs is left behind, and keeps us from nothing. */
+async function end(child: ChildProcess, kill: (child: ChildProcess) => void): Promise<void> {
+  if (child.pid === undefined || child.exitCode !== null) return;
+  const { promise: ended, resolve } = Promise.withResolvers<void>();
+  child.once('exit', () => resolve());
+  kill(child);
+  const timer = setTimeout(resolve, END_MS_MAX);
+  await ended;
+  clearTimeout(timer);
+  child.unref();
+  child.stdout?.destroy();
 }
 
 function killOutright(child: ChildProcess): void {

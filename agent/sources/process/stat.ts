@@ -13,9 +13,6 @@ export type ProcessStat = {
   readonly rssPages: number;
 };
 
-/** A tick of the counts in /proc is a hundredth of a second on every machine (USER_HZ), whatever the kernel's own is. */
-export const TICKS_PER_SECOND = 100;
-
 /** PF_KTHREAD. Source: include/linux/sched.h. */
 const KERNEL_THREAD = 0x0020_0000;
 

@@ -5,12 +5,13 @@ import { err, ok, type Result } from '@muster/proto/result';
 
 import { listDirectory } from '../../list-directory.ts';
 import { tryText } from '../../read-text.ts';
+import { TICKS_PER_SECOND } from '../ticks.ts';
 import { addTo, type Group } from './group.ts';
 import { lookAt, type Look } from './look.ts';
 import { makeOwners } from './owner.ts';
 import { readPageBytes } from './page.ts';
 import { bytes, DENIED, readStart } from './read-file.ts';
-import { parseStat, TICKS_PER_SECOND, type ProcessStat } from './stat.ts';
+import { parseStat, type ProcessStat } from './stat.ts';
 
 export const STATES = ['running', 'sleeping', 'blocked', 'idle', 'stopped', 'defunct'] as const;
 export type State = (typeof STATES)[number];

@@ -68,10 +68,9 @@ function textAt(record: Json, key: string): string | null {
 /** As udev writes it: 4 bits for its kind, 24 for the maker, 36 for the disk. Source: SPC-4, NAA designator. */
 function findWorldWideName(report: Json): string | null {
   const wwn = recordAt(report, 'wwn');
-  const parts = [countAt(wwn, 'naa'), countAt(wwn, 'oui'), countAt(wwn, 'id')] as const;
-  const [kind, maker, disk] = parts.map((part) => (Number.isSafeInteger(part) ? part : null));
-  if (kind == null || maker == null || disk == null) return null;
-  return `wwn-0x${kind.toString(16)}${maker.toString(16).padStart(6, '0')}${disk.toString(16).padStart(9, '0')}`;
+  const format = (key: string, length: number) => countAt(wwn, key)?.toString(16).padStart(length, '0') ?? '';
+  const digits = format('naa', 1) + format('oui', 6) + format('id', 9);
+  return /^[0-9a-f]{16}$/.test(digits) ? `wwn-0x${digits}` : null;
 }
 
 /** Disks that know none say 0, or less than is possible. */
