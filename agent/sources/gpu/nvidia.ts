@@ -71,7 +71,10 @@ export function watchNvidia({ program, now, kill = killOutright }: NvidiaOptions
       if (child === started) child = null;
       fault = reason;
     };
-    started.on('error', ({ message }) => note(`nvidia-smi cannot be started: ${message}`));
+    started.on('error', ({ message }) => {
+      // One that may not be killed is an error, too, and runs on.
+      if (started.pid === undefined) note(`nvidia-smi cannot be started: ${message}`);
+    });
     started.on('exit', (code, signal) =>
       note(isSilent() ? 'nvidia-smi was silent, and was ended' : `nvidia-smi has ended with ${signal ?? code}`),
     );
