@@ -22,11 +22,12 @@ export type FileConfig = {
   readonly options: ReadonlyMap<string, Setting>;
   readonly labels: Labels;
   readonly sources: SourceSettings;
-  /** Those of all files, each with the place where it stands. */
-  readonly checks: readonly PlacedCheck[];
+  /** Those of all files. */
+  readonly checks: readonly Check[];
 };
 
-type PlacedCheck = { readonly check: Check; readonly at: string };
+/** What a check is called, and where. */
+type PlacedName = { readonly name: string; readonly at: string };
 
 export type ConfigFiles = {
   /** Throws when it cannot be read. */
@@ -60,6 +61,7 @@ export function readConfigFiles(
 ): FilesRead {
   const faults: string[] = [];
   const schema = makeSchema(optionNames);
+  const names: PlacedName[] = [];
   let config = NO_FILES;
   const more = listMore(path, files);
   if (!more.ok) faults.push(more.error);
@@ -73,8 +75,9 @@ export function readConfigFiles(
     const one = parseConfigFile(file, text.value, { schema, optionNames });
     config = merge(config, one.config);
     faults.push(...one.faults);
+    names.push(...one.names);
   }
-  faults.push(...findCheckFaults(config.checks));
+  faults.push(...findNameFaults(names));
   return { config, faults };
 }
 
@@ -132,8 +135,8 @@ function parseConfigFile(
   file: string,
   text: string,
   { schema, optionNames }: { readonly schema: Schema; readonly optionNames: readonly string[] },
-): FilesRead {
-  const fail = (faults: readonly string[]): FilesRead => ({ config: NO_FILES, faults });
+): FilesRead & { readonly names: readonly PlacedName[] } {
+  const fail = (faults: readonly string[]) => ({ config: NO_FILES, faults, names: [] });
   if (text.length > FILE_LENGTH_MAX) {
     return fail([`${file} has ${text.length} characters, more than ${FILE_LENGTH_MAX}: divide it among several`]);
   }
@@ -158,17 +161,23 @@ function parseConfigFile(
     const from = `${at(findOffset(document, { path: [{ key: name }] }))} ${name}`;
     if (isScalar(said)) options.set(name, { from, text: String(said) });
   }
+  const names = listCheckNames(value).flatMap((name, i) => {
+    const path = [{ key: 'checks' }, { key: i }, { key: 'name' }];
+    return isScalar(name) ? { name: String(name), at: at(findOffset(document, { path })).slice(0, -1) } : [];
+  });
   const parsed = v.safeParse(schema, withoutNulls(value));
   if (!parsed.success) {
     const faults = parsed.issues.map((issue) => `${at(findOffset(document, issue))} ${describeIssue(issue)}`);
-    return { config: { ...NO_FILES, options }, faults };
+    return { config: { ...NO_FILES, options }, faults, names };
   }
   const { labels = {}, sources = {}, checks = [] } = parsed.output;
-  const placed = checks.map((check, i) => {
-    const path = [{ key: 'checks' }, { key: i }, { key: 'name' }];
-    return { check, at: at(findOffset(document, { path })).slice(0, -1) };
-  });
-  return { config: { options, labels, sources, checks: placed }, faults: [] };
+  return { config: { options, labels, sources, checks }, faults: [], names };
+}
+
+/** Of all checks that a file lists, right or wrong. */
+function listCheckNames(value: unknown): readonly unknown[] {
+  const checks = isRecord(value) ? value['checks'] : null;
+  return Array.isArray(checks) ? checks.map((check: unknown) => (isRecord(check) ? check['name'] : null)) : [];
 }
 
 /** A name with nothing behind it, as when all below it is commented out, says nothing. */
@@ -247,15 +256,15 @@ function merge(before: FileConfig, after: FileConfig): FileConfig {
   };
 }
 
-/** What lies between checks that are right each by itself. */
-function findCheckFaults(checks: readonly PlacedCheck[]): readonly string[] {
+/** What lies between checks, whether or not each is right by itself. */
+function findNameFaults(names: readonly PlacedName[]): readonly string[] {
   const places = new Map<string, string>();
-  const faults = checks.flatMap(({ check: { name }, at }) => {
+  const faults = names.flatMap(({ name, at }) => {
     const other = places.get(name);
     if (other === undefined) places.set(name, at);
     return other === undefined ? [] : `${at}: there is a check of the name "${name}" already, at ${other}`;
   });
-  const beyond = checks[CHECKS_MAX];
-  if (beyond !== undefined) faults.push(`${beyond.at}: there are ${checks.length} checks, more than ${CHECKS_MAX}`);
+  const beyond = names[CHECKS_MAX];
+  if (beyond !== undefined) faults.push(`${beyond.at}: there are ${names.length} checks, more than ${CHECKS_MAX}`);
   return faults;
 }

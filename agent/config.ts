@@ -173,7 +173,7 @@ export function parseConfig(input: ConfigInput, hostname: string): Result<Config
     update: updateKey === null ? null : { key: updateKey, everyMs: updateEvery },
     labels: { ...files.config.labels, ...labels },
     sources: files.config.sources,
-    checks: files.config.checks.map(({ check }) => check),
+    checks: files.config.checks,
   });
 }
 

@@ -1,5 +1,7 @@
 import { Agent, request as requestPlain, type AgentOptions, type IncomingHttpHeaders } from 'node:http';
 
+import { openTrust } from './trust.ts';
+
 const CONNECT_MS_MAX = 5_000;
 
 export type HttpRequest = {
@@ -41,15 +43,15 @@ export type Place = { readonly url: string } | { readonly socketPath: string };
  */
 export function openHttpClient(place: Place, { keepMs, connections }: HttpClientOptions): HttpClient {
   const options = { keepAlive: true, maxSockets: connections, timeout: keepMs };
-  const { agent, send, ...target } =
+  const { agent, send, trust, ...target } =
     'url' in place
       ? openTransport(new URL(place.url), options)
-      : { ...place, agent: new Agent(options), send: requestPlain };
+      : { ...place, agent: new Agent(options), send: requestPlain, trust: trustNobody };
 
   return {
     request: ({ body, signal, ...request }) =>
       new Promise((resolve, reject) => {
-        const outgoing = send({ agent, ...target, ...request, signal }, (incoming) =>
+        const outgoing = send({ agent, ...target, ...trust(), ...request, signal }, (incoming) =>
           resolve({ status: incoming.statusCode ?? 0, headers: incoming.headers, body: incoming }),
         );
         outgoing.removeHeader('connection'); // HTTP/1.1 keeps it anyway
@@ -69,9 +71,14 @@ export function openHttpClient(place: Place, { keepMs, connections }: HttpClient
 
 function openTransport({ protocol, hostname, port }: URL, options: AgentOptions) {
   const target = { host: hostname.replace(/^\[(.*)\]$/, '$1'), ...(port === '' ? {} : { port }) };
-  if (protocol !== 'https:') return { ...target, agent: new Agent(options), send: requestPlain };
+  if (protocol !== 'https:') return { ...target, agent: new Agent(options), send: requestPlain, trust: trustNobody };
   const { Agent: TlsAgent, request: send } = process.getBuiltinModule('node:https');
-  return { ...target, agent: new TlsAgent(options), send };
+  return { ...target, agent: new TlsAgent(options), send, trust: () => ({ secureContext: openTrust(null) }) };
+}
+
+/** Without TLS nobody says who he is. */
+function trustNobody(): {} {
+  return {};
 }
 
 /** Reads a body of at most so many bytes; a longer one is null, and its end not waited for. */

@@ -1,10 +1,12 @@
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { expect, onTestFinished, test } from 'vitest';
+
+import { lockState } from './lock.ts';
 
 const ROUNDS = 300;
 
@@ -54,3 +56,13 @@ test.for([
     expect(new Set(directories.flatMap((directory) => readdirSync(directory)))).toEqual(new Set(['lock']));
   },
 );
+
+test('a link in the place of what is written first leads nowhere', () => {
+  const directory = mkdtempSync(join(tmpdir(), 'muster-lock-'));
+  onTestFinished(() => rmSync(directory, { recursive: true }));
+  const other = join(directory, 'other');
+  writeFileSync(other, 'untouched');
+  symlinkSync(other, join(directory, `lock.${process.pid}`));
+  lockState(directory).release();
+  expect(readFileSync(other, 'utf8')).toBe('untouched');
+});

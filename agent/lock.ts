@@ -42,7 +42,8 @@ function createLock(file: string): 'created' | 'exists' | 'impossible' {
   const own = `${file}.${process.pid}`;
   const holder = { pid: process.pid, started: readStarted(process.pid) ?? '' };
   try {
-    writeFileSync(own, formatHolder(holder), { mode: 0o600 });
+    rmSync(own, { force: true, recursive: true }); // of one that was killed, and had this id
+    writeFileSync(own, formatHolder(holder), { mode: 0o600, flag: 'wx' });
     linkSync(own, file);
     return 'created';
   } catch (error) {

@@ -42,7 +42,20 @@ export async function post(client: HttpClient, { deadlineMs, signal, ...request 
 }
 
 function describeFailure(cause: unknown): string {
-  const isOther = cause instanceof Error && 'code' in cause && cause.code === 'EPROTO';
-  if (!isOther || !cause.message.includes('wrong version number')) return describeError(cause);
+  const code = cause instanceof Error && 'code' in cause ? String(cause.code) : '';
+  if (DISTRUST.has(code)) return `${describeError(cause)}; ${TRUST_NEXT}`;
+  if (code !== 'EPROTO' || !describeError(cause).includes('wrong version number')) return describeError(cause);
   return 'what answers there does not speak TLS; if it is the collector itself, --url wants http instead of https';
 }
+
+/** Nobody trusted has vouched for the certificate. By OpenSSL's names, as Node gives them. */
+const DISTRUST = new Set([
+  'DEPTH_ZERO_SELF_SIGNED_CERT',
+  'SELF_SIGNED_CERT_IN_CHAIN',
+  'UNABLE_TO_GET_ISSUER_CERT',
+  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
+  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+]);
+const TRUST_NEXT =
+  'the agent trusts whom this system trusts: give it the authority of the collector (update-ca-certificates, or ' +
+  'update-ca-trust), or its chain to the collector';

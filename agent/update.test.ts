@@ -1,5 +1,6 @@
 import { generateKeyPairSync } from 'node:crypto';
 import {
+  chownSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -103,6 +104,16 @@ test('a newer version is fetched, shows that it starts, and is started by the in
   expect(depot.readCourse().starts).toBe(1);
   expect(readFileSync(depot.pathOf('0.2.0'))).toEqual(WORKS);
   expect(existsSync(join(state, 'lock'))).toBe(false);
+});
+
+test('what lies in the state directory of another user is not run', async ({ skip }) => {
+  skip(process.getuid?.() !== 0, 'only root can give a directory to another user');
+  await fetchVersion('0.2.0');
+  replaced.length = 0;
+  chownSync(state, 12_345, 12_345);
+  startNewest(makeOptions('0.1.0'));
+  expect(replaced).toEqual([]);
+  expect(events.current.names()).toContain('WARN update.unusable');
 });
 
 test('a version on trial stays when it has reported, and then looks for the next', async () => {

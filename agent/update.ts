@@ -1,5 +1,5 @@
 import type { KeyObject } from 'node:crypto';
-import { existsSync, renameSync } from 'node:fs';
+import { existsSync, renameSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { describeError, type Log } from '@muster/proto/log';
@@ -101,6 +101,7 @@ export function startNewest(options: StartOptions): void {
   const depot = openDepot(join(stateDirectory, 'update'));
   const known = depot.readCourse();
   if (known.active === null) return;
+  if (statSync(stateDirectory).uid !== process.getuid?.()) return log.warn('update.unusable', { reason: OTHERS });
   try {
     // An agent that runs already has the say; opening ours will tell.
     const lock = lockState(stateDirectory);
@@ -137,6 +138,7 @@ function choose(
   }
 }
 
+const OTHERS = 'the state directory belongs to another user: what lies there is not run as this one';
 const AT_FAULT = 'it did not report, and the version before it does';
 const GOES_BACK = 'the version before it runs again; it is tried once more, a day later, unless it was not at fault';
 

@@ -3,7 +3,7 @@
 #
 #   curl -fsSL URL/install.sh | sh -s -- --token TOKEN
 #
-# A collector gives this file with its own address and the unit in it. Nothing runs before the last line has come.
+# A collector gives this file with its own address and the unit in it, and its drop-ins. Nothing runs before the last line has come.
 set -eu
 
 url_default='@URL@'
@@ -52,6 +52,7 @@ main() {
   textfiles=$root/var/lib/muster-textfile
   unit=$root/etc/systemd/system/$service.service
   starter=$root/usr/local/lib/muster/start-agent
+  dropins=$root/usr/local/lib/muster/drop-ins
   [ "$(id -u)" = 0 ] || fail 'this needs root; run it with sudo sh, or as root'
   if [ -z "$root" ] && has dpkg-query && dpkg-query -W -f '${Status}' "$service" 2>/dev/null | grep -q ' installed'; then
     fail "this host has the Debian package $service; upgrade or remove it with apt or dpkg"
@@ -240,9 +241,16 @@ write_unit() {
 UNIT
   chmod 644 "$work/unit"
   mv "$work/unit" "$unit"
+  write_drop_ins
   [ -n "$root" ] || return 0
   mkdir -p "${unit%/*}/multi-user.target.wants"
   ln -sf "/etc/systemd/system/$service.service" "${unit%/*}/multi-user.target.wants/$service.service"
+}
+
+# What a person may put beside the unit, to let the agent see more.
+write_drop_ins() {
+  mkdir -p "$dropins"
+  @DROPINS@
 }
 
 start_by_systemd() {
@@ -376,6 +384,7 @@ uninstall_agent() {
   fi
   remove_leftovers
   rm -f "$program" "$unit" "${unit%/*}/multi-user.target.wants/$service.service" "$starter"
+  rm -rf "$dropins"
   rmdir "${starter%/*}" 2>/dev/null || true
   [ -n "$root" ] || [ ! -d /run/systemd/system ] || systemctl daemon-reload
   rmdir "$textfiles" 2>/dev/null || true # what jobs left there is theirs

@@ -26,6 +26,7 @@ import { createEnrolmentToken } from './enrol.ts';
 const isRoot = process.getuid?.() === 0;
 if (!isRoot) console.warn('Not tested here: install.sh, which needs root');
 
+const DEPLOY = join(import.meta.dirname, '../deploy');
 const PLATFORM = `linux-${process.arch}`;
 const PACKED = `muster-agent-${PLATFORM}.gz`;
 /** A stand-in for the executable: the agent of this checkout, which takes its address from the file that is installed. */
@@ -98,13 +99,19 @@ test.skipIf(!isRoot)('install.sh puts the agent, its service and its configurati
     out: `Fetching the agent for ${PLATFORM} from ${collector.origin}\nThe agent is in ${image}; its hosts join ${collector.origin} when they start.\n`,
     err: '',
   });
+  const dropIns = readdirSync(join(DEPLOY, 'drop-ins')).toSorted();
   expect(Object.keys(readImage()).toSorted()).toEqual([
     '/etc/muster/agent.yaml',
     '/etc/muster/token',
     '/etc/systemd/system/multi-user.target.wants/muster-agent.service',
     '/etc/systemd/system/muster-agent.service',
     '/usr/local/bin/muster-agent',
+    ...dropIns.map((name) => `/usr/local/lib/muster/drop-ins/${name}`),
   ]);
+  for (const name of dropIns)
+    expect(readInstalled(`usr/local/lib/muster/drop-ins/${name}`)).toBe(
+      readFileSync(join(DEPLOY, 'drop-ins', name), 'utf8'),
+    );
   expect(readInstalled('usr/local/bin/muster-agent')).toBe(AGENT);
   expect(statSync(join(image, 'usr/local/bin/muster-agent')).mode & 0o777).toBe(0o755);
   expect(readInstalled('etc/muster/agent.yaml').split('\n').slice(1)).toEqual([
@@ -117,10 +124,9 @@ test.skipIf(!isRoot)('install.sh puts the agent, its service and its configurati
     0o600,
   ]);
   expect(readInstalled('etc/systemd/system/muster-agent.service')).toBe(
-    readFileSync(join(import.meta.dirname, '../deploy/muster-agent.service'), 'utf8').replace(
-      '=/usr/bin/',
-      '=/usr/local/bin/',
-    ),
+    readFileSync(join(DEPLOY, 'muster-agent.service'), 'utf8')
+      .replace('=/usr/bin/', '=/usr/local/bin/')
+      .replace(/Documentation=.*\n/, ''),
   );
 });
 

@@ -45,6 +45,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'agent/remember.ts',
     'agent/schedule.ts',
     'agent/settings.ts',
+    'agent/trust.ts',
     'agent/package.json',
     'proto',
   ],

@@ -11,7 +11,7 @@ const WORDS_LENGTH_MAX = 500;
 
 /**
  * Lets another binary of the agent show that it works here, with the arguments of this one. The reason why it does not,
- * or null. The only process that the agent ever starts while it runs, and only for an update.
+ * or null. No other process is started but for smartctl and nvidia-smi, by those who switch them on.
  */
 export function runSelfTest(path: string, argv: readonly string[], signal: AbortSignal): Promise<string | null> {
   return new Promise((resolve) => {

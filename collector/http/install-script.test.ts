@@ -2,8 +2,10 @@ import { expect, test } from 'vitest';
 
 import { writeInstallScript } from './install-script.ts';
 
-const template = "url='@URL@'\ncat <<'UNIT'\n@UNIT@\nUNIT\n";
-const unit = '[Service]\nExecStart=/usr/bin/muster-agent\nEnvironment=COST=$1\n';
+const template = "url='@URL@'\ncat <<'UNIT'\n@UNIT@\nUNIT\n  @DROPINS@\n";
+const dropIns = new Map([['gpu.conf', '[Service]\nDeviceAllow=$2\n']]);
+const unit =
+  '[Unit]\nDocumentation=file:/usr/share/doc\n[Service]\nExecStart=/usr/bin/muster-agent\nEnvironment=COST=$1\n';
 
 test.for([
   ['muster.example', false, 'http://muster.example'],
@@ -13,8 +15,8 @@ test.for([
   ['[::1]:7430', false, 'http://[::1]:7430'],
   ['x', false, 'http://x'],
 ] as const)('writeInstallScript() for host %s, encrypted %s, has the address %s', ([host, isEncrypted, url]) => {
-  expect(writeInstallScript({ template, unit, host, isEncrypted })).toBe(
-    `url='${url}'\ncat <<'UNIT'\n[Service]\nExecStart=/usr/local/bin/muster-agent\nEnvironment=COST=$1\nUNIT\n`,
+  expect(writeInstallScript({ template, unit, dropIns, host, isEncrypted })).toBe(
+    `url='${url}'\ncat <<'UNIT'\n[Unit]\n[Service]\nExecStart=/usr/local/bin/muster-agent\nEnvironment=COST=$1\nUNIT\n  cat >"$dropins/gpu.conf" <<'DROPIN'\n[Service]\nDeviceAllow=$2\nDROPIN\n`,
   );
 });
 
@@ -36,5 +38,5 @@ test.for([
   'ä.example',
   `${'a'.repeat(300)}.example`,
 ])('writeInstallScript() puts no host %j into a script', (host) => {
-  expect(writeInstallScript({ template, unit, host, isEncrypted: false })).toBeNull();
+  expect(writeInstallScript({ template, unit, dropIns, host, isEncrypted: false })).toBeNull();
 });

@@ -12,7 +12,10 @@ import { makeExecutable } from './executable.ts';
 import { readLibrary, readNode, type Platform } from './node-binary.ts';
 import { signBytes } from './signing.ts';
 
-/** V8's flags, baked in. See "Agent binary" in ARCHITECTURE.md for what each was found to do. */
+/**
+ * V8's flags, baked in: RssAnon 33.6 MB without, 16.5 MB with them, at the same CPU. No code is made for speed that a tick
+ * every second does not repay, what is compiled is compiled late and forgotten early, and garbage has a small nursery.
+ */
 export const ENGINE_FLAGS = [
   '--optimize-for-size',
   '--single-threaded-gc',
@@ -56,22 +59,20 @@ export type ReleaseOptions = Omit<BuildOptions, 'platforms'> & { readonly execut
  */
 export async function writeRelease({ out, version, executables, key }: ReleaseOptions): Promise<void> {
   mkdirSync(out, { recursive: true });
+  const packed: (Executable & { readonly gz: Buffer })[] = [];
+  for (const one of executables) packed.push({ ...one, gz: await promisify(gzip)(one.executable) });
+  // What is there names itself no more: until the end there is no build, rather than parts of two.
+  for (const name of ['manifest.json', 'manifest.json.sig', 'SHA256SUMS']) rmSync(join(out, name), { force: true });
   const files: Record<string, Artifact & { readonly gz: Artifact }> = {};
-  for (const { platform, executable } of executables) {
+  for (const { platform, executable, gz } of packed) {
     const file = `muster-agent-${platform}`;
-    const packed = await promisify(gzip)(executable);
-    files[platform] = {
-      ...writeArtifact(out, file, executable, 0o755),
-      gz: writeArtifact(out, `${file}.gz`, packed),
-    };
+    files[platform] = { ...writeArtifact(out, file, executable, 0o755), gz: writeArtifact(out, `${file}.gz`, gz) };
   }
   const sums = Object.values(files)
     .flatMap(({ gz, ...plain }) => [plain, gz])
     .map(({ sha256, file }) => `${sha256}  ${file}\n`);
   writeArtifact(out, 'SHA256SUMS', Buffer.from(sums.join('')));
   const manifest = Buffer.from(`${JSON.stringify({ version, files }, null, 2)}\n`);
-  // One that is left from an earlier build signs nothing of this one.
-  rmSync(join(out, 'manifest.json.sig'), { force: true });
   if (key !== null) writeArtifact(out, 'manifest.json.sig', Buffer.from(signBytes(key, manifest)));
   writeArtifact(out, 'manifest.json', manifest);
 }

@@ -122,7 +122,9 @@ const CONTROL = {
   Priority: 'optional',
   // What the executable is linked with, and what the maintainer scripts call.
   Depends: 'libc6 (>= 2.28), libgcc-s1 | libgcc1, libstdc++6, init-system-helpers (>= 1.54)',
-  Recommends: 'systemd (>= 247), ca-certificates',
+  // An older one passes over what gives the service its token.
+  Breaks: 'systemd (<< 247)',
+  Recommends: 'systemd, ca-certificates',
 } as const;
 
 const DESCRIPTION = `agent of the Muster fleet monitoring

@@ -15,10 +15,13 @@ const REFRESH_MS = 60_000;
 export function EventTable(props: { readonly host: string; readonly range: Range }): JSX.Element {
   const { api, live } = useApp();
   const [reply, setReply] = createSignal<EventsReply | null>(null);
+  let newest = 0;
   const load = async (rangeMs: number): Promise<void> => {
+    const own = (newest += 1);
     const nowMs = Date.now();
     const answer = await api.readEvents(props.host, nowMs - Math.max(rangeMs, RANGE_MS_MIN), nowMs + RANGE_MS_MIN);
-    if (answer.ok) setReply(answer.value); // else what is on screen stays
+    // Else what is on screen stays; and an answer may come after that to a later question.
+    if (answer.ok && own === newest) setReply(answer.value);
   };
   const timer = setInterval(() => {
     if (!document.hidden) void load(props.range.rangeMs);

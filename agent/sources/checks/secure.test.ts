@@ -116,7 +116,7 @@ test('the file of trusted certificates is read again when it has changed', async
   const service = await open('valid');
   const caFile = join(makeRoot({}), 'authority.pem');
   const ask = async () => failureOf(await look(makeTlsProbe(service.port, { caFile })));
-  expect(await ask()).toBe(`setup: there is no ${caFile}, which should hold the trusted certificates`);
+  expect(await ask()).toBe(`setup: the trusted certificates cannot be used: there is no ${caFile}`);
   copyFileSync(join(CERTIFICATES, 'self-signed.pem'), caFile);
   expect(await ask()).toMatch(/^certificate: /);
   copyFileSync(join(CERTIFICATES, 'authority.pem'), caFile);

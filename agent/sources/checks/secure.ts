@@ -4,15 +4,13 @@ import type { PeerCertificate, SecureContext, TLSSocket } from 'node:tls';
 import { describeError } from '@muster/proto/log';
 import { err, ok, type Result } from '@muster/proto/result';
 
-import { readNamedText } from '../../read-text.ts';
+import { openTrust } from '../../trust.ts';
 import { measure, type Failure, type Run, type TlsSettings } from './check.ts';
 import { hold } from './connect.ts';
 import { describeFault } from './failure.ts';
 
 /** More than any real chain has; a server may send one that never ends. */
 const CHAIN_LENGTH_MAX = 10;
-/** All authorities that Mozilla trusts take 220 KiB. */
-const CA_BYTES_MAX = 1024 * 1024;
 
 /**
  * Agrees upon TLS over a connection, and says when the first certificate of the chain expires whether or not it is
@@ -46,25 +44,11 @@ function loadTls() {
   return process.getBuiltinModule('node:tls');
 }
 
-/** Trusted certificates are parsed once, until their file changes. */
-const contexts = new Map<string, { readonly text: string; readonly context: SecureContext }>();
-
 function openContext(caFile: string | null): Result<SecureContext, Failure> {
-  const key = caFile ?? '';
   try {
-    const text = caFile === null ? '' : readNamedText(caFile, CA_BYTES_MAX);
-    if (text === null)
-      return err({ type: 'setup', words: `there is no ${key}, which should hold the trusted certificates` });
-    const known = contexts.get(key);
-    if (known?.text === text) return ok(known.context);
-    const context = loadTls().createSecureContext(caFile === null ? {} : { ca: text });
-    contexts.set(key, { text, context });
-    return ok(context);
+    return ok(openTrust(caFile));
   } catch (cause) {
-    return err({
-      type: 'setup',
-      words: `the trusted certificates cannot be used: ${describeError(cause).slice(0, 100)}`,
-    });
+    return err({ type: 'setup', words: describeError(cause) });
   }
 }
 

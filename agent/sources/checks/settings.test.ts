@@ -184,6 +184,11 @@ test('checks of several files are put together, and a name stands for one of the
   expect(parse(one, { '/etc/muster/agent.d/10-c.yaml': more.replace('name: c', 'name: b') })).toEqual([
     `/etc/muster/agent.d/10-c.yaml:2: there is a check of the name "b" already, at ${FILE}:3`,
   ]);
+  // Both faults at once.
+  expect(parse('checks:\n  - { name: a, http: "http://me:secret@a/" }\n  - { name: a, tcp: "a:1" }\n')).toEqual([
+    expect.stringMatching(/:2: .*http/),
+    `${FILE}:3: there is a check of the name "a" already, at ${FILE}:2`,
+  ]);
 });
 
 test('there are 200 checks at most', () => {

@@ -9,7 +9,7 @@ import { DOWNLOADS_MAX, type Downloads } from '../downloads.ts';
 import { writeInstallScript } from '../install-script.ts';
 
 /** What a build of the agent consists of; nothing else in its directory is given out. */
-const FILE_NAME = /^(manifest\.json(\.sig)?|SHA256SUMS|muster-agent[\w.+~-]*)$/;
+const FILE_NAME = /^(manifest\.json(\.sig)?|SHA256SUMS|muster-agent[\w.+~-]*(?<!\.tmp))$/;
 const RETRY_AFTER_SECONDS = 10;
 
 const TYPES: Readonly<Record<string, string>> = {
@@ -24,7 +24,7 @@ const NOT_BUILT =
 export type AgentFilesOptions = {
   /** Where the agents were built; looked into at each request, so that a build needs no restart. */
   readonly directory: string;
-  /** Where install.sh and the unit are. */
+  /** Where install.sh is, the unit, and its drop-ins. */
   readonly deployDirectory: string;
   readonly downloads: Downloads;
 };
@@ -59,14 +59,16 @@ export function makeAgentFileRoutes({ directory, deployDirectory, downloads }: A
       path: '/install.sh',
       role: 'anyone',
       async handle(context) {
-        const [template, unit, files] = await Promise.all([
+        const [template, unit, dropIns, files] = await Promise.all([
           readFile(join(deployDirectory, 'install.sh'), 'utf8'),
           readFile(join(deployDirectory, 'muster-agent.service'), 'utf8'),
+          readDropIns(join(deployDirectory, 'drop-ins')),
           listFiles(directory),
         ]);
         if (files.length === 0) return refuse(context, 404, 'not-built', NOT_BUILT);
         const { host, 'x-forwarded-proto': protocol } = context.req.header();
-        const script = writeInstallScript({ template, unit, host: host ?? '', isEncrypted: protocol === 'https' });
+        const isEncrypted = protocol === 'https';
+        const script = writeInstallScript({ template, unit, dropIns, host: host ?? '', isEncrypted });
         if (script === null)
           return refuse(
             context,
@@ -79,6 +81,13 @@ export function makeAgentFileRoutes({ directory, deployDirectory, downloads }: A
       },
     },
   ];
+}
+
+async function readDropIns(directory: string): Promise<ReadonlyMap<string, string>> {
+  const names = (await readdir(directory)).toSorted();
+  return new Map(
+    await Promise.all(names.map(async (name) => [name, await readFile(join(directory, name), 'utf8')] as const)),
+  );
 }
 
 /** The files of a build; none where there is none. */
