@@ -3,6 +3,7 @@ import { expect, test } from 'vitest';
 
 import { isMetric, isReserved, isUnit } from '@muster/proto/custom';
 import { parseLabels } from '@muster/proto/labels';
+import { METRICS } from '@muster/proto/metric';
 
 import { makeAllowance } from './allowance.ts';
 import { quantileOf, subtractBuckets } from './histogram.ts';
@@ -33,11 +34,16 @@ test.for([
   ['.muster.agent.cpu_time', 'reserved'],
   ['process.cpu.time', 'reserved'],
   ['hw.x', 'reserved'],
-  ['check.x', 'reserved'],
+  ['check.x', 'check.x'],
+  ['systemd.x', 'reserved'],
   ['container.x', 'reserved'],
 ] as const)('toMetricName(%s) is %s', ([name, expected]) => {
   const metric = toMetricName(name);
   expect(metric.ok ? metric.value : metric.error === 'name' ? null : metric.error).toBe(expected);
+});
+
+test.for(Object.keys(METRICS))('what begins as %s does is ours', (metric) => {
+  expect(isReserved(`${metric.split('.')[0]}.x`)).toBe(true);
 });
 
 test('toMetricName() makes what the wire takes of any text, and nothing that is ours', () => {
