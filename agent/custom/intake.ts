@@ -4,8 +4,11 @@ import { toMetricName } from './name.ts';
 import { stepOrigin, type Origin } from './origin.ts';
 import type { Distribution, Point, PointValue, Summary } from './point.ts';
 import type { Refusal } from './refusal.ts';
-import type { CustomSeries, SeriesKeeper, SeriesName } from './series.ts';
+import { tellValue, type CustomSeries, type SeriesKeeper, type SeriesName } from './series.ts';
 import type { Sample } from '../source.ts';
+
+/** What came to a counter that was not told for so long is told after how it stood, which the collector forgets in 10 min. */
+const QUIET_MS = 5 * 60_000;
 
 /** What is not taken of what was told at once. */
 export type Refused = readonly { readonly point: Point; readonly refusal: Refusal }[];
@@ -14,7 +17,7 @@ export type Refused = readonly { readonly point: Point; readonly refusal: Refusa
 export type Intake = {
   /** Takes what belongs together: a series that is in it twice is taken once. */
   readonly take: (points: readonly Point[], nowMs: number) => Refused;
-  /** What came since the reading before: of each series the newest value, once. */
+  /** What came since the reading before: of each series the newest value, once; of a counter that begins, in two readings. */
   readonly read: (nowMs: number) => readonly Sample[];
 };
 
@@ -24,16 +27,7 @@ type Known = Map<CustomSeries, readonly Bucket[]>;
 export function makeIntake(keeper: SeriesKeeper): Intake {
   const fresh = new Set<CustomSeries>();
   const known: Known = new Map();
-  const origins = new Map<CustomSeries, Origin>();
-
-  /** Whether a point is told, held, or refused; `series` is the first of its own. */
-  function judgeOrigin(series: CustomSeries, { startNs }: { startNs: number | null }, value: PointValue) {
-    const { origin, verdict } = stepOrigin(origins.get(series), startNs, countOf(value) < series.value);
-    origins.set(series, origin);
-    if (verdict === 'begun') known.delete(series);
-    return verdict;
-  }
-
+  const judgeOrigin = makeOriginJudge();
   function takePoint(
     { name, unit, labels, value, origin }: Point,
     taken: Set<CustomSeries>,
@@ -48,17 +42,16 @@ export function makeIntake(keeper: SeriesKeeper): Intake {
     const claimed = keeper.claim(names, nowMs);
     if (typeof claimed === 'string') return claimed;
     if (claimed.some((series) => taken.has(series))) return 'taken';
-    const [first] = claimed;
-    const verdict = origin === undefined || first === undefined ? 'told' : judgeOrigin(first, origin, value.value);
+    const verdict = origin === undefined ? 'told' : judgeOrigin(claimed, origin, value.value);
     if (verdict === 'refused') return 'origin';
-    const values = verdict === 'held' ? [] : valuesOf(value.value, claimed, known);
+    if (verdict === 'begun') claimed.forEach((series) => known.delete(series));
+    const values = verdict === 'held' ? [] : valuesOf(value.value, claimed[0], known);
     for (const [i, series] of claimed.entries()) {
       taken.add(series);
-      series.seenMs = nowMs;
       const next = values[i] ?? NaN;
-      if (!Number.isFinite(next)) continue;
-      series.value = next;
-      fresh.add(series);
+      const isTaken = isSince(value.value, i) ? addTo(series, next, nowMs) : setTo(series, next);
+      if (isTaken) fresh.add(series);
+      series.seenMs = nowMs;
     }
     return null;
   }
@@ -77,12 +70,31 @@ export function makeIntake(keeper: SeriesKeeper): Intake {
       for (const series of keeper.expire(nowMs)) {
         fresh.delete(series);
         known.delete(series);
-        origins.delete(series);
       }
-      const samples = Array.from(fresh, ({ metric, labels, about, value }) => ({ metric, labels, about, value }));
-      fresh.clear();
-      return samples;
+      return Array.from(fresh, (series) => {
+        // What begins has more to tell.
+        if (series.before === null) fresh.delete(series);
+        const { metric, labels, about } = series;
+        return { metric, labels, about, value: tellValue(series) };
+      });
     },
+  };
+}
+
+/** Judges points by where their counts come from, and joins what one process has counted to what the next one does. */
+function makeOriginJudge() {
+  // Of a series that comes again it is known still.
+  const origins = new WeakMap<CustomSeries, Origin>();
+  return (series: readonly CustomSeries[], { startNs }: { readonly startNs: number | null }, value: PointValue) => {
+    const [first] = series;
+    if (first === undefined) return 'told';
+    const before = origins.get(first);
+    const { origin, verdict } = stepOrigin(before, startNs, first.base + countOf(value) < first.value);
+    origins.set(first, origin);
+    // One that began later counts from 0, so that all of it came since; of another nobody knows, and its fall is seen.
+    const isLater = verdict === 'begun' && startNs !== null && startNs > (before?.startNs ?? Infinity);
+    if (isLater) for (const one of series) if (one.about.kind === 'counter') raiseBase(one);
+    return verdict;
   };
 }
 
@@ -106,21 +118,20 @@ function quantilesOf(point: Distribution | Summary): readonly number[] {
   return point.buckets.length > 0 ? QUANTILES : [];
 }
 
-/** A value for each of the series, NaN where there is none. */
-function valuesOf(point: PointValue, claimed: readonly CustomSeries[], known: Known): readonly number[] {
-  const [first, second] = claimed;
+/** A value for each of its series, of which `first` is the first, NaN where there is none. */
+function valuesOf(point: PointValue, first: CustomSeries | undefined, known: Known): readonly number[] {
   if (first === undefined) return [];
   switch (point.kind) {
     case 'number':
-      return [addUp(first, point.value, point.isDelta)];
+      return [point.value];
     case 'summary':
       return [point.count ?? NaN, point.sum ?? NaN, ...point.quantiles.map(({ value }) => value)];
     case 'distribution': {
       const { count, sum, buckets, bounds, isDelta } = point;
       const since = isDelta ? buckets : subtractKnown(known, first, buckets);
       return [
-        addUp(first, count, isDelta),
-        sum === null || second === undefined ? NaN : addUp(second, sum, isDelta),
+        count,
+        sum ?? NaN,
         ...(buckets.length > 0 ? QUANTILES : []).map((quantile) => roundEstimate(quantileOf(since, quantile, bounds))),
       ];
     }
@@ -133,8 +144,31 @@ function countOf(point: PointValue): number {
   return point.count ?? NaN;
 }
 
-function addUp(series: CustomSeries, value: number, isDelta: boolean): number {
-  return isDelta && !Number.isNaN(series.value) ? series.value + value : value;
+/** Whether the value of a series is what came since the point before: a number itself, or the count and the sum of many. */
+function isSince(point: PointValue, at: number): boolean {
+  return point.kind !== 'summary' && point.isDelta && at < 2;
+}
+
+function addTo(series: CustomSeries, value: number, nowMs: number): boolean {
+  const sum = (Number.isNaN(series.value) ? 0 : series.value) + value;
+  if (!Number.isFinite(sum)) return false;
+  const isQuiet = series.about.kind === 'counter' && Math.abs(nowMs - series.seenMs) >= QUIET_MS;
+  if (isQuiet) series.before ??= series.value;
+  series.value = sum;
+  return true;
+}
+
+function setTo(series: CustomSeries, value: number): boolean {
+  const sum = series.base + value;
+  if (!Number.isFinite(sum)) return false;
+  series.value = sum;
+  series.before = null;
+  return true;
+}
+
+/** So that a series goes on where another process begins at 0. Beyond what a number holds exactly it falls, for all to see. */
+function raiseBase(series: CustomSeries): void {
+  series.base = series.value <= Number.MAX_SAFE_INTEGER ? series.value : 0;
 }
 
 /** What came since the export before; nothing at the first, for that may be all of a service's life. */

@@ -3,7 +3,8 @@ import { expect, test } from 'vitest';
 import { makeIntake } from './intake.ts';
 import { stepOrigin, type Origin } from './origin.ts';
 import type { Point, PointValue } from './point.ts';
-import { makeSeriesPool } from './series.ts';
+import { IDLE_MS, makeSeriesPool } from './series.ts';
+import { makeRises } from '../testing/rises.ts';
 
 const FIRST: Origin = { startNs: 1, others: 0, isShared: false };
 test.for<
@@ -39,12 +40,14 @@ function makeSmall() {
   return {
     keeper,
     /** What is told of each of the counts that come one after the other. */
-    tell: (counts: readonly (readonly [startNs: number | null, value: number])[]) =>
-      counts.map(([startNs, value]) => {
+    tell: (counts: readonly (readonly [startNs: number | null, value: number])[], nowMs = 0) => {
+      intake.read(nowMs);
+      return counts.map(([startNs, value]) => {
         const number = point(startNs, { kind: 'number', as: 'counter', value, isDelta: false });
-        const [refused] = intake.take([number], 0);
-        return refused?.refusal ?? intake.read(0)[0]?.value ?? null;
-      }),
+        const [refused] = intake.take([number], nowMs);
+        return refused?.refusal ?? intake.read(nowMs)[0]?.value ?? null;
+      });
+    },
     tellBuckets: (startNs: number, count: number) => {
       const buckets = [
         { upper: 1, count },
@@ -84,10 +87,11 @@ test.for([
 });
 
 test.for([
-  [7, 8],
-  [null, null],
-  [7, 7],
-] as const)('a restart is told from its second point on, at the latest: since %s, then %s', ([first, second]) => {
+  // A later start says that all of it came since; a fall alone is told as one, over which there is no rate.
+  [7, 8, [1012, 1020]],
+  [null, null, [12, 20]],
+  [7, 7, [12, 20]],
+] as const)('a restart is told from its second point on, at the latest: since %s, then %s', ([first, second, told]) => {
   const { tell, keeper } = makeSmall();
   expect(
     tell([
@@ -96,8 +100,67 @@ test.for([
       [second, 12],
       [second, 20],
     ]),
-  ).toEqual([1000, null, 12, 20]);
+  ).toEqual([1000, null, ...told]);
   expect(keeper.report(0).remark).toBeNull();
+});
+
+test.for([
+  ['beyond what was told', [150, 500, 600], [null, 700, 800]],
+  ['below what was told', [150, 190, 600], [null, 390, 800]],
+] as const)('what came since a restart that says its start is what it rises by: %s', ([, counts, told]) => {
+  const { tell } = makeSmall();
+  expect(tell([[1, 100], [1, 200], ...counts.map((count) => [100, count] as const)])).toEqual([100, 200, ...told]);
+  expect(tell([500, 700, 900].map((count) => [200, count] as const))).toEqual([null, 1500, 1700]);
+});
+
+test('a count that restarts at fractions is not taken for fallen, and one beyond exact numbers begins anew', () => {
+  const { tell } = makeSmall();
+  const [third, fifth] = [1 / 3, 0.2];
+  expect(
+    tell([
+      [1, third],
+      [2, fifth],
+      [2, fifth],
+      [2, fifth],
+    ]),
+  ).toEqual([third, null, third + fifth, third + fifth]);
+  const huge = 2 ** 60;
+  expect(
+    tell([
+      [3, huge],
+      [3, huge],
+      [4, 5],
+      [4, 7],
+    ]),
+  ).toEqual([null, huge, null, 7]);
+});
+
+test('what is told again after it was idle goes on with what earlier processes have counted', () => {
+  const { tell } = makeSmall();
+  expect(
+    tell([
+      [1, 100],
+      [2, 40],
+      [2, 50],
+    ]),
+  ).toEqual([100, null, 150]);
+  expect(tell([[2, 70]], IDLE_MS)).toEqual([170]);
+});
+
+test('a restarted distribution goes on with its count and its sum', () => {
+  const intake = makeIntake(makeSeriesPool().open('otlp', 10));
+  const rises = makeRises();
+  for (const [startNs, count, sum] of [
+    [1, 10, 1],
+    [1, 20, 2],
+    [9, 1, 5],
+    [9, 30, 6],
+  ] as const) {
+    const value = { kind: 'distribution', count, sum, buckets: [], bounds: {}, isDelta: false } as const;
+    intake.take([{ name: 'x', unit: 's', labels: [], value: { ok: true, value }, origin: { startNs } }], 0);
+    rises.take(intake.read(0), startNs);
+  }
+  expect(rises.all()).toEqual({ 'x.count': 10 + 30, 'x.sum': 1 + 6 });
 });
 
 test('however many take turns, and however unevenly, the origin changes to a younger one, and never back', () => {
@@ -113,7 +176,7 @@ test('however many take turns, and however unevenly, the origin changes to a you
       [1, 1020],
       [3, 320],
     ]),
-  ).toEqual([1000, null, 300, 'origin', 'origin', 310, 'origin', 320]);
+  ).toEqual([1000, null, 1300, 'origin', 'origin', 1310, 'origin', 1320]);
 });
 
 test('what came late of a process that has ended is left out', () => {
@@ -126,7 +189,7 @@ test('what came late of a process that has ended is left out', () => {
       [1, 1001],
       [2, 20],
     ]),
-  ).toEqual([1000, null, 12, 'origin', 20]);
+  ).toEqual([1000, null, 1012, 'origin', 1020]);
 });
 
 test('a restarted histogram has no quantiles until it has been told twice', () => {

@@ -24,7 +24,15 @@ export type CustomSeries = {
   readonly metric: CustomMetric;
   readonly labels: string;
   readonly about: MetricAbout;
+  /** As it stands, for `tellValue`; NaN where nothing has come yet. */
   value: number;
+  /**
+   * Where a counter of what came stood, which is told before its value is: of a series that begins with 1 nobody can tell
+   * that it rose. Null once it was told, and in what others count in all.
+   */
+  before: number | null;
+  /** What earlier processes have counted, of which the one that counts now knows nothing; 0 where there are none. */
+  base: number;
   /** When it was told last. */
   seenMs: number;
 };
@@ -37,7 +45,7 @@ export type SeriesKeeper = {
   readonly claim: (names: readonly SeriesName[], nowMs: number) => readonly CustomSeries[] | Refusal;
   /** Counts a value that was refused; `metric`: of what, where it was for want of room. */
   readonly refuse: (reason: Refusal, metric?: string) => void;
-  /** Ends those that nobody has told for IDLE_MS, and gives them. */
+  /** Ends those that nobody has told for IDLE_MS, and gives them. A counter that comes again goes on as it stood, if it is kept. */
   readonly expire: (nowMs: number) => ReadonlySet<CustomSeries>;
   /** What it has to say of itself: samples, a remark where something was dropped, an event once an hour at most. */
   readonly report: (nowMs: number) => KeeperReport;
@@ -73,12 +81,13 @@ type Limit = { readonly room: Room; readonly limit: number };
 
 function openKeeper(source: string, shared: Shared, { room, limit }: Limit): SeriesKeeper {
   const own = new Map<string, CustomSeries>();
+  const resting = makeResting(limit);
   const account = makeAccount(source, limit);
 
   function judge(names: readonly SeriesName[]): Refusal | null {
     for (const { metric, about } of names) {
       const known = shared.known.get(metric)?.about;
-      if (known !== undefined && (known.kind !== about.kind || known.unit !== about.unit)) return 'kind';
+      if (known !== undefined && !isSameAbout(known, about)) return 'kind';
     }
     const fresh = names.filter((name) => !own.has(keyOf(name)));
     if (fresh.some((name) => shared.keys.has(keyOf(name)))) return 'taken';
@@ -88,9 +97,8 @@ function openKeeper(source: string, shared: Shared, { room, limit }: Limit): Ser
   function make(name: SeriesName, nowMs: number): CustomSeries {
     const found = own.get(keyOf(name));
     if (found !== undefined) return found;
-    // The name was made by toMetricName, which checks it.
-    const metric = copyText(name.metric) as CustomMetric;
-    const series = { metric, labels: copyText(name.labels), about: name.about, value: NaN, seenMs: nowMs };
+    const series = resting.wake(name, nowMs) ?? makeSeries(name, nowMs);
+    const { metric } = series;
     const key = keyOf(series);
     own.set(key, series);
     shared.keys.add(key);
@@ -119,6 +127,7 @@ function openKeeper(source: string, shared: Shared, { room, limit }: Limit): Ser
         // Set back, the clock makes nothing older; set ahead, it ends everything, and what is told comes back.
         if (Math.abs(nowMs - series.seenMs) < IDLE_MS) continue;
         end(key, series);
+        resting.add(key, series);
         ended.add(series);
       }
       return ended;
@@ -128,6 +137,53 @@ function openKeeper(source: string, shared: Shared, { room, limit }: Limit): Ser
       for (const [key, series] of own) end(key, series);
     },
   };
+}
+
+function makeSeries({ metric, labels, about }: SeriesName, nowMs: number): CustomSeries {
+  const isCounter = about.kind === 'counter';
+  return {
+    // The name was made by toMetricName, which checks it.
+    metric: copyText(metric) as CustomMetric,
+    labels: copyText(labels),
+    about,
+    value: isCounter ? 0 : NaN,
+    before: isCounter ? 0 : null,
+    base: 0,
+    seenMs: nowMs,
+  };
+}
+
+/** Keeps the counters that have ended as they stood, as many as there may be of others; of more, the last. */
+function makeResting(limit: number) {
+  const resting = new Map<string, CustomSeries>();
+  return {
+    add: (key: string, series: CustomSeries): void => {
+      if (series.about.kind !== 'counter') return;
+      resting.set(key, series);
+      for (const first of resting.keys()) if (resting.size > limit) resting.delete(first);
+    },
+    wake: (name: SeriesName, nowMs: number): CustomSeries | null => {
+      const key = keyOf(name);
+      const series = resting.get(key);
+      resting.delete(key);
+      // What is of another kind by now counts something else.
+      if (series === undefined || !isSameAbout(series.about, name.about)) return null;
+      series.before = series.value;
+      series.seenMs = nowMs;
+      return series;
+    },
+  };
+}
+
+/** The value to tell now. Of a counter of what came that begins, how it stood before; its value is told with the next reading. */
+export function tellValue(series: CustomSeries): number {
+  const { before, value } = series;
+  series.before = null;
+  return before ?? value;
+}
+
+function isSameAbout(one: MetricAbout, other: MetricAbout): boolean {
+  return one.kind === other.kind && one.unit === other.unit;
 }
 
 /** Says of which series more than one process tells. */

@@ -9,8 +9,9 @@ import { IDLE_MS, makeSeriesPool } from '../custom/series.ts';
 import { findFreePort } from '../testing/free-port.ts';
 import { findSampleFault, readSamples } from '../testing/fixture.ts';
 import { anyTextLike } from '../testing/any-text.ts';
+import { makeRises } from '../testing/rises.ts';
 import type { Sample } from '../source.ts';
-import { openStatsdSource, parseNoPorts, parseNoPorts6 } from './statsd.ts';
+import { openStatsdSource } from './statsd.ts';
 import { makeAggregate, SET_VALUES_MAX } from './statsd/aggregate.ts';
 import { makeAllowance } from '../custom/allowance.ts';
 import { openListener } from './statsd/listener.ts';
@@ -73,6 +74,7 @@ function makeSmall(limit = 100) {
 test('counters add up, by their sample rate, and stand still when nothing comes', () => {
   const { take, read } = makeSmall();
   take('hits:1|c', 'hits:2|c', 'hits:1|c|@0.1', 'Hits:1|c|#b:2,a:1', 'hits:1|c|#a:1,b:2');
+  expect(read()).toEqual({ 'hits{}': 0, 'hits{a=1,b=2}': 0 }); // that it rises is seen from here
   expect(read()).toEqual({ 'hits{}': 13, 'hits{a=1,b=2}': 2 });
   expect(read()).toEqual({ 'hits{}': 13, 'hits{a=1,b=2}': 2 });
   take('hits:-1|c', 'hits:x|c');
@@ -89,8 +91,6 @@ test('a timer is seconds: its count and sum for ever, its quantiles of what came
   const { take, read, samples } = makeSmall();
   take(...Array.from({ length: 100 }, (_, i) => `request.duration:${i + 1}|ms|#route:/a`));
   const first = read();
-  expect(first['request.duration.count{route=/a}']).toBe(100);
-  expect(first['request.duration.sum{route=/a}']).toBeCloseTo(5.05);
   for (const [quantile, exact] of [
     ['0.5', 0.05],
     ['0.9', 0.09],
@@ -100,7 +100,10 @@ test('a timer is seconds: its count and sum for ever, its quantiles of what came
     expect(Math.abs(found - exact) / exact).toBeLessThan(0.0101);
   }
   expect(first['request.duration{quantile=1,route=/a}']).toBe(0.1);
-  expect(Object.keys(read())).toEqual(['request.duration.count{route=/a}', 'request.duration.sum{route=/a}']);
+  const second = read();
+  expect(Object.keys(second)).toEqual(['request.duration.count{route=/a}', 'request.duration.sum{route=/a}']);
+  expect(second['request.duration.count{route=/a}']).toBe(100);
+  expect(second['request.duration.sum{route=/a}']).toBeCloseTo(5.05);
   take('request.duration:1|ms|@0.25|#route:/a');
   expect(Object.fromEntries(samples().map(({ metric, about }) => [metric, about]))).toEqual({
     'request.duration.count': { kind: 'counter', unit: '' },
@@ -113,6 +116,7 @@ test('a timer is seconds: its count and sum for ever, its quantiles of what came
 test('a timer whose name says milliseconds stays milliseconds; a histogram has no unit', () => {
   const { take, samples } = makeSmall();
   take('latency_ms:250|ms', 'size:250|h', 'spread:7|d');
+  samples();
   const found = samples().map(({ metric, value, about }) => `${metric} ${value} ${about?.unit}`);
   expect(found).toContain('latency_ms.sum 250 ms');
   expect(found).toContain('size.sum 250 ');
@@ -138,6 +142,7 @@ test.for([
 ] as const)('after %s, %s is refused: a metric is one thing', ([first, second]) => {
   const { take, read, refused } = makeSmall();
   take(first);
+  read();
   const before = read();
   take(second);
   expect(read()).toMatchObject(
@@ -163,13 +168,38 @@ test.for([
   expect(refused()[`muster.agent.samples.refused{muster.reason=${reason},muster.source=statsd}`]).toBe(1);
 });
 
-test('a series that is no longer sent ends, and begins anew when it comes again', () => {
-  const { take, read } = makeSmall(1);
-  take('a:5|c', 'b:1|c');
-  expect(read()).toEqual({ 'a{}': 5 });
-  expect(read(IDLE_MS)).toEqual({});
-  take('b:1|c', 'a:1|c');
-  expect(read(IDLE_MS)).toEqual({ 'b{}': 1 });
+test.for([
+  // its limit, what comes while a counter of 5 is idle, how it stands when it comes again
+  [1, [], [5, 6]],
+  [2, ['b:1|c'], [5, 6]],
+  [1, ['b:1|c'], [0, 1]],
+  [1, ['a:1|g'], [0, 1]],
+] as const)(
+  'of %i series one ends when it is no longer sent; after %j it goes on from %j',
+  ([limit, lines, stands]) => {
+    const { take, read } = makeSmall(limit);
+    take('a:5|c');
+    expect([read(), read()]).toEqual([{ 'a{}': 0 }, { 'a{}': 5 }]);
+    expect(read(IDLE_MS)).toEqual({});
+    take(...lines);
+    expect(Object.keys(read(IDLE_MS))).toHaveLength(lines.length);
+    expect(read(2 * IDLE_MS)).toEqual({});
+    take('a:1|c');
+    expect([read(2 * IDLE_MS), read(2 * IDLE_MS)]).toEqual(stands.map((value) => ({ 'a{}': value })));
+  },
+);
+
+test.for([1, 7, 12, 30])('what comes every %i min rises by as much as came, at the collector', (everyMin) => {
+  const keeper = makeSeriesPool().open('statsd', 100);
+  const aggregate = makeAggregate(keeper, 100);
+  const rises = makeRises();
+  for (let tsMs = 0; tsMs < 3 * 3_600_000; tsMs += 10_000) {
+    if (tsMs % (everyMin * 60_000) === 0)
+      for (const line of ['backup.failed:1|c', 'backup.time:500|ms']) aggregate.take(line, tsMs);
+    rises.take(aggregate.read(tsMs), tsMs);
+  }
+  const events = Math.ceil(180 / everyMin);
+  expect(rises.all()).toEqual({ 'backup.failed': events, 'backup.time.count': events, 'backup.time.sum': events / 2 });
 });
 
 test('a million names, good and bad, are kept only as far as there is room for them', () => {
@@ -329,12 +359,4 @@ test('a port that is lost after it was had is told, given back, and taken again'
   send();
   await expect.poll(packets).toBeGreaterThan(before);
   client.close();
-});
-
-test('parseNoPorts() finds the count by its name', () => {
-  expect(parseNoPorts('Tcp: A\nTcp: 1\nUdp: InDatagrams NoPorts InErrors\nUdp: 5 7 1\n')).toBe(7);
-  expect(parseNoPorts('Udp: InDatagrams\nUdp: 5\n')).toBeNull();
-  expect(parseNoPorts('')).toBeNull();
-  expect(parseNoPorts6('Udp6InDatagrams  \t4\nUdp6NoPorts                     \t9\n')).toBe(9);
-  expect(parseNoPorts6('')).toBeNull();
 });

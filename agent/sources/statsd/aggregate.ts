@@ -4,7 +4,7 @@ import { QUANTILES, roundEstimate } from '../../custom/histogram.ts';
 import { addQuantile, toLabels } from '../../custom/labels.ts';
 import { toMetricName } from '../../custom/name.ts';
 import type { Refusal } from '../../custom/refusal.ts';
-import { copyText, type CustomSeries, type SeriesKeeper, type SeriesName } from '../../custom/series.ts';
+import { copyText, tellValue, type CustomSeries, type SeriesKeeper, type SeriesName } from '../../custom/series.ts';
 import { makeSketch, type Sketch } from '../../custom/sketch.ts';
 import type { Sample } from '../../source.ts';
 import { parseStatsdLine, parseStatsdNumber, parseTags, type StatsdLine, type StatsdType } from './parse.ts';
@@ -152,7 +152,6 @@ function makeEntry({ type }: StatsdLine, series: readonly CustomSeries[]): Entry
   const begun = { series, isTouched: false };
   if (type === 'g') return { ...begun, kind: 'gauge' };
   if (type === 's') return { ...begun, kind: 'set', seen: new Set(), isOver: false };
-  for (const one of series) if (one.about.kind === 'counter') one.value = 0;
   if (type === 'c') return { ...begun, kind: 'counter' };
   const factor = series[1]?.about.unit === 's' ? 0.001 : 1;
   return { ...begun, kind: 'distribution', sketch: makeSketch(), factor };
@@ -204,7 +203,7 @@ function sampleEntry(entry: Entry, samples: Sample[]): void {
     entry.isOver = false;
     return;
   }
-  for (const series of entry.series) if (!Number.isNaN(series.value)) push(samples, series, series.value);
+  for (const series of entry.series) if (!Number.isNaN(series.value)) push(samples, series, tellValue(series));
   if (entry.kind !== 'distribution' || entry.sketch.count() === 0) return;
   for (const [i, series] of entry.series.slice(2).entries()) {
     push(samples, series, roundEstimate(entry.sketch.quantile(QUANTILES[i] ?? 1)));
