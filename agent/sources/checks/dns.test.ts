@@ -134,6 +134,26 @@ test.for([
   },
 );
 
+test.for([
+  // what is asked for, code of the answer, whether the system is asked then
+  ['db', 2, true],
+  ['db', 5, true],
+  ['printer.local', 2, true],
+  ['Printer.LOCAL.', 5, true],
+  ['shop.example', 2, false],
+  ['shop.example', 5, false],
+  ['local.example', 2, false],
+  ['db', 4, false],
+] as const)('a name server that declines %s with code %i leaves it to the system: %s', async ([name, code, isLeft]) => {
+  const server = await open(() => ({ code }));
+  const over = new AbortController();
+  const resolver = makeResolver(20_000, over.signal);
+  resolver.setServers([server]);
+  const found = await askServers(name, 0, resolver);
+  over.abort();
+  expect(found.ok ? null : found.error.isUnknown).toBe(isLeft);
+});
+
 test('parseHosts() knows every name of an address, and all addresses of a name', () => {
   const hosts = parseHosts('127.0.0.1\tlocalhost Web # not this\n#10.0.0.1 none\n::1 localhost\n1.2.3 x\n');
   expect([...hosts]).toEqual([

@@ -106,9 +106,9 @@ export async function askServers(
   );
   const found = answers.toReversed().flatMap((answer) => (answer?.ok === true ? answer.value : []));
   if (found.length > 0) return ok(found);
-  const faults = answers.flatMap((answer) => (answer?.ok === false ? describeDnsFault(answer.error) : []));
+  const faults = answers.flatMap((answer) => (answer?.ok === false ? describeDnsFault(answer.error, host) : []));
   // That one kind of address is missing is no news when the other could not be asked for.
-  const worst = faults.find(({ isUnknown }) => !isUnknown) ?? faults[0] ?? describeDnsFault(null);
+  const worst = faults.find(({ isUnknown }) => !isUnknown) ?? faults[0] ?? describeDnsFault(null, host);
   return err(worst);
 }
 
