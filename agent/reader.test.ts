@@ -130,6 +130,32 @@ test('a source may have more samples than a call has arguments', async () => {
   expect(await reader.read(1_000, 1_000)).toHaveLength(300_000);
 });
 
+test('what a source does beside its readings is charged to it, and not to those that wait meanwhile', async () => {
+  let answer = (): void => undefined;
+  const beside = { cpuMs: 0 };
+  const { reader, clocks, notes } = start([
+    { name: 'beside', read: () => ok({ samples: [] }), besideMs: () => beside.cpuMs },
+    { name: 'waits', read: () => new Promise((resolve) => (answer = () => resolve(ok({ samples: [] })))) },
+  ]);
+  for (let run = 1; run <= 12; run += 1) {
+    const reading = reader.read(run * 5_000, 5_000);
+    clocks.nowMs += 3_000;
+    clocks.cpuMs += 151;
+    beside.cpuMs += 150;
+    answer();
+    await reading;
+    clocks.nowMs += 2_000;
+    // Between the readings it takes longer than it computes.
+    clocks.cpuMs += 90;
+    beside.cpuMs += 100;
+  }
+  expect(notes).toEqual([]);
+  expect(reader.listCosts()).toEqual([
+    { name: 'beside', durationMs: 0, cpuMs: 12 * 250 },
+    { name: 'waits', durationMs: 3_000, cpuMs: 12 },
+  ]);
+});
+
 test('a source over its budget is read less often, told once a step, then no more; another one goes on', async () => {
   let reads = 0;
   const { reader, events, notes, clocks } = start([
