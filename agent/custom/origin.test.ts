@@ -38,11 +38,12 @@ function makeSmall() {
   });
   return {
     keeper,
-    /** What is told of each of the counts that come one after the other. */
-    tell: (counts: readonly (readonly [startNs: number | null, value: number])[]) =>
-      counts.map(([startNs, value]) => {
+    /** What is told of each of the counts that come one after the other, a second apart. */
+    tell: (counts: readonly (readonly [startSecond: number | null, value: number])[]) =>
+      counts.map(([startSecond, value], i) => {
+        const startNs = startSecond === null ? null : startSecond * 1e9;
         const number = point(startNs, { kind: 'number', as: 'counter', value, isDelta: false });
-        const [refused] = intake.take([number], 0);
+        const [refused] = intake.take([number], i * 1_000);
         return refused?.refusal ?? intake.read(0)[0]?.value ?? null;
       }),
     tellBuckets: (startNs: number, count: number) => {
@@ -84,10 +85,11 @@ test.for([
 });
 
 test.for([
-  [7, 8],
-  [null, null],
-  [7, 7],
-] as const)('a restart is told from its second point on, at the latest: since %s, then %s', ([first, second]) => {
+  [-7, 0.5, [1000, null, 1012, 1020]], // after the last that was heard of the other
+  [-7, -5, [1000, null, 12, 20]], // beside the other
+  [null, null, [1000, null, 12, 20]],
+  [-7, -7, [1000, null, 12, 20]],
+] as const)('a restart is told from its second point on: since %s, then %s, it is %j', ([first, second, told]) => {
   const { tell, keeper } = makeSmall();
   expect(
     tell([
@@ -96,7 +98,7 @@ test.for([
       [second, 12],
       [second, 20],
     ]),
-  ).toEqual([1000, null, 12, 20]);
+  ).toEqual(told);
   expect(keeper.report(0).remark).toBeNull();
 });
 
@@ -104,14 +106,14 @@ test('however many take turns, and however unevenly, the origin changes to a you
   const { tell } = makeSmall();
   expect(
     tell([
-      [1, 1000],
-      [2, 500],
-      [3, 300],
-      [1, 1010],
-      [2, 510],
-      [3, 310],
-      [1, 1020],
-      [3, 320],
+      [-3, 1000],
+      [-2, 500],
+      [-1, 300],
+      [-3, 1010],
+      [-2, 510],
+      [-1, 310],
+      [-3, 1020],
+      [-1, 320],
     ]),
   ).toEqual([1000, null, 300, 'origin', 'origin', 310, 'origin', 320]);
 });
@@ -120,13 +122,13 @@ test('what came late of a process that has ended is left out', () => {
   const { tell } = makeSmall();
   expect(
     tell([
-      [1, 1000],
-      [2, 5],
-      [2, 12],
-      [1, 1001],
-      [2, 20],
+      [-1, 1000],
+      [0.5, 5],
+      [0.5, 12],
+      [-1, 1001],
+      [0.5, 20],
     ]),
-  ).toEqual([1000, null, 12, 'origin', 20]);
+  ).toEqual([1000, null, 1012, 'origin', 1020]);
 });
 
 test('a restarted histogram has no quantiles until it has been told twice', () => {

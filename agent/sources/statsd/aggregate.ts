@@ -22,7 +22,8 @@ const SPELLING_LENGTH_MAX = 1_024;
 const COUNTER: MetricAbout = { kind: 'counter', unit: '' };
 const GAUGE: MetricAbout = { kind: 'gauge', unit: '' };
 
-type Entry = { readonly series: readonly CustomSeries[]; isTouched: boolean } & (
+/** `isTold`: it has been read once. */
+type Entry = { readonly series: readonly CustomSeries[]; isTouched: boolean; isTold: boolean } & (
   | { readonly kind: 'counter' | 'gauge' }
   | { readonly kind: 'set'; readonly seen: Set<string>; isOver: boolean }
   /** `factor` makes of a value as sent what is kept. */
@@ -149,7 +150,7 @@ function unitOf(type: StatsdType, metric: string): string {
 }
 
 function makeEntry({ type }: StatsdLine, series: readonly CustomSeries[]): Entry {
-  const begun = { series, isTouched: false };
+  const begun = { series, isTouched: false, isTold: false };
   if (type === 'g') return { ...begun, kind: 'gauge' };
   if (type === 's') return { ...begun, kind: 'set', seen: new Set(), isOver: false };
   for (const one of series) if (one.about.kind === 'counter') one.value = 0;
@@ -204,7 +205,12 @@ function sampleEntry(entry: Entry, samples: Sample[]): void {
     entry.isOver = false;
     return;
   }
-  for (const series of entry.series) if (!Number.isNaN(series.value)) push(samples, series, series.value);
+  // A counter is told as 0 first, and its count with the next reading: of one that begins with 1 nobody knows that it rose.
+  for (const series of entry.series) {
+    const value = series.about.kind === 'counter' && !entry.isTold ? 0 : series.value;
+    if (!Number.isNaN(series.value)) push(samples, series, value);
+  }
+  entry.isTold = true;
   if (entry.kind !== 'distribution' || entry.sketch.count() === 0) return;
   for (const [i, series] of entry.series.slice(2).entries()) {
     push(samples, series, roundEstimate(entry.sketch.quantile(QUANTILES[i] ?? 1)));
