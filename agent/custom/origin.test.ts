@@ -39,10 +39,12 @@ function makeSmall() {
   });
   return {
     keeper,
-    /** What is told of each of the counts that come one after the other. */
-    tell: (counts: readonly (readonly [startNs: number | null, value: number])[], nowMs = 0) => {
-      intake.read(nowMs);
-      return counts.map(([startNs, value]) => {
+    /** What is told of each of the counts that come one after the other, a second apart. */
+    tell: (counts: readonly (readonly [startSecond: number | null, value: number])[], fromMs = 0) => {
+      intake.read(fromMs);
+      return counts.map(([startSecond, value], i) => {
+        const nowMs = fromMs + i * 1_000;
+        const startNs = startSecond === null ? null : startSecond * 1e9;
         const number = point(startNs, { kind: 'number', as: 'counter', value, isDelta: false });
         const [refused] = intake.take([number], nowMs);
         return refused?.refusal ?? intake.read(nowMs)[0]?.value ?? null;
@@ -87,11 +89,11 @@ test.for([
 });
 
 test.for([
-  // A later start says that all of it came since; a fall alone is told as one, over which there is no rate.
-  [7, 8, [1012, 1020]],
-  [null, null, [12, 20]],
-  [7, 7, [12, 20]],
-] as const)('a restart is told from its second point on, at the latest: since %s, then %s', ([first, second, told]) => {
+  [-7, 0.5, [1000, null, 1012, 1020]], // after the last that was heard of the other
+  [-7, -5, [1000, null, 12, 20]], // beside the other
+  [null, null, [1000, null, 12, 20]],
+  [-7, -7, [1000, null, 12, 20]],
+] as const)('a restart is told from its second point on: since %s, then %s, it is %j', ([first, second, told]) => {
   const { tell, keeper } = makeSmall();
   expect(
     tell([
@@ -100,7 +102,7 @@ test.for([
       [second, 12],
       [second, 20],
     ]),
-  ).toEqual([1000, null, ...told]);
+  ).toEqual(told);
   expect(keeper.report(0).remark).toBeNull();
 });
 
@@ -109,56 +111,62 @@ test.for([
   ['below what was told', [150, 190, 600], [null, 390, 800]],
 ] as const)('what came since a restart that says its start is what it rises by: %s', ([, counts, told]) => {
   const { tell } = makeSmall();
-  expect(tell([[1, 100], [1, 200], ...counts.map((count) => [100, count] as const)])).toEqual([100, 200, ...told]);
-  expect(tell([500, 700, 900].map((count) => [200, count] as const))).toEqual([null, 1500, 1700]);
+  const [first, second, third] = [-1, 1.5, 4.5];
+  const all = [
+    [first, 100],
+    [first, 200],
+    ...counts.map((count) => [second, count] as const),
+    [third, 500],
+    [third, 700],
+  ] as const;
+  expect(tell(all)).toEqual([100, 200, ...told, null, 1500]);
 });
 
-test('a count that restarts at fractions is not taken for fallen, and one beyond exact numbers begins anew', () => {
-  const { tell } = makeSmall();
+test('a count of fractions that goes on is not taken for fallen, and one beyond exact numbers begins anew', () => {
   const [third, fifth] = [1 / 3, 0.2];
+  const both = third + fifth;
   expect(
-    tell([
-      [1, third],
-      [2, fifth],
-      [2, fifth],
-      [2, fifth],
+    makeSmall().tell([
+      [-1, third],
+      [0.5, fifth],
+      [0.5, fifth],
+      [0.5, fifth],
     ]),
-  ).toEqual([third, null, third + fifth, third + fifth]);
+  ).toEqual([third, null, both, both]);
   const huge = 2 ** 60;
   expect(
-    tell([
-      [3, huge],
-      [3, huge],
-      [4, 5],
-      [4, 7],
+    makeSmall().tell([
+      [-1, huge],
+      [0.5, 5],
+      [0.5, 7],
     ]),
-  ).toEqual([null, huge, null, 7]);
+  ).toEqual([huge, null, 7]);
 });
 
 test('what is told again after it was idle goes on with what earlier processes have counted', () => {
   const { tell } = makeSmall();
   expect(
     tell([
-      [1, 100],
-      [2, 40],
-      [2, 50],
+      [-1, 100],
+      [0.5, 40],
+      [0.5, 50],
     ]),
   ).toEqual([100, null, 150]);
-  expect(tell([[2, 70]], IDLE_MS)).toEqual([170]);
+  expect(tell([[0.5, 70]], 2 * IDLE_MS)).toEqual([170]);
 });
 
 test('a restarted distribution goes on with its count and its sum', () => {
   const intake = makeIntake(makeSeriesPool().open('otlp', 10));
   const rises = makeRises();
-  for (const [startNs, count, sum] of [
-    [1, 10, 1],
-    [1, 20, 2],
-    [9, 1, 5],
-    [9, 30, 6],
+  for (const [startNs, count, sum, tsMs] of [
+    [1, 10, 1, 0],
+    [1, 20, 2, 1],
+    [2e6, 1, 5, 3],
+    [2e6, 30, 6, 4],
   ] as const) {
     const value = { kind: 'distribution', count, sum, buckets: [], bounds: {}, isDelta: false } as const;
-    intake.take([{ name: 'x', unit: 's', labels: [], value: { ok: true, value }, origin: { startNs } }], 0);
-    rises.take(intake.read(0), startNs);
+    intake.take([{ name: 'x', unit: 's', labels: [], value: { ok: true, value }, origin: { startNs } }], tsMs);
+    rises.take(intake.read(tsMs), tsMs);
   }
   expect(rises.all()).toEqual({ 'x.count': 10 + 30, 'x.sum': 1 + 6 });
 });
@@ -167,27 +175,27 @@ test('however many take turns, and however unevenly, the origin changes to a you
   const { tell } = makeSmall();
   expect(
     tell([
-      [1, 1000],
-      [2, 500],
-      [3, 300],
-      [1, 1010],
-      [2, 510],
-      [3, 310],
-      [1, 1020],
-      [3, 320],
+      [-3, 1000],
+      [-2, 500],
+      [-1, 300],
+      [-3, 1010],
+      [-2, 510],
+      [-1, 310],
+      [-3, 1020],
+      [-1, 320],
     ]),
-  ).toEqual([1000, null, 1300, 'origin', 'origin', 1310, 'origin', 1320]);
+  ).toEqual([1000, null, 300, 'origin', 'origin', 310, 'origin', 320]);
 });
 
 test('what came late of a process that has ended is left out', () => {
   const { tell } = makeSmall();
   expect(
     tell([
-      [1, 1000],
-      [2, 5],
-      [2, 12],
-      [1, 1001],
-      [2, 20],
+      [-1, 1000],
+      [0.5, 5],
+      [0.5, 12],
+      [-1, 1001],
+      [0.5, 20],
     ]),
   ).toEqual([1000, null, 1012, 'origin', 1020]);
 });

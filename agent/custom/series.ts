@@ -160,7 +160,9 @@ function makeResting(limit: number) {
     add: (key: string, series: CustomSeries): void => {
       if (series.about.kind !== 'counter') return;
       resting.set(key, series);
-      for (const first of resting.keys()) if (resting.size > limit) resting.delete(first);
+      if (resting.size <= limit) return;
+      const [first = key] = resting.keys();
+      resting.delete(first);
     },
     wake: (name: SeriesName, nowMs: number): CustomSeries | null => {
       const key = keyOf(name);
