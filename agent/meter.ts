@@ -28,7 +28,7 @@ export function makeMeter({ nowMs, cpuMs }: MeterOptions): Meter {
   function takeLap(): number {
     const usedMs = cpuMs() - accountedMs;
     accountedMs += usedMs;
-    return usedMs;
+    return Math.max(0, usedMs); // what is left out of it may have been estimated too high
   }
 
   function share(): void {

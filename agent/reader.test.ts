@@ -117,6 +117,24 @@ test('no source holds up the end, and each is closed', async () => {
   expect(events.text()).toContain('it does not end');
 });
 
+test('what a source does beside its readings is no cost of one that waits meanwhile', async () => {
+  let besideMs = 0;
+  const waiting = Promise.withResolvers<void>();
+  const { reader, clocks } = start([
+    { name: 'listening', read: () => ok({ samples: [] }), besideMs: () => besideMs },
+    { name: 'waiting', read: () => waiting.promise.then(() => ok({ samples: [] })) },
+  ]);
+  const read = reader.read(5_000, 5_000);
+  besideMs = 700;
+  clocks.cpuMs += 710;
+  waiting.resolve();
+  await read;
+  expect(reader.listCosts()).toEqual([
+    { name: 'listening', durationMs: 0, cpuMs: 700 },
+    { name: 'waiting', durationMs: 0, cpuMs: 10 },
+  ]);
+});
+
 test('events are noted', async () => {
   const event = { kind: 'oom-kill', atMs: 7, subject: 'greedy' } as const;
   const { reader, notes } = start([{ name: 'kernel', read: () => ok({ samples: [], events: [event] }) }]);

@@ -54,7 +54,10 @@ type Told = Pick<ReaderOptions, 'note' | 'log' | 'now'>;
 
 /** Reads sources, each with a budget: one that costs too much is read less often, and in the end no more. */
 export function openReader({ sources, note, log, now, ...meterOptions }: ReaderOptions): Reader {
-  const meter = makeMeter(meterOptions);
+  const others = sources.flatMap(({ besideMs }) => besideMs ?? []);
+  // What a source does beside its readings is no other one's cost, though it waits meanwhile.
+  const cpuMs = (): number => others.reduce((leftMs, besideMs) => leftMs - besideMs(), meterOptions.cpuMs());
+  const meter = makeMeter({ ...meterOptions, cpuMs });
   const entries = sources.map(makeEntry);
   const told = { note, log, now };
 

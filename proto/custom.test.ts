@@ -60,7 +60,7 @@ test.for([
   ['system.cpu.utilization', true],
   ['system', true],
   ['process.x', true],
-  ['systemd.x', false],
+  ['systems.x', false],
   ['requests', false],
 ] as const)('isReserved(%s) is %s', ([metric, expected]) => expect(isReserved(metric)).toBe(expected));
 

@@ -33,7 +33,7 @@ test.for([
   ['.muster.agent.cpu_time', 'reserved'],
   ['process.cpu.time', 'reserved'],
   ['hw.x', 'reserved'],
-  ['check.x', 'reserved'],
+  ['systemd.x', 'reserved'],
   ['container.x', 'reserved'],
 ] as const)('toMetricName(%s) is %s', ([name, expected]) => {
   const metric = toMetricName(name);

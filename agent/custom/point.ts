@@ -24,6 +24,8 @@ export type Distribution = {
   readonly bounds: Bounds;
   readonly isDelta: boolean;
 };
+/** How many quantiles a summary may have; more are a histogram. */
+export const QUANTILES_MAX = 10;
 export type Summary = {
   readonly kind: 'summary';
   readonly count: number | null;

@@ -5,6 +5,7 @@ import { err, ok, type Result } from '@muster/proto/result';
 
 import { parseCount, readText, splitLines } from '../read-text.ts';
 import type { Source } from '../source.ts';
+import { parseSnmp } from './snmp.ts';
 
 /** For the list of its sockets the kernel walks a table that is sized by the memory: 10 ms of CPU on 24 GB. */
 const EVERY_MS = 60_000;
@@ -57,9 +58,9 @@ export function readConnections(root: string): Result<Connections, string> {
   const sockets = parseSockets(readText(join(root, 'proc/net/sockstat')) ?? '');
   if (sockets === null) return err('proc/net/sockstat has no TCP line');
   if (sockets.allocated + sockets.timeWait > LISTED_MAX) {
-    const established = parseEstablished(readText(join(root, 'proc/net/snmp')) ?? '');
+    const established = parseSnmp(readText(join(root, 'proc/net/snmp')) ?? '', 'Tcp').get('CurrEstab');
     const counts = new Map<TcpState, number>([['time_wait', sockets.timeWait]]);
-    if (established !== null) counts.set('established', established);
+    if (established !== undefined) counts.set('established', established);
     return ok({ counts, isPart: true });
   }
   const counts = new Map<TcpState, number>(STATES.slice(0, -1).map((state) => [state, 0]));
@@ -87,11 +88,4 @@ export function parseSockets(text: string): { readonly allocated: number; readon
   const match = /^TCP: inuse \d+ orphan \d+ tw (\d+) alloc (\d+) /m.exec(text);
   const [timeWait, allocated] = [parseCount(match?.[1]), parseCount(match?.[2])];
   return timeWait === null || allocated === null ? null : { allocated, timeWait };
-}
-
-function parseEstablished(snmp: string): number | null {
-  const [names, values] = splitLines(snmp)
-    .filter((line) => line.startsWith('Tcp: '))
-    .map((line) => line.split(' '));
-  return parseCount(values?.[names?.indexOf('CurrEstab') ?? -1]);
 }

@@ -268,7 +268,7 @@ test('exports arrive as JSON and as protobuf, plain and gzipped', async () => {
 
 test('what is left out of an export is told in the answer', async () => {
   const { port } = await openSource();
-  const body = Buffer.from(JSON.stringify(makeExport(gauge('system.x', 1), gauge('check.x', 1), gauge('mine', 1))));
+  const body = Buffer.from(JSON.stringify(makeExport(gauge('system.x', 1), gauge('systemd.x', 1), gauge('mine', 1))));
   const answer = await post(port, { body });
   expect([answer.status, JSON.parse(answer.body.toString())]).toEqual([
     200,

@@ -11,7 +11,7 @@ import { findFreePort } from '../testing/free-port.ts';
 import { findSampleFault, readSamples } from '../testing/fixture.ts';
 import { anyTextLike } from '../testing/any-text.ts';
 import type { Sample } from '../source.ts';
-import { openStatsdSource, parseNoPorts, parseNoPorts6 } from './statsd.ts';
+import { openStatsdSource, parseNoPorts6 } from './statsd.ts';
 import { makeAggregate, SET_VALUES_MAX } from './statsd/aggregate.ts';
 import { makeAllowance } from '../custom/allowance.ts';
 import { openListener } from './statsd/listener.ts';
@@ -352,10 +352,7 @@ test('a port that is lost after it was had is told, given back, and taken again'
   client.close();
 });
 
-test('parseNoPorts() finds the count by its name', () => {
-  expect(parseNoPorts('Tcp: A\nTcp: 1\nUdp: InDatagrams NoPorts InErrors\nUdp: 5 7 1\n')).toBe(7);
-  expect(parseNoPorts('Udp: InDatagrams\nUdp: 5\n')).toBeNull();
-  expect(parseNoPorts('')).toBeNull();
+test('parseNoPorts6() finds the count by its name', () => {
   expect(parseNoPorts6('Udp6InDatagrams  \t4\nUdp6NoPorts                     \t9\n')).toBe(9);
   expect(parseNoPorts6('')).toBeNull();
 });

@@ -10,6 +10,7 @@ import { SERIES_LIMIT, type SeriesPool } from '../custom/series.ts';
 import { isBoundTo, readBoundSockets } from '../port-holder.ts';
 import { parseCount, readText, splitLines } from '../read-text.ts';
 import type { Sample, Source } from '../source.ts';
+import { parseSnmp } from './snmp.ts';
 import { makeAggregate } from './statsd/aggregate.ts';
 import { openListener } from './statsd/listener.ts';
 
@@ -114,18 +115,10 @@ function makePacketCounts(root: string, address: string, port: number) {
 function readNoPorts(root: string, isSix: boolean): number | null {
   try {
     const text = readText(join(root, 'proc/net', isSix ? 'snmp6' : 'snmp')) ?? '';
-    return isSix ? parseNoPorts6(text) : parseNoPorts(text);
+    return isSix ? parseNoPorts6(text) : (parseSnmp(text, 'Udp').get('NoPorts') ?? null);
   } catch {
     return null; // not counted is better than not listening
   }
-}
-
-export function parseNoPorts(text: string): number | null {
-  const [names = [], counts = []] = splitLines(text)
-    .filter((line) => line.startsWith('Udp: '))
-    .map((line) => line.split(' '));
-  const at = names.indexOf('NoPorts');
-  return at === -1 ? null : parseCount(counts[at]);
 }
 
 export function parseNoPorts6(text: string): number | null {

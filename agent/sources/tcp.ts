@@ -3,8 +3,9 @@ import { join } from 'node:path';
 import { formatLabels } from '@muster/proto/labels';
 import { err, ok, type Result } from '@muster/proto/result';
 
-import { parseCount, readText, splitLines } from '../read-text.ts';
+import { readText } from '../read-text.ts';
 import type { Sample, Source } from '../source.ts';
+import { parseSnmp } from './snmp.ts';
 
 /** The kernel adds up its tables over all cores for it. */
 const EVERY_MS = 5_000;
@@ -43,7 +44,7 @@ export function readTcp(root: string): Result<Tcp, string> {
 
 /** Source: RFC 4022 for the names of /proc/net/snmp, kernel document networking/snmp_counter for those of netstat. */
 export function parseTcp(snmp: string, netstat: string): Result<Tcp, string> {
-  const fields = parseTable(snmp, 'Tcp');
+  const fields = parseSnmp(snmp, 'Tcp');
   const count = (name: string): number => fields.get(name) ?? 0;
   if (!fields.has('InSegs') || !fields.has('OutSegs') || !fields.has('RetransSegs')) {
     return err('proc/net/snmp has no Tcp line with InSegs, OutSegs and RetransSegs');
@@ -56,21 +57,8 @@ export function parseTcp(snmp: string, netstat: string): Result<Tcp, string> {
     accepted: count('PassiveOpens'),
     failed: count('AttemptFails'),
     reset: count('EstabResets'),
-    listenOverflows: parseTable(netstat, 'TcpExt').get('ListenOverflows') ?? null,
+    listenOverflows: parseSnmp(netstat, 'TcpExt').get('ListenOverflows') ?? null,
   });
-}
-
-/** Two lines that begin with the same word: names, and their values. */
-function parseTable(text: string, name: string): ReadonlyMap<string, number> {
-  const [names = [], values = []] = splitLines(text)
-    .filter((line) => line.startsWith(`${name}: `))
-    .map((line) => line.split(' ').slice(1));
-  const fields = new Map<string, number>();
-  for (const [i, field] of names.entries()) {
-    const value = parseCount(values[i]);
-    if (value !== null) fields.set(field, value);
-  }
-  return fields;
 }
 
 function sampleTcp(tcp: Tcp): Sample[] {

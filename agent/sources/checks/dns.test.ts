@@ -7,7 +7,7 @@ import { failureOf, look } from '../../testing/probes.ts';
 import { nameBytes, openNameServer, RECORD, type Reply } from '../../testing/services.ts';
 import type { DnsProbe, RecordType } from './check.ts';
 import { formatRecord } from './dns.ts';
-import { askServers, makeResolver, parseHosts } from './names.ts';
+import { askServers, isLocalName, makeResolver, parseHosts } from './names.ts';
 
 const servers: { readonly close: () => Promise<void> }[] = [];
 afterEach(async () => {
@@ -151,4 +151,14 @@ test('parseHosts() knows every name of an address, and all addresses of a name',
 test('parseHosts() and formatRecord() never throw', () => {
   fc.assert(fc.property(fc.string({ unit: 'binary-ascii' }), (text) => void parseHosts(text)));
   fc.assert(fc.property(fc.anything(), (record) => typeof formatRecord(record) === 'string'));
+});
+
+test.for([
+  ['db', true],
+  ['printer.local', true],
+  ['printer.LOCAL', true],
+  ['db.example', false],
+  ['local.example', false],
+] as const)('the system is asked for %s whatever the name servers say: %s', ([host, isLocal]) => {
+  expect(isLocalName(host)).toBe(isLocal);
 });

@@ -34,9 +34,15 @@ export async function findAddresses(
   const listed = pick(readHosts(run.root).get(host.toLowerCase()) ?? [], family);
   if (listed.length > 0) return ok(listed);
   const asked = await askServers(host, family, makeResolver(run.timeoutMs, run.signal));
-  if (asked.ok || !asked.error.isUnknown) return asked.ok ? asked : err(asked.error.failure);
+  if (asked.ok) return asked;
+  if (!asked.error.isUnknown && !isLocalName(host)) return err(asked.error.failure);
   const known = await askSystem(host, family, run.signal);
   return known.length > 0 ? ok(known) : err(asked.error.failure);
+}
+
+/** One that name servers do not know without a search domain, or at all, and of which some say that they have failed. */
+export function isLocalName(host: string): boolean {
+  return !host.includes('.') || /\.local$/i.test(host);
 }
 
 function pick(found: readonly Found[], family: Family): readonly Found[] {

@@ -3,7 +3,7 @@ import { err, ok, type Result } from '@muster/proto/result';
 
 import type { Bucket } from '../../custom/histogram.ts';
 import { toUnit } from '../../custom/name.ts';
-import type { Point, PointValue } from '../../custom/point.ts';
+import { QUANTILES_MAX, type Point, type PointValue } from '../../custom/point.ts';
 import type { Refusal } from '../../custom/refusal.ts';
 
 type Pairs = Point['labels'];
@@ -16,8 +16,6 @@ const RESOURCE_LABELS: ReadonlySet<string> = new Set([
   'deployment.environment',
   'deployment.environment.name',
 ]);
-/** Of one summary: more are a histogram. */
-const QUANTILES_MAX = 10;
 /** Of one histogram; the SDKs make up to 160. */
 const BUCKETS_MAX = 1_000;
 

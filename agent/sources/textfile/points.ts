@@ -3,7 +3,7 @@ import { err, ok } from '@muster/proto/result';
 
 import type { Bucket } from '../../custom/histogram.ts';
 import { parseUnitOfName, toUnit } from '../../custom/name.ts';
-import type { Point, PointValue, Quantile } from '../../custom/point.ts';
+import { QUANTILES_MAX, type Point, type PointValue, type Quantile } from '../../custom/point.ts';
 import type { ExpositionSample, Family } from './parse.ts';
 
 /** The metrics of a file as points: the lines of one histogram, or summary, with the same labels are one. */
@@ -99,9 +99,6 @@ function toSummary({ bounds, sum, count }: Part): Point['value'] {
   if (quantiles.length > QUANTILES_MAX) return err('malformed');
   return ok({ kind: 'summary', count, sum, quantiles });
 }
-
-/** Of one summary; more are a histogram. */
-const QUANTILES_MAX = 10;
 
 function unitOf(name: string, unit: string): string {
   return unit === '' ? parseUnitOfName(name) : unit === 'ratio' ? '1' : toUnit(unit);
