@@ -6,7 +6,7 @@ export type Metered<T> = { readonly value: T; readonly cost: Cost };
 export type MeterOptions = {
   /** Rises steadily, whatever is done to the wall clock. */
   readonly nowMs: () => number;
-  /** The CPU time of this process so far. It may fall by a little, where a part is taken out that is measured otherwise. */
+  /** The CPU time of this process so far. */
   readonly cpuMs: () => number;
 };
 
@@ -28,7 +28,7 @@ export function makeMeter({ nowMs, cpuMs }: MeterOptions): Meter {
   function takeLap(): number {
     const usedMs = cpuMs() - accountedMs;
     accountedMs += usedMs;
-    return Math.max(0, usedMs);
+    return Math.max(0, usedMs); // what is left out of it may have been estimated too high
   }
 
   function share(): void {

@@ -53,9 +53,11 @@ type Entry = {
 type Told = Pick<ReaderOptions, 'note' | 'log' | 'now'>;
 
 /** Reads sources, each with a budget: one that costs too much is read less often, and in the end no more. */
-export function openReader({ sources, note, log, now, nowMs, cpuMs }: ReaderOptions): Reader {
-  // What a source does beside its readings is its own, whoever waits meanwhile.
-  const meter = makeMeter({ nowMs, cpuMs: () => cpuMs() - addBeside(sources) });
+export function openReader({ sources, note, log, now, ...meterOptions }: ReaderOptions): Reader {
+  const others = sources.flatMap(({ besideMs }) => besideMs ?? []);
+  // What a source does beside its readings is no other one's cost, though it waits meanwhile.
+  const cpuMs = (): number => others.reduce((leftMs, besideMs) => leftMs - besideMs(), meterOptions.cpuMs());
+  const meter = makeMeter({ ...meterOptions, cpuMs });
   const entries = sources.map(makeEntry);
   const told = { note, log, now };
 
@@ -164,10 +166,6 @@ function fail(entry: Entry, reason: string, log: Log): void {
 const NEXT =
   'what it may use of a core is in cpuRatioMax, and it must be done before it is due again; in the configuration, under ' +
   'sources, "every" sets how often it is read, "cpu" what it may use, and "false" switches it off';
-
-function addBeside(sources: readonly Source[]): number {
-  return sources.reduce((sum, { besideMs }) => sum + (besideMs?.() ?? 0), 0);
-}
 
 function makeEntry(source: Source): Entry {
   return { source, budget: NEW_BUDGET, ranMs: null, isRunning: false, said: '', cost: null, late: [] };

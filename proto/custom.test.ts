@@ -60,9 +60,7 @@ test.for([
   ['system.cpu.utilization', true],
   ['system', true],
   ['process.x', true],
-  ['systemd.x', true],
   ['systems.x', false],
-  ['check.x', false],
   ['requests', false],
 ] as const)('isReserved(%s) is %s', ([metric, expected]) => expect(isReserved(metric)).toBe(expected));
 

@@ -15,7 +15,7 @@ export const METRIC_LENGTH_MAX = 128;
 export const METRIC_PATTERN = /^[a-z][a-z0-9_]*(\.[a-z0-9_]+)*$/;
 const UNIT_PATTERN = /^[\x21-\x7e]*$/;
 /** What begins so is ours, or will be. */
-const RESERVED_PATTERN = /^(system|systemd|muster|process|container|hw)(\.|$)/;
+const RESERVED_PATTERN = /^(system|muster|process|container|hw|systemd)(\.|$)/;
 /** Of a metric of which nobody said anything. */
 export const UNTOLD: MetricAbout = { kind: 'gauge', unit: '' };
 

@@ -34,7 +34,6 @@ test.for([
   ['.muster.agent.cpu_time', 'reserved'],
   ['process.cpu.time', 'reserved'],
   ['hw.x', 'reserved'],
-  ['check.x', 'check.x'],
   ['systemd.x', 'reserved'],
   ['container.x', 'reserved'],
 ] as const)('toMetricName(%s) is %s', ([name, expected]) => {

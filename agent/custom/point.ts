@@ -4,9 +4,6 @@ import type { Result } from '@muster/proto/result';
 import type { Bounds, Bucket } from './histogram.ts';
 import type { Refusal } from './refusal.ts';
 
-/** Of one summary: more are a histogram. */
-export const QUANTILES_MAX = 10;
-
 /**
  * What a data point of others says. `isDelta`: it is how much came since the one before, not how much there is in all, or
  * how it stands.
@@ -27,6 +24,8 @@ export type Distribution = {
   readonly bounds: Bounds;
   readonly isDelta: boolean;
 };
+/** How many quantiles a summary may have; more are a histogram. */
+export const QUANTILES_MAX = 10;
 export type Summary = {
   readonly kind: 'summary';
   readonly count: number | null;

@@ -3,7 +3,7 @@ export const REFUSALS = {
   limit: 'there are as many series as there may be',
   malformed: 'it cannot be read',
   name: 'the name has no letter at its beginning, is too long, or is not plain ASCII',
-  reserved: "the name is one of Muster's own, which begin with system, systemd, process, container, hw or muster",
+  reserved: "the name is one of Muster's own, which begin with system, process, container, hw, systemd or muster",
   labels: 'labels are too many, too long, twice, or not plain text',
   value: 'it is no number that such a metric can have',
   kind: 'the metric is known with another kind or unit',

@@ -11,7 +11,7 @@ import { findSampleFault, readSamples } from '../testing/fixture.ts';
 import { anyTextLike } from '../testing/any-text.ts';
 import { makeRises } from '../testing/rises.ts';
 import type { Sample } from '../source.ts';
-import { openStatsdSource } from './statsd.ts';
+import { openStatsdSource, parseNoPorts6 } from './statsd.ts';
 import { makeAggregate, SET_VALUES_MAX } from './statsd/aggregate.ts';
 import { makeAllowance } from '../custom/allowance.ts';
 import { openListener } from './statsd/listener.ts';
@@ -362,4 +362,9 @@ test('a port that is lost after it was had is told, given back, and taken again'
   send();
   await expect.poll(packets).toBeGreaterThan(before);
   client.close();
+});
+
+test('parseNoPorts6() finds the count by its name', () => {
+  expect(parseNoPorts6('Udp6InDatagrams  \t4\nUdp6NoPorts                     \t9\n')).toBe(9);
+  expect(parseNoPorts6('')).toBeNull();
 });

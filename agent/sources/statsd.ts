@@ -8,9 +8,9 @@ import { keepListening } from '../custom/keep-listening.ts';
 import { addressOf, CPU_RATIO_DEFAULT, type ListenSettings } from '../custom/listen.ts';
 import { SERIES_LIMIT, type SeriesPool } from '../custom/series.ts';
 import { isBoundTo, readBoundSockets } from '../port-holder.ts';
-import { readText } from '../read-text.ts';
+import { parseCount, readText, splitLines } from '../read-text.ts';
 import type { Sample, Source } from '../source.ts';
-import { parseSnmp, parseSnmp6 } from './snmp.ts';
+import { parseSnmp } from './snmp.ts';
 import { makeAggregate } from './statsd/aggregate.ts';
 import { openListener } from './statsd/listener.ts';
 
@@ -115,8 +115,13 @@ function makePacketCounts(root: string, address: string, port: number) {
 function readNoPorts(root: string, isSix: boolean): number | null {
   try {
     const text = readText(join(root, 'proc/net', isSix ? 'snmp6' : 'snmp')) ?? '';
-    return (isSix ? parseSnmp6(text).get('Udp6NoPorts') : parseSnmp(text, 'Udp').get('NoPorts')) ?? null;
+    return isSix ? parseNoPorts6(text) : (parseSnmp(text, 'Udp').get('NoPorts') ?? null);
   } catch {
     return null; // not counted is better than not listening
   }
+}
+
+export function parseNoPorts6(text: string): number | null {
+  const line = splitLines(text).find((one) => one.startsWith('Udp6NoPorts'));
+  return parseCount(line?.split(/\s+/)[1]);
 }

@@ -7,7 +7,7 @@ import { failureOf, look } from '../../testing/probes.ts';
 import { nameBytes, openNameServer, RECORD, type Reply } from '../../testing/services.ts';
 import type { DnsProbe, RecordType } from './check.ts';
 import { formatRecord } from './dns.ts';
-import { askServers, makeResolver, parseHosts } from './names.ts';
+import { askServers, isLocalName, makeResolver, parseHosts } from './names.ts';
 
 const servers: { readonly close: () => Promise<void> }[] = [];
 afterEach(async () => {
@@ -134,26 +134,6 @@ test.for([
   },
 );
 
-test.for([
-  // what is asked for, code of the answer, whether the system is asked then
-  ['db', 2, true],
-  ['db', 5, true],
-  ['printer.local', 2, true],
-  ['Printer.LOCAL.', 5, true],
-  ['shop.example', 2, false],
-  ['shop.example', 5, false],
-  ['local.example', 2, false],
-  ['db', 4, false],
-] as const)('a name server that declines %s with code %i leaves it to the system: %s', async ([name, code, isLeft]) => {
-  const server = await open(() => ({ code }));
-  const over = new AbortController();
-  const resolver = makeResolver(20_000, over.signal);
-  resolver.setServers([server]);
-  const found = await askServers(name, 0, resolver);
-  over.abort();
-  expect(found.ok ? null : found.error.isUnknown).toBe(isLeft);
-});
-
 test('parseHosts() knows every name of an address, and all addresses of a name', () => {
   const hosts = parseHosts('127.0.0.1\tlocalhost Web # not this\n#10.0.0.1 none\n::1 localhost\n1.2.3 x\n');
   expect([...hosts]).toEqual([
@@ -171,4 +151,14 @@ test('parseHosts() knows every name of an address, and all addresses of a name',
 test('parseHosts() and formatRecord() never throw', () => {
   fc.assert(fc.property(fc.string({ unit: 'binary-ascii' }), (text) => void parseHosts(text)));
   fc.assert(fc.property(fc.anything(), (record) => typeof formatRecord(record) === 'string'));
+});
+
+test.for([
+  ['db', true],
+  ['printer.local', true],
+  ['printer.LOCAL', true],
+  ['db.example', false],
+  ['local.example', false],
+] as const)('the system is asked for %s whatever the name servers say: %s', ([host, isLocal]) => {
+  expect(isLocalName(host)).toBe(isLocal);
 });

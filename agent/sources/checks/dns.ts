@@ -27,7 +27,7 @@ async function ask(
     const records: unknown = await resolver.resolve(domain, type);
     return ok((Array.isArray(records) ? records : [records]).map(formatRecord));
   } catch (cause) {
-    return err(describeDnsFault(cause, domain).failure);
+    return err(describeDnsFault(cause).failure);
   }
 }
 

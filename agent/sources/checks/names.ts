@@ -34,9 +34,15 @@ export async function findAddresses(
   const listed = pick(readHosts(run.root).get(host.toLowerCase()) ?? [], family);
   if (listed.length > 0) return ok(listed);
   const asked = await askServers(host, family, makeResolver(run.timeoutMs, run.signal));
-  if (asked.ok || !asked.error.isUnknown) return asked.ok ? asked : err(asked.error.failure);
+  if (asked.ok) return asked;
+  if (!asked.error.isUnknown && !isLocalName(host)) return err(asked.error.failure);
   const known = await askSystem(host, family, run.signal);
   return known.length > 0 ? ok(known) : err(asked.error.failure);
+}
+
+/** One that name servers do not know without a search domain, or at all, and of which some say that they have failed. */
+export function isLocalName(host: string): boolean {
+  return !host.includes('.') || /\.local$/i.test(host);
 }
 
 function pick(found: readonly Found[], family: Family): readonly Found[] {
@@ -106,9 +112,9 @@ export async function askServers(
   );
   const found = answers.toReversed().flatMap((answer) => (answer?.ok === true ? answer.value : []));
   if (found.length > 0) return ok(found);
-  const faults = answers.flatMap((answer) => (answer?.ok === false ? describeDnsFault(answer.error, host) : []));
+  const faults = answers.flatMap((answer) => (answer?.ok === false ? describeDnsFault(answer.error) : []));
   // That one kind of address is missing is no news when the other could not be asked for.
-  const worst = faults.find(({ isUnknown }) => !isUnknown) ?? faults[0] ?? describeDnsFault(null, host);
+  const worst = faults.find(({ isUnknown }) => !isUnknown) ?? faults[0] ?? describeDnsFault(null);
   return err(worst);
 }
 
