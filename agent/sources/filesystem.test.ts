@@ -263,3 +263,25 @@ test('a filesystem is as the first process sees it, not as a service that may wr
   const reading = await makeFilesystemSource(options).read();
   expect(reading.ok && reading.value.samples.find(({ metric }) => metric.endsWith('read_only'))?.value).toBe(0);
 });
+
+test.for([
+  [
+    'another one is there',
+    '36 35 8:1 / / rw - ext4 /dev/a rw\n37 36 8:3 / /data rw - ext4 /dev/c rw\n',
+    ['/'],
+    /^left out: \/data is out/,
+  ],
+  ['none is there', '36 35 8:1 / / rw - ext4 /dev/a rw\n', ['/'], /^left out: \/data is out/],
+  ['its root is another one', '36 35 0:9 / / rw - tmpfs none rw\n', ['/'], /^$/],
+] as const)('a filesystem that the agent does not see is not asked for where %s', async ([, own, asked, remark]) => {
+  const calls: string[] = [];
+  const root = makeRoot({
+    'proc/filesystems': 'nodev\ttmpfs\n\text4\n',
+    'proc/self/mountinfo': own,
+    'proc/1/mountinfo': '36 35 8:1 / / rw - ext4 /dev/a rw\n37 36 8:2 / /data rw - ext4 /dev/b rw\n',
+  });
+  const ask = async (path: string) => (calls.push(path.slice(root.length)), ANSWER);
+  const reading = await makeFilesystemSource({ root, statfs: ask, statfsMsMax: 1_000 }).read();
+  expect(calls).toEqual(asked);
+  expect(reading.ok ? (reading.value.remark ?? '') : '').toMatch(remark);
+});

@@ -7,7 +7,7 @@ import { err, ok, type Result } from '@muster/proto/result';
 import { ratioOf } from '../ratio.ts';
 import { readText, tryText } from '../read-text.ts';
 import type { Sample, Source } from '../source.ts';
-import { chooseMounts, isFuse, isRemote, parseMounts, parseNodev, type Mount } from './mounts.ts';
+import { chooseMounts, findVisible, isFuse, isRemote, parseMounts, parseNodev, type Mount } from './mounts.ts';
 
 /** Space goes slowly, and each question costs a turn of the thread pool. */
 const EVERY_MS = 10_000;
@@ -51,9 +51,9 @@ export function makeFilesystemSource(options: FilesystemOptions): Source {
       if (!mounts.ok) return mounts;
       const samples: Sample[] = [];
       const leftOut: string[] = [];
-      const answers = await ask(mounts.value.flatMap(({ mount, labels }) => (labels === null ? [] : mount)));
-      for (const { mount, labels } of mounts.value) {
-        const answer = labels === null ? 'has too long a name' : (answers.get(mount) ?? SILENT);
+      const answers = await ask(mounts.value.flatMap(({ mount, fault }) => (fault === null ? mount : [])));
+      for (const { mount, labels, fault } of mounts.value) {
+        const answer = fault ?? answers.get(mount) ?? SILENT;
         if (typeof answer === 'string') leftOut.push(`${mount.mountPoint.slice(0, 100)} ${answer}`);
         else if (labels !== null) samples.push(...sampleFilesystem(answer, mount, labels));
       }
@@ -62,22 +62,54 @@ export function makeFilesystemSource(options: FilesystemOptions): Source {
   };
 }
 
-type NamedMount = { readonly mount: Mount; readonly labels: FilesystemLabels | null };
+/** `fault`: why it is not asked. */
+type NamedMount = {
+  readonly mount: Mount;
+  readonly labels: FilesystemLabels | null;
+  readonly fault: string | null;
+};
 
 /** The mounts that hold data. As long as the kernel's list stays the same, so do the mounts and their label texts. */
 function makeMountReader(root: string): () => Result<readonly NamedMount[], string> {
-  let known: { readonly text: string; readonly mounts: readonly NamedMount[] } | null = null;
+  let known: { readonly text: string; readonly first: string | null; readonly mounts: readonly NamedMount[] } | null =
+    null;
   return () => {
-    // A service that may write nowhere sees every filesystem as read-only; the first process sees what is.
-    const text = tryText(join(root, 'proc/1/mountinfo')) ?? readText(join(root, 'proc/self/mountinfo'));
+    const text = readText(join(root, 'proc/self/mountinfo'));
+    const first = tryText(join(root, 'proc/1/mountinfo'));
     if (text === null) return err('there is no proc/self/mountinfo');
-    if (text !== known?.text) {
-      const all = parseMounts(text);
-      if (all.length === 0) return err('proc/self/mountinfo lists no mount');
+    if (text !== known?.text || first !== known.first) {
+      const own = parseMounts(text);
+      if (own.length === 0) return err('proc/self/mountinfo lists no mount');
       const nodev = parseNodev(readText(join(root, 'proc/filesystems')) ?? '');
-      known = { text, mounts: chooseMounts(all, nodev).map((mount) => ({ mount, labels: makeLabels(mount) })) };
+      const seen = findVisible(own);
+      known = {
+        text,
+        first,
+        mounts: chooseMounts(chooseView(own, first), nodev).map((mount) => nameMount(mount, seen)),
+      };
     }
     return ok(known.mounts);
+  };
+}
+
+/**
+ * A service that may write nowhere sees every filesystem as read-only; the first process sees what is. Not so where its
+ * root is another one, as of an agent in a container that sees the processes of its host.
+ */
+function chooseView(own: readonly Mount[], firstText: string | null): readonly Mount[] {
+  if (firstText === null) return own;
+  const first = parseMounts(firstText);
+  return findVisible(first).get('/')?.device === findVisible(own).get('/')?.device ? first : own;
+}
+
+/** `seen` is what the agent sees: elsewhere its question would be answered by the filesystem around. */
+function nameMount(mount: Mount, seen: ReadonlyMap<string, Mount>): NamedMount {
+  const labels = makeLabels(mount);
+  const isSeen = seen.get(mount.mountPoint)?.device === mount.device;
+  return {
+    mount,
+    labels,
+    fault: labels === null ? 'has too long a name' : isSeen ? null : 'is out of the agent’s sight',
   };
 }
 

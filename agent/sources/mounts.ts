@@ -1,6 +1,6 @@
 import { splitLines } from '../read-text.ts';
 
-/** One line of /proc/self/mountinfo. `parent` is the `id` of the mount that it is mounted in; `device` is `major:minor`, the same for every mount of one filesystem. */
+/** One line of /proc/PID/mountinfo. `parent` is the `id` of the mount that it is mounted in; `device` is `major:minor`, the same for every mount of one filesystem. */
 export type Mount = {
   readonly id: string;
   readonly parent: string;
@@ -28,15 +28,18 @@ const IMAGE_TYPES: ReadonlySet<string> = new Set(['squashfs', 'erofs', 'iso9660'
  * `nodev` are the types that the kernel lists as having no disk, /proc/filesystems: proc, sysfs, tmpfs, overlay, …
  */
 export function chooseMounts(mounts: readonly Mount[], nodev: ReadonlySet<string>): Mount[] {
-  // Of several mounts at one mount point only the last can be seen.
-  const visible = new Map(dropCovered(mounts).map((mount) => [mount.mountPoint, mount]));
   const chosen = new Map<string, Mount>();
-  for (const mount of visible.values()) {
+  for (const mount of findVisible(mounts).values()) {
     if (IMAGE_TYPES.has(mount.type) || (mount.mountPoint !== '/' && isPseudo(mount.type, nodev))) continue;
     const other = chosen.get(mount.device);
     if (other === undefined || mount.mountPoint.length < other.mountPoint.length) chosen.set(mount.device, mount);
   }
   return [...chosen.values()];
+}
+
+/** What can be seen, by its mount point: of several mounts at one only the last. */
+export function findVisible(mounts: readonly Mount[]): ReadonlyMap<string, Mount> {
+  return new Map(dropCovered(mounts).map((mount) => [mount.mountPoint, mount]));
 }
 
 /**
