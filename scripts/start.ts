@@ -52,7 +52,10 @@ async function main(): Promise<void> {
   const running: Part[] = [];
   const stopped = stopOnSignal(running);
   const ended = await Promise.race([stopped, run(options, running)]);
-  if (ended.kind === 'ended') console.error(`The ${ended.program} ended by itself; stopping.`);
+  if (ended.kind === 'ended') {
+    const how = ended.code === null ? 'was killed by a signal' : `ended by itself with ${ended.code}`;
+    console.error(`The ${ended.program} ${how}; stopping.`);
+  }
   if (ended.kind !== 'asked') process.exitCode = 1;
   await stopAll(running);
   process.exit(); // the channel to the parent would keep this process
@@ -61,7 +64,10 @@ async function main(): Promise<void> {
 type Part = Program & { readonly name: string };
 
 /** Why everything stops: a person asked, a program ended, or one could not start and has said why. */
-type End = { readonly kind: 'asked' | 'not-started' } | { readonly kind: 'ended'; readonly program: string };
+type End =
+  | { readonly kind: 'asked' | 'not-started' }
+  /** `code`: null after a signal. */
+  | { readonly kind: 'ended'; readonly program: string; readonly code: number | null };
 
 /** Starts everything, and resolves when something ends by itself. Whatever is started is in `running` at once. */
 async function run(options: Values<typeof OPTIONS>, running: Part[]): Promise<End> {
@@ -91,7 +97,7 @@ async function run(options: Values<typeof OPTIONS>, running: Part[]): Promise<En
     `\nMuster is running. Open the dashboard:\n\n  ${url}\n\nData is kept in ${data}. Ctrl-C stops everything.`,
   );
   return Promise.race(
-    running.map((program) => program.exited.then(() => ({ kind: 'ended', program: program.name }) as const)),
+    running.map((program) => program.exited.then((code) => ({ kind: 'ended', program: program.name, code }) as const)),
   );
 }
 
