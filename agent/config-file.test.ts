@@ -99,7 +99,7 @@ test('all faults are said at once, each with its file and line', () => {
   );
   expect(faults.map((fault) => fault.split(' ').slice(0, 4).join(' '))).toEqual([
     '/c/agent.yaml:10: name must be',
-    '/c/agent.yaml:2: labels must be',
+    '/c/agent.yaml:2: labels has a',
     '/c/agent.yaml:4: sources.cpu must be',
     '/c/agent.yaml:5: sources.memory has no',
     '/c/agent.yaml:7: sources.load.every must be',
@@ -111,6 +111,20 @@ test('all faults are said at once, each with its file and line', () => {
     '/c/agent.yaml:1: url must be',
     '/c/agent.d/20.yaml:2: interval must be',
   ]);
+});
+
+test('of labels each that is wrong is said, and what is wrong with all of them', () => {
+  const many = Array.from({ length: 33 }, (_, i) => `k${i}: v`).join(', ');
+  const say = (text: string) => faultsOf({ '/c/agent.yaml': text });
+  expect(say('labels: { env: prod, "bad key!": x, team: [a, b] }\n')).toEqual([
+    '/c/agent.yaml:1: labels has a key that is no lower-case word: "bad key!"',
+    expect.stringMatching(/^\/c\/agent.yaml:1: labels.team must be 1 to \d+ characters, was /),
+  ]);
+  expect(say('labels: prod\n')).toEqual(['/c/agent.yaml:1: labels must be a map, was "prod"']);
+  expect(say(`labels: { ${many} }\n`)).toEqual([
+    expect.stringMatching(/^\/c\/agent.yaml:1: labels holds 33, more than/),
+  ]);
+  expect(say('sources: [cpu]\n')).toEqual(['/c/agent.yaml:1: sources must be a map']);
 });
 
 test('what a flag would refuse is refused with the line of the file', () => {

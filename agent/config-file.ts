@@ -118,15 +118,23 @@ function makeSchema(optionNames: readonly string[]) {
   });
 }
 
+/** Marks the message of an issue that is a whole sentence. */
+const SENTENCE = 'sentence';
+
 const LABELS = v.pipe(
   v.unknown(),
   v.rawTransform<unknown, Labels>(({ dataset, addIssue, NEVER }) => {
     const { value } = dataset;
     const entries = isRecord(value) ? Object.entries(value) : [];
     const texts = entries.map(([key, one]) => [key, isScalar(one) ? String(one) : one]);
-    const labels = readHostLabels(isRecord(value) ? Object.fromEntries(texts) : value);
-    if (labels.ok) return labels.value;
-    addIssue({ message: `such that ${labels.error}` });
+    const said = isRecord(value)
+      ? [Object.fromEntries(texts), ...texts.map(([key, one]) => ({ [String(key)]: one }))]
+      : [value];
+    const [labels, ...alone] = said.map(readHostLabels);
+    if (labels?.ok === true) return labels.value;
+    // Each that is wrong by itself; else what is wrong with all of them.
+    const faults = alone.flatMap((one) => (one.ok ? [] : one.error));
+    for (const message of faults.length > 0 ? faults : [labels?.error ?? '']) addIssue({ message, expected: SENTENCE });
     return NEVER;
   }),
 );
@@ -234,6 +242,7 @@ function rangeOf(node: unknown): number | null {
 }
 
 function describeIssue({ path, expected, message, input }: v.BaseIssue<unknown>): string {
+  if (expected === SENTENCE) return message;
   const keys = (path ?? []).map(({ key }) => String(key));
   if (expected === 'never')
     return `${keys.slice(0, -1).join('.') || 'the file'} has no ${keys.at(-1)}; it may have ${message}`;

@@ -87,7 +87,12 @@ export function list<S extends v.GenericSchema>(schema: S) {
 
 /** With these keys and no others; of those that are too many, each is a fault. */
 export function map<E extends v.ObjectEntries>(entries: E) {
-  return v.objectWithRest(entries, v.never(Object.keys(entries).join(', ')), 'a map');
+  const object = v.objectWithRest(entries, v.never(Object.keys(entries).join(', ')), 'a map');
+  // valibot takes a list for an object with numbers for names.
+  return v.pipe(
+    v.custom<unknown>((input) => !Array.isArray(input), 'a map'),
+    object,
+  );
 }
 
 /** A path from the root on. */

@@ -283,7 +283,8 @@ if [ -n "$pid" ] && [ "$(stat -c %U "/proc/$pid" 2>/dev/null)" = muster ]; then
 fi
 rm -f /var/lib/muster-agent/pid
 agent='umask 077; echo $$ >/var/lib/muster-agent/pid; MUSTER_TOKEN_FILE=/etc/muster/token exec /usr/local/bin/muster-agent </dev/null >>/var/log/muster-agent.log 2>&1'
-setsid su -s /bin/sh muster -c "$agent" &
+# Whoever runs this may wait for the end of a pipe that su would hold open.
+setsid su -s /bin/sh muster -c "$agent" </dev/null >/dev/null 2>&1 &
 for _ in 1 2 3 4 5; do
   [ ! -s /var/lib/muster-agent/pid ] || exit 0
   sleep 1

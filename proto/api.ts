@@ -20,6 +20,8 @@ export type HostRow = {
   readonly host: string;
   /** What people call it: any text. */
   readonly name: string;
+  /** What its owner says of it: role, team and the like. */
+  readonly labels: Labels;
   readonly status: HostStatus;
   /** Its newest tick, by its own clock, and when that arrived, by the collector's. */
   readonly lastMs: number | null;

@@ -297,7 +297,7 @@ test.skipIf(!isRoot)(
     const token = await createEnrolmentToken(collector);
     const fetchAndRun = `curl -fsSL ${collector.origin}/install.sh | sh -s --`;
     const script = `${IN_A_COPY}
-    ${fetchAndRun} --token ${token}
+    ${fetchAndRun} --token ${token} | cat
     stat -c '%U %a %n' /etc/muster/token /var/lib/muster-agent /var/log/muster-agent.log
     wc -c </etc/muster/token
     ${fetchAndRun}

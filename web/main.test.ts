@@ -25,6 +25,7 @@ const SOON = { timeout: 10_000 } as const;
 const row: HostRow = {
   host: 'web-1',
   name: 'Web 1',
+  labels: {},
   status: 'up',
   lastMs: 1000,
   arrivedMs: 1000,

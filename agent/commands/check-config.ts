@@ -17,7 +17,7 @@ export const CHECK_CONFIG: Command = {
       ['labels', labels.join(', ') || 'none'],
       ['interval', `${config.everyMs / 1000} s`],
       ['state', config.stateDirectory],
-      ['token', config.token.ok ? 'there is one' : config.token.error],
+      ['token', config.token.ok ? 'there is one' : `${config.token.error} (needed until the host has joined)`],
       ['sources', SOURCE_NAMES.filter((name) => isOn(name, config.sources)).join(', ')],
       ['off', SOURCE_NAMES.filter((name) => !isOn(name, config.sources)).join(', ') || 'none'],
       ['checks', config.checks.map(({ name }) => name).join(', ') || 'none'],

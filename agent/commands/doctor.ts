@@ -120,7 +120,7 @@ function findOtherUser({ stateDirectory }: Config): Finding | null {
     if (holder === null || statSync(`/proc/${holder}`).uid === process.getuid?.()) return null;
     const what = `rights: the agent that runs (process ${holder}) is of another user: what follows is what you see`;
     const lines = [
-      'what it cannot see is in its log, as source.incomplete and source.failed: journalctl -u muster-agent',
+      'what it cannot see is in its log, as source.incomplete and source.failed (journalctl -u muster-agent, or /var/log/muster-agent.log)',
     ];
     return { isRight: null, what, lines };
   } catch {

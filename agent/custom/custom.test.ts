@@ -136,6 +136,7 @@ test('a sketch gives every quantile within 1 %, the largest value exactly, and n
           expect(Math.abs(sketch.quantile(quantile) - exact) / exact).toBeLessThan(0.0101);
         }
         expect(sketch.quantile(1)).toBe(sorted.at(-1));
+        expect(sketch.quantile(0.01)).toBeGreaterThanOrEqual(sorted[0] ?? 0);
         sketch.clear();
         expect([sketch.count(), sketch.quantile(0.5)]).toEqual([0, NaN]);
       },

@@ -57,8 +57,9 @@ export async function keepListening(
     // What came before it lost its port is told still.
     const told = take(nowMs);
     if (fault !== null && told.length === 0) return err(fault);
-    const { samples, remark, events } = keeper.report(nowMs);
-    const remarks = [fault, remark].filter((one) => one !== null);
+    const { samples, remark, refused, events } = keeper.report(nowMs);
+    // Who sends packets gets no answer: only here can it be said.
+    const remarks = [fault, remark, protocol === 'udp' ? refused : null].filter((one) => one !== null);
     return ok({
       samples: [...told, ...samples, ...sample()],
       events,

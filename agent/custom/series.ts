@@ -14,7 +14,7 @@ export const SERIES_LIMIT_MAX = 5_000;
 export const IDLE_MS = 15 * 60_000;
 /** That series were dropped is told once in this time. */
 const EVENT_MS = 3_600_000;
-/** That two processes tell one series is said for so long after the last time that it was seen. */
+/** That two processes tell one series, or that values are refused, is said for so long after the last time that it was seen. */
 const SHARED_MS = 3_600_000;
 /** Of so many metrics it is counted how much of them was dropped; more than that many are a flood, which has no name. */
 const NAMES_COUNTED_MAX = 200;
@@ -55,6 +55,8 @@ export type SeriesKeeper = {
 export type KeeperReport = {
   readonly samples: readonly Sample[];
   readonly remark: string | null;
+  /** Why values were refused of late, for those whose senders get no answer. */
+  readonly refused: string | null;
   readonly events: readonly HostEvent[];
 };
 
@@ -210,6 +212,22 @@ function makeSharedRemark() {
   };
 }
 
+/** Says why values were refused within the last hour; what has words of its own is not among that. */
+function makeRefusedRemark() {
+  const told = new Map<string, { readonly count: number; readonly atMs: number }>();
+  return (counts: ReadonlyMap<string, { readonly count: number }>, nowMs: number): string | null => {
+    const reasons = Object.entries(REFUSALS).flatMap(([reason, words]) => {
+      const count = counts.get(reason)?.count ?? 0;
+      const before = told.get(reason);
+      if (count !== (before?.count ?? 0)) told.set(reason, { count, atMs: nowMs });
+      const atMs = told.get(reason)?.atMs;
+      const isRecent = atMs !== undefined && Math.abs(nowMs - atMs) < SHARED_MS;
+      return isRecent && reason !== 'limit' && reason !== 'origin' ? [words] : [];
+    });
+    return reasons.length === 0 ? null : `values are refused: ${reasons.join('; ')}`;
+  };
+}
+
 /** Counts what was refused, and says it. */
 function makeAccount(source: string, limit: number) {
   const labels = formatLabels({ 'muster.source': source });
@@ -221,6 +239,7 @@ function makeAccount(source: string, limit: number) {
   );
   const byMetric = new Map<string, number>();
   const shared = makeSharedRemark();
+  const tellRefused = makeRefusedRemark();
   let toldMs = Number.NEGATIVE_INFINITY;
   let toldCount = 0;
   let most = '';
@@ -249,15 +268,15 @@ function makeAccount(source: string, limit: number) {
         sampleOf('muster.agent.series.dropped', labels, dropped),
         ...refused,
       ];
-      const sharedRemark = shared.tell(nowMs);
-      if (dropped === 0) return { samples, remark: sharedRemark, events: [] };
       const isNews = dropped !== toldCount && Math.abs(nowMs - toldMs) >= EVENT_MS;
       // Found out as seldom as it is told, so that the words stay the same.
       if (isNews) [toldMs, toldCount, most] = [nowMs, dropped, findMost()];
-      const remark = `series beyond the limit of ${limit} are left out, most of them of ${most}; "limit" sets it`;
+      const limited = `series beyond the limit of ${limit} are left out, most of them of ${most}; "limit" sets it`;
+      const remarks = [dropped === 0 ? null : limited, shared.tell(nowMs)];
       return {
         samples,
-        remark: sharedRemark === null ? remark : `${remark}; ${sharedRemark}`,
+        remark: remarks.filter((one) => one !== null).join('; ') || null,
+        refused: tellRefused(counts, nowMs),
         events: !isNews ? [] : [{ kind: 'series-dropped', atMs: nowMs, subject: `${source}: ${most}` }],
       };
     },

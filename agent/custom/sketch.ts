@@ -1,7 +1,7 @@
 /**
  * Values of which quantiles are wanted, in buckets whose bounds grow by a constant factor: each quantile is off by 1 % of
- * itself at most, whatever the values are. Those up to VALUE_MIN count as 0, those above VALUE_MAX as that; the largest
- * one is exact. 8 KiB, however many there are. Source: Masson, Rim, Lee, "DDSketch", VLDB 2019, section 2.
+ * itself at most, whatever the values are. Those up to VALUE_MIN count as 0, those above VALUE_MAX as that; the
+ * smallest and the largest one are exact. 8 KiB, however many there are. Source: Masson, Rim, Lee, "DDSketch", VLDB 2019, section 2.
  */
 export type Sketch = {
   /** A value of 0 or more, as many times as `weight` says. */
@@ -23,11 +23,12 @@ const BUCKETS = Math.ceil(Math.log(VALUE_MAX) / LOG_GAMMA) - FIRST + 1;
 
 export function makeSketch(): Sketch {
   const buckets = new Float32Array(BUCKETS);
-  let [low, high, zeros, count, max] = [BUCKETS, -1, 0, 0, 0];
+  let [low, high, zeros, count, min, max] = [BUCKETS, -1, 0, 0, Infinity, 0];
   return {
     add: (value, weight) => {
       count += weight;
       if (value > max) max = value;
+      if (value < min) min = value;
       if (value <= VALUE_MIN) {
         zeros += weight;
         return;
@@ -45,14 +46,14 @@ export function makeSketch(): Sketch {
       for (let bucket = low; bucket <= high; bucket += 1) {
         left -= buckets[bucket] ?? 0;
         // Within the bucket the value that is at most ERROR_RATIO from both of its bounds.
-        if (left <= 0) return Math.min(max, (2 * GAMMA ** (bucket + FIRST)) / (GAMMA + 1));
+        if (left <= 0) return Math.max(min, Math.min(max, (2 * GAMMA ** (bucket + FIRST)) / (GAMMA + 1)));
       }
       return max;
     },
     count: () => count,
     clear: () => {
       if (high >= low) buckets.fill(0, low, high + 1);
-      [low, high, zeros, count, max] = [BUCKETS, -1, 0, 0, 0];
+      [low, high, zeros, count, min, max] = [BUCKETS, -1, 0, 0, Infinity, 0];
     },
   };
 }

@@ -71,8 +71,20 @@ function makeSmall(limit = 100) {
     readTwice: () => (read(), read()),
     samples: () => aggregate.read(0),
     refused: () => show(keeper.report(0).samples),
+    words: (nowMs: number) => keeper.report(nowMs).refused,
   };
 }
+
+test('why values are refused is said for an hour, in words that stay the same', () => {
+  const { take, words } = makeSmall();
+  take('broken', 'system.x:1|c');
+  const said = words(0);
+  expect(said).toMatch(/^values are refused: it cannot be read; the name is one of Muster's own/);
+  take('broken again');
+  expect(words(5_000)).toBe(said);
+  expect(words(3_600_000)).toBe('values are refused: it cannot be read');
+  expect(words(3_605_000)).toBe(null);
+});
 
 test('counters add up, by their sample rate, and stand still when nothing comes', () => {
   const { take, read } = makeSmall();

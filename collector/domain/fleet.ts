@@ -1,5 +1,5 @@
 import { SILENT_INTERVALS, SILENT_MS_MIN, type HostRow, type HostStatus, type LatestValue } from '@muster/proto/api';
-import { parseLabels } from '@muster/proto/labels';
+import { parseLabels, type Labels } from '@muster/proto/labels';
 
 /** The token of a host is not taken any more. */
 export type Ended = Extract<HostStatus, 'quarantined' | 'revoked'>;
@@ -7,6 +7,7 @@ export type Ended = Extract<HostStatus, 'quarantined' | 'revoked'>;
 export type HostFacts = {
   readonly host: string;
   readonly name: string;
+  readonly labels: Labels;
   /** The newest tick that arrived, by the host's clock, and when it arrived, by ours. null: none yet. */
   readonly lastMs: number | null;
   readonly arrivedMs: number | null;
@@ -35,6 +36,7 @@ export function makeHostRow(facts: HostFacts, nowMs: number): HostRow {
   return {
     host: facts.host,
     name: facts.name,
+    labels: facts.labels,
     status: judgeStatus(facts, nowMs),
     lastMs: facts.lastMs,
     arrivedMs: facts.arrivedMs,

@@ -95,7 +95,8 @@ function makeHostState(host: string, name: string, inventory: Inventory | null):
 }
 
 function makeRow(state: HostState, nowMs: number): HostRow {
-  return makeHostRow({ ...state, values: state.series.values() }, nowMs);
+  const labels = state.inventory?.labels ?? {};
+  return makeHostRow({ ...state, labels, values: state.series.values() }, nowMs);
 }
 
 type Knowing = { readonly findMetric: FindMetric; readonly nowMs: number };

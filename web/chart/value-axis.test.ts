@@ -23,6 +23,8 @@ const KIB = 1024;
 test.for([
   // peak, depth, limit, quantity, min, max, ticks
   [0.4, null, 1, 'ratio', 0, 1, [0, 0.25, 0.5, 0.75, 1]],
+  [0.9, null, null, 'ratio', 0, 1, [0, 0.25, 0.5, 0.75, 1]],
+  [1.2, null, null, 'ratio', 0, 1.5, [0, 0.5, 1, 1.5]],
   [0, null, null, 'number', 0, 1, [0, 0.25, 0.5, 0.75, 1]],
   [3.2, null, null, 'number', 0, 4, [0, 1, 2, 3, 4]],
   [9 * GIB, null, 15 * GIB, 'bytes', 0, 15 * GIB, [0, 4 * GIB, 8 * GIB, 12 * GIB]],

@@ -25,7 +25,9 @@ export function makeValueAxis(options: {
   const peak = Math.max(options.peak, least);
   const depth = options.depth === null ? 0 : Math.max(options.depth, least);
   const step = pickValueStep((limit ?? peak + depth) / STEPS_MAX, quantity);
-  const max = limit ?? Math.ceil(peak / step) * step;
+  // A share that is never above one has no room above it.
+  const rounded = Math.ceil(peak / step) * step;
+  const max = limit ?? (quantity === 'ratio' && peak <= 1 ? Math.min(1, rounded) : rounded);
   const min = depth === 0 ? 0 : -Math.ceil(depth / step) * step;
   const ticks: number[] = [];
   for (let index = Math.round(min / step); index * step <= max; index += 1) ticks.push(index * step);

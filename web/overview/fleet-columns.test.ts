@@ -21,6 +21,7 @@ const row = (host: string, known: Partial<HostRow> = {}): HostRow => ({
   cores: null,
   uptimeSeconds: null,
   clockOffsetMs: null,
+  labels: { role: 'web', env: 'prod' },
   ...known,
 });
 const fleet = [
@@ -54,6 +55,8 @@ test.for([
   ['WEB', true],
   ['web silent', true],
   ['web up', false],
+  ['role=web env=prod', true],
+  ['role=db', false],
   [' 10 ', false],
 ] as const)('matchesFilter() of a silent web-2 by %o is %s', ([filter, matches]) =>
   expect(matchesFilter(row('web-2', { status: 'silent' }), filter)).toBe(matches),

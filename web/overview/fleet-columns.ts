@@ -50,7 +50,8 @@ export function compareRows(a: HostRow, b: HostRow, { column, direction }: Fleet
 
 /** Whether a host is what the filter asks for: each word is in its name, its id or its status. */
 export function matchesFilter(row: HostRow, filter: string): boolean {
-  const text = `${row.name} ${row.host} ${row.status}`.toLowerCase();
+  const labels = Object.entries(row.labels).map(([key, value]) => `${key}=${value}`);
+  const text = [row.name, row.host, row.status, ...labels].join(' ').toLowerCase();
   return filter
     .toLowerCase()
     .split(/\s+/)

@@ -4,7 +4,7 @@ import { createEffect, createMemo, createSignal, For, type JSX, Match, Show, Swi
 import { useApp } from '../app-context.ts';
 import { createTitle } from '../title.ts';
 import { Notice } from '../ui/notice.tsx';
-import { EmptyFleet } from './empty-fleet.tsx';
+import { AddHost } from './add-host.tsx';
 import { type FleetColumn, nextSort, parseSort } from './fleet-columns.ts';
 import { FleetCounts } from './fleet-counts.tsx';
 import { FleetHead, FleetSortSelect } from './fleet-head.tsx';
@@ -22,7 +22,10 @@ export function FleetPage(): JSX.Element {
           <FleetTable />
         </Match>
         <Match when={fleet.loaded()}>
-          <EmptyFleet />
+          <Notice title="No hosts yet">
+            <p>A host appears here as soon as its agent has enrolled. To add one:</p>
+            <AddHost />
+          </Notice>
         </Match>
         <Match when={fleet.fault()}>
           {(fault) => (
@@ -65,7 +68,7 @@ function FleetTable(): JSX.Element {
         <input
           class="field fleet-filter"
           type="search"
-          placeholder="Filter hosts"
+          placeholder="Name, status or label"
           aria-label="Filter hosts"
           value={filter()}
           onInput={(event) => filterBy(event.currentTarget.value)}
@@ -80,6 +83,10 @@ function FleetTable(): JSX.Element {
           <p class="fleet-none">No host matches “{filter()}”.</p>
         </Show>
       </div>
+      <details class="add-host">
+        <summary>Add a host</summary>
+        <AddHost />
+      </details>
     </>
   );
 }

@@ -17,6 +17,7 @@ const NOTHING_KNOWN = { memoryBytes: null, diskRatio: null, diskMountpoint: null
 const ROW: HostRow = {
   host: 'web-1',
   name: 'Web 1',
+  labels: {},
   status: 'up',
   lastMs: 1000,
   arrivedMs: 1000,

@@ -31,10 +31,19 @@ export function makeSamplesRoute({ dropBefore, log, now }: SamplesRouteOptions):
       const latestMs = Math.floor(now() / DAY_MS) * DAY_MS - DAY_MS;
       const { beforeMs } = query.output;
       if (beforeMs > latestMs)
-        return refuse(context, 400, 'bad-range', `Today and yesterday stay: beforeMs may be ${latestMs} at most`);
+        return refuse(
+          context,
+          400,
+          'bad-range',
+          `Today and yesterday stay: say ${formatDay(latestMs)} (UTC; beforeMs ${latestMs}) or a day before it`,
+        );
       const reply = await dropBefore(beforeMs);
       log.info('samples.dropped', reply);
       return context.json(reply);
     },
   };
+}
+
+function formatDay(dayMs: number): string {
+  return new Date(dayMs).toISOString().slice(0, 10);
 }
