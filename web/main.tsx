@@ -4,6 +4,7 @@ import './style/ui.css';
 import './overview/overview.css';
 import './chart/chart.css';
 import './servers/servers.css';
+import './servers/tables.css';
 import './sign-in/sign-in.css';
 
 import { type JSX, Match, onMount, Switch } from 'solid-js';

@@ -5,6 +5,8 @@ import { useApp } from '../app-context.ts';
 import { createTitle } from '../title.ts';
 import { Notice } from '../ui/notice.tsx';
 import { CHART_SPECS, type ChartSpec } from './chart-specs.ts';
+import { CheckTable } from './check-table.tsx';
+import { ContainerTable } from './container-table.tsx';
 import { EventTable } from './event-table.tsx';
 import { FilesystemTable } from './filesystem-table.tsx';
 import { CustomTable } from './custom-table.tsx';
@@ -13,7 +15,9 @@ import { createHistory, type History } from './history.ts';
 import { createHost, type Host } from './host.ts';
 import { HostChart } from './host-chart.tsx';
 import { HostHeader } from './host-header.tsx';
+import { ProcessTable } from './process-table.tsx';
 import { parseRange, type Range } from './range.ts';
+import { UnitTable } from './unit-table.tsx';
 
 /** One host: what it is, how it is, and how it came to be so. */
 export function HostPage(): JSX.Element {
@@ -88,6 +92,11 @@ function HostCharts(props: {
   readonly range: Range;
 }): JSX.Element {
   const [hoverMs, setHoverMs] = createSignal<number | null>(null);
+  // The newest tick of the host; of one that is not heard, nothing is known of now.
+  const atMs = createMemo(() => {
+    const row = props.host.row();
+    return row?.status === 'up' ? (row.lastMs ?? Infinity) : Infinity;
+  });
   const draw = (spec: ChartSpec): JSX.Element => (
     <HostChart
       spec={spec}
@@ -101,6 +110,10 @@ function HostCharts(props: {
   return (
     <div class="charts">
       <For each={CHART_SPECS}>{draw}</For>
+      <CheckTable latest={props.host.latest()} atMs={atMs()} />
+      <ContainerTable latest={props.host.latest()} atMs={atMs()} />
+      <ProcessTable latest={props.host.latest()} atMs={atMs()} />
+      <UnitTable latest={props.host.latest()} atMs={atMs()} />
       <FilesystemTable latest={props.host.latest()} />
       <CustomTable latest={props.host.latest()} />
       <EventTable host={props.id} range={props.range} />

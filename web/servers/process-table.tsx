@@ -1,0 +1,54 @@
+import type { LatestValue } from '@muster/proto/api';
+import { createMemo, Index, type JSX, Show } from 'solid-js';
+
+import { formatByteRate, formatBytes, formatNumber, UNKNOWN } from '../format.ts';
+import { FactTable, NameCell } from './fact-table.tsx';
+import { listProcesses } from './processes.ts';
+
+/** As many as an agent tells of each kind of use. */
+const PROCESSES_MAX = 10;
+
+const COLUMNS = [
+  { title: 'Process' },
+  { title: 'Owner' },
+  { title: 'CPU cores', isNumber: true },
+  { title: 'Memory', isNumber: true },
+  { title: 'Disk I/O', isNumber: true },
+] as const;
+
+/** Who uses the most CPU. */
+export function ProcessTable(props: {
+  readonly latest: ReadonlyMap<string, LatestValue>;
+  readonly atMs: number;
+}): JSX.Element {
+  const all = createMemo(() => listProcesses(props.latest, props.atMs));
+  return (
+    <Show when={all().length > 0}>
+      <FactTable
+        title="Processes"
+        note="those that use the most, – where others use more"
+        testId="processes"
+        columns={COLUMNS}
+        count={all().length}
+        shown={PROCESSES_MAX}
+      >
+        <Index each={all().slice(0, PROCESSES_MAX)}>
+          {(group) => (
+            <tr>
+              <NameCell
+                name={group().name}
+                hint={[group().place, group().commandLine].filter((text) => text !== '').join(' · ')}
+              />
+              <td class="fact-word">
+                <bdi>{group().owner === '' ? UNKNOWN : group().owner}</bdi>
+              </td>
+              <td class="number">{formatNumber(group().cores)}</td>
+              <td class="number">{formatBytes(group().memoryBytes)}</td>
+              <td class="number">{formatByteRate(group().diskBytesPerSecond)}</td>
+            </tr>
+          )}
+        </Index>
+      </FactTable>
+    </Show>
+  );
+}
