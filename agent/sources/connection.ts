@@ -1,3 +1,4 @@
+import { totalmem } from 'node:os';
 import { join } from 'node:path';
 
 import { formatLabels } from '@muster/proto/labels';
@@ -7,8 +8,11 @@ import { parseCount, readText, splitLines } from '../read-text.ts';
 import type { Source } from '../source.ts';
 import { parseSnmp } from './snmp.ts';
 
-/** For the list of its sockets the kernel walks a table that is sized by the memory: 10 ms of CPU on 24 GB. */
-const EVERY_MS = 60_000;
+/**
+ * For the list of its sockets the kernel walks a table that is sized by the memory: 10 ms of CPU on 24 GB, however few there
+ * are. So it is asked once a minute for each 8 GB, and once in five minutes at least.
+ */
+const EVERY_MS = 60_000 * Math.min(5, Math.ceil(totalmem() / 8e9));
 /** Beyond this the list would cost more than it is worth: about 1 ms of CPU a thousand. */
 const LISTED_MAX = 10_000;
 

@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
-import { mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { once } from 'node:events';
+import { mkdirSync, readdirSync, readlinkSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 
 import fc from 'fast-check';
@@ -154,7 +155,12 @@ test('programs that call themselves anew each time make no series without end', 
     for (let i = 0; i < 12; i += 1) {
       const name = `x${round}-${i}`;
       putFiles(root, {
-        [`proc/${100 + i}/stat`]: makeStat({ pid: 100 + i, name, start: round * 12 + i, rss: 1_000 + i }),
+        [`proc/${100 + round * 12 + i}/stat`]: makeStat({
+          pid: 100 + round * 12 + i,
+          name,
+          start: round * 12 + i,
+          rss: 1_000 + i,
+        }),
       });
     }
     const reading = await source.read();
@@ -165,6 +171,28 @@ test('programs that call themselves anew each time make no series without end', 
   expect(seen.size).toBe(201);
   expect(seen).toContain('process.executable.name=(others)');
   expect(remark).toContain('more than 200');
+});
+
+test('files are kept open while their processes live, and no longer than the source', async () => {
+  const listOpen = () =>
+    readdirSync('/proc/self/fd').flatMap((fd) => {
+      try {
+        return /^\/proc\/(\d+)\/stat$/.exec(readlinkSync(`/proc/self/fd/${fd}`))?.[1] ?? [];
+      } catch {
+        return []; // that of the list itself
+      }
+    });
+  const source = openSource('/');
+  const child = spawn('sleep', ['60'], { stdio: 'ignore' });
+  await source.read();
+  expect(listOpen()).toContain(String(child.pid));
+  child.kill();
+  await once(child, 'exit');
+  await source.read();
+  expect(listOpen()).toContain(String(process.pid));
+  expect(listOpen()).not.toContain(String(child.pid));
+  await source.close?.();
+  expect(listOpen()).toEqual([]);
 });
 
 test('the processes of this machine: every sample is legal, and a busy one is named', async () => {

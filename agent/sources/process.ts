@@ -67,6 +67,7 @@ export function makeProcessSource({ root, hasArguments, now }: ProcessOptions): 
       const findings = [findBlindness(root), disks];
       return findings.filter((finding): finding is Finding => finding !== null);
     },
+    close: async () => table.close(),
   };
 }
 

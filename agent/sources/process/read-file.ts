@@ -17,18 +17,28 @@ export const bytes = Buffer.allocUnsafeSlow(BYTES_MAX);
  * there are none. 12 µs for a process on a machine where readFileSync takes 21.
  */
 export function readStart(path: string): number {
-  let descriptor: number;
+  const descriptor = openFile(path);
+  if (descriptor < 0) return descriptor;
+  const length = readOpen(descriptor);
+  closeSync(descriptor);
+  return length;
+}
+
+/** Opens a file for `readOpen`; GONE or DENIED where it cannot be. */
+export function openFile(path: string): number {
   try {
-    descriptor = openSync(path, 'r');
+    return openSync(path, 'r');
   } catch (cause) {
     return toReason(cause);
   }
+}
+
+/** The same as `readStart` of a file that is kept open: 5 µs. Of a process that has ended it is GONE, whoever has its number now. */
+export function readOpen(descriptor: number): number {
   try {
-    return readSync(descriptor, bytes, 0, BYTES_MAX, null);
+    return readSync(descriptor, bytes, 0, BYTES_MAX, 0);
   } catch (cause) {
     return toReason(cause);
-  } finally {
-    closeSync(descriptor);
   }
 }
 

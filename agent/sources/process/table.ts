@@ -1,3 +1,4 @@
+import { closeSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { counterRise } from '@muster/proto/metric';
@@ -10,7 +11,7 @@ import { addTo, type Group } from './group.ts';
 import { lookAt, type Look } from './look.ts';
 import { makeOwners } from './owner.ts';
 import { readPageBytes } from './page.ts';
-import { bytes, DENIED, readStart } from './read-file.ts';
+import { bytes, DENIED, openFile, readOpen, readStart } from './read-file.ts';
 import { parseStat, type ProcessStat } from './stat.ts';
 
 export const STATES = ['running', 'sleeping', 'blocked', 'idle', 'stopped', 'defunct'] as const;
@@ -61,18 +62,26 @@ type Process = {
 const LOOK_EVERY = 30;
 /** The disk I/O of a process is read for so many readings after it last did something: who writes needs the CPU too. */
 const ACTIVE_FOR = 6;
+/** So many files are kept open, for to open one costs more than to read it. The strictest systems allow 1,024. */
+const KEPT_MAX = 512;
 /** Nothing can be said about less time than this. */
 const ELAPSED_TICKS_MIN = 10;
 
 export type TableOptions = { readonly root: string; readonly hasArguments: boolean };
 
+export type ProcessTable = {
+  readonly read: () => Result<TableReading, string>;
+  readonly close: () => void;
+};
+
 /** Reads all processes, one file of each, and remembers what is needed to see what they did in between. */
-export function makeProcessTable({ root, hasArguments }: TableOptions): { read: () => Result<TableReading, string> } {
+export function makeProcessTable({ root, hasArguments }: TableOptions): ProcessTable {
   const directory = join(root, 'proc');
   const owners = makeOwners(root);
   const options = { hasArguments, nameOf: owners.nameOf };
   const pageBytes = readPageBytes(root);
   const processes = new Map<number, Process>();
+  const files = makeStatFiles(directory);
   let readings = 0;
   let previousTicks = Number.NaN;
 
@@ -104,7 +113,7 @@ export function makeProcessTable({ root, hasArguments }: TableOptions): { read: 
     for (const entry of listDirectory(directory)) {
       if (!isPid(entry)) continue;
       const pid = Number(entry);
-      const length = readStart(`${directory}/${entry}/stat`);
+      const length = files.read(pid);
       const stat = length > 0 ? parseStat(bytes, length) : null;
       const process = stat === null ? null : find(pid, stat, nowTicks);
       if (stat === null || process === null) continue;
@@ -123,11 +132,42 @@ export function makeProcessTable({ root, hasArguments }: TableOptions): { read: 
       });
     }
     for (const [pid, { seenAt }] of processes) if (seenAt !== readings) processes.delete(pid);
+    files.keepOnly(processes);
     previousTicks = nowTicks;
     return ok({ states, groups, hasRates, ...counts });
   }
 
-  return { read };
+  return { read, close: () => files.keepOnly(new Map()) };
+}
+
+/** The files of processes, as many of them kept open as may be. */
+function makeStatFiles(directory: string) {
+  const kept = new Map<number, number>();
+
+  function end(pid: number, descriptor: number): void {
+    kept.delete(pid);
+    closeSync(descriptor);
+  }
+
+  return {
+    read: (pid: number): number => {
+      const known = kept.get(pid);
+      if (known !== undefined) {
+        const length = readOpen(known);
+        if (length > 0) return length;
+        end(pid, known); // it has ended; another one may have its number
+      }
+      const path = `${directory}/${pid}/stat`;
+      if (kept.size >= KEPT_MAX) return readStart(path);
+      const descriptor = openFile(path);
+      if (descriptor < 0) return descriptor;
+      kept.set(pid, descriptor);
+      return readOpen(descriptor);
+    },
+    keepOnly: (pids: ReadonlyMap<number, unknown>): void => {
+      for (const [pid, descriptor] of kept) if (!pids.has(pid)) end(pid, descriptor);
+    },
+  };
 }
 
 function makeBorn({ name, startTicks }: ProcessStat, look: Look, readings: number): Process {
