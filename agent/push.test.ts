@@ -185,6 +185,17 @@ test('close() delivers what waits, with the last events', async () => {
   expect(collector.batches[0]?.events).toEqual([{ kind: 'shutdown', atMs: 8_000 }]);
 });
 
+test('close() tries again over a connection of its own when the one that it had is cut', async () => {
+  const { collector, spool, push, tick } = await start();
+  tick(5);
+  await collector.until(() => collector.batches.length === 1);
+  collector.expect({ kind: 'cut' });
+  tick(6);
+  await push.close();
+  expect(secondsOf(collector)).toEqual([5, 6]);
+  expect(spool.countWaiting()).toBe(0);
+});
+
 test.for([
   ['does not answer', { kind: 'hang' }],
   ['does not know the host', { kind: 'answer', status: 401 }],

@@ -143,7 +143,9 @@ async function runNewest(lanes: Lanes, token: string): Promise<void> {
     const everyMs = verdict.kind === 'delivered' ? verdict.everyMs : null;
     lanes.isWatched = everyMs !== null;
     options.setEvery(everyMs);
-    if (isLast) return; // what has not gone through is on the disk, and the next start of the agent finds it there
+    // What has not gone through is on the disk, and the next start of the agent finds it there. Only a connection that was
+    // cut while nobody used it is worth another try: there is a fresh one then.
+    if (isLast && (verdict.kind !== 'unavailable' || failures > 0)) return;
     if (verdict.kind === 'delivered') {
       lanes.isOutageOver ||= options.now() - failingSinceMs > HICCUP_MS;
       failures = 0;

@@ -113,10 +113,11 @@ async function killAtRandom({ minutes, kills, seed }: Values<typeof OPTIONS>, { 
 /** How long it took until every tick that was taken is acknowledged; null: longer than it may. */
 async function waitForDelivery(agents: readonly AgentVictim[]): Promise<number | null> {
   const startedMs = performance.now();
-  // What is taken from now on is not waited for.
+  // What is taken from now on is not waited for, but for one tick of each: who was started last has told its gap by then.
+  const endedMs = Date.now();
   const taken = agents.map(({ ledger }) => readLedger(ledger).taken);
   const isDelivered = ({ stored }: Ledger, ticks: ReadonlySet<number>): boolean =>
-    [...ticks].every((tick) => stored.has(tick));
+    [...ticks].every((tick) => stored.has(tick)) && [...stored].some((tick) => tick > endedMs);
   while (performance.now() - startedMs < DRAIN_MS_MAX) {
     if (agents.every(({ ledger }, i) => isDelivered(readLedger(ledger), taken[i] ?? new Set()))) {
       return performance.now() - startedMs;
