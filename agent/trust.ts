@@ -23,7 +23,8 @@ const known = new Map<string, Trust>();
  * has changed. Throws when it cannot be used.
  */
 export function openTrust(file: string | null): SecureContext {
-  const path = file ?? process.env['SSL_CERT_FILE'] ?? SYSTEM_FILES.find((one) => readVersion(one) !== '') ?? null;
+  const path =
+    file ?? (process.env['SSL_CERT_FILE'] || null) ?? SYSTEM_FILES.find((one) => readVersion(one) !== '') ?? null;
   const version = path === null ? '' : readVersion(path);
   const trusted = known.get(path ?? '');
   if (trusted?.version === version) return trusted.context;

@@ -342,7 +342,8 @@ read_identity() {
 # An identity that was kept may have been revoked. The body is of a kind that the collector takes from nobody: nothing else
 # comes of it. The secret goes by standard input, where others cannot see it.
 is_turned_away() {
-  has curl && grep -qF "$url" "$etc/agent.yaml" || return 1
+  # The secret is for the collector that the configuration names, and for no other.
+  has curl && grep -qxF "url: \"$url\"" "$etc/agent.yaml" || return 1
   status=$(
     printf 'header = "Authorization: Bearer %s"\n' "$(read_identity token)" |
       curl -sS --config - --max-time 15 -o /dev/null -w '%{http_code}' -H 'Content-Type: text/plain' -d '' "$url/api/v1/ingest"

@@ -6,6 +6,8 @@ const BYTES_MAX = 16_384;
 /** Why there are no bytes. A process that ended meanwhile is `gone`. */
 export const GONE = -1;
 export const DENIED = -2;
+/** There are no descriptors left. */
+export const FULL = -3;
 
 const DENIED_CODES: ReadonlySet<unknown> = new Set(['EACCES', 'EPERM']);
 
@@ -43,5 +45,7 @@ export function readOpen(descriptor: number): number {
 }
 
 function toReason(cause: unknown): number {
-  return cause instanceof Error && 'code' in cause && DENIED_CODES.has(cause.code) ? DENIED : GONE;
+  const code = cause instanceof Error && 'code' in cause ? cause.code : '';
+  if (code === 'EMFILE' || code === 'ENFILE') return FULL;
+  return DENIED_CODES.has(code) ? DENIED : GONE;
 }

@@ -11,7 +11,7 @@ import { addTo, type Group } from './group.ts';
 import { lookAt, type Look } from './look.ts';
 import { makeOwners } from './owner.ts';
 import { readPageBytes } from './page.ts';
-import { bytes, DENIED, openFile, readOpen, readStart } from './read-file.ts';
+import { bytes, DENIED, FULL, openFile, readOpen, readStart } from './read-file.ts';
 import { parseStat, type ProcessStat } from './stat.ts';
 
 export const STATES = ['running', 'sleeping', 'blocked', 'idle', 'stopped', 'defunct'] as const;
@@ -143,6 +143,7 @@ export function makeProcessTable({ root, hasArguments }: TableOptions): ProcessT
 /** The files of processes, as many of them kept open as may be. */
 function makeStatFiles(directory: string) {
   const kept = new Map<number, number>();
+  let keptMax = KEPT_MAX;
 
   function end(pid: number, descriptor: number): void {
     kept.delete(pid);
@@ -158,8 +159,14 @@ function makeStatFiles(directory: string) {
         end(pid, known); // it has ended; another one may have its number
       }
       const path = `${directory}/${pid}/stat`;
-      if (kept.size >= KEPT_MAX) return readStart(path);
+      if (kept.size >= keptMax) return readStart(path);
       const descriptor = openFile(path);
+      if (descriptor === FULL) {
+        // Others need some, too.
+        keptMax = Math.floor(kept.size / 2);
+        for (const [other, open] of [...kept].slice(keptMax)) end(other, open);
+        return readStart(path);
+      }
       if (descriptor < 0) return descriptor;
       kept.set(pid, descriptor);
       return readOpen(descriptor);
