@@ -1,4 +1,4 @@
-import { statSync } from 'node:fs';
+import { accessSync, constants, statSync } from 'node:fs';
 import type { SecureContext } from 'node:tls';
 
 import { readNamedText } from './read-text.ts';
@@ -23,14 +23,27 @@ const known = new Map<string, Trust>();
  * has changed. Throws when it cannot be used.
  */
 export function openTrust(file: string | null): SecureContext {
-  const path =
-    file ?? (process.env['SSL_CERT_FILE'] || null) ?? SYSTEM_FILES.find((one) => readVersion(one) !== '') ?? null;
+  const path = file ?? (process.env['SSL_CERT_FILE'] || null) ?? findReadable(SYSTEM_FILES);
   const version = path === null ? '' : readVersion(path);
   const trusted = known.get(path ?? '');
   if (trusted?.version === version) return trusted.context;
   const context = makeContext(path);
   known.set(path ?? '', { version, context });
   return context;
+}
+
+/** The first of these files that the agent may read, or null. */
+export function findReadable(paths: readonly string[]): string | null {
+  return paths.find(mayRead) ?? null;
+}
+
+function mayRead(path: string): boolean {
+  try {
+    accessSync(path, constants.R_OK);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** Empty: there is no such file. */

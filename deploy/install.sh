@@ -225,13 +225,17 @@ write_configuration() {
     } >"$work/agent.yaml"
     chmod 644 "$work/agent.yaml"
     mv "$work/agent.yaml" "$etc/agent.yaml"
-  elif ! grep -qF "$url" "$etc/agent.yaml"; then
+  elif [ "$(read_configured_url)" != "$url" ]; then
     say "$etc/agent.yaml is kept as it is, though it does not name $url"
   fi
   if [ -n "$token" ] || [ ! -e "$etc/token" ]; then
     (umask 077 && printf '%s\n' "$token" >"$work/token")
     mv "$work/token" "$etc/token"
   fi
+}
+
+read_configured_url() {
+  sed -n "s/^url:[[:space:]]*[\"']\{0,1\}\([^\"'[:space:]]*\).*/\1/p" "$etc/agent.yaml" | sed 's|/$||'
 }
 
 write_unit() {
@@ -329,7 +333,7 @@ await_joining() {
   done
   host=$(read_identity host)
   if is_turned_away; then
-    give_up "its collector takes nothing from this host, which joined as $host: to let it join anew, stop the agent, remove $state/identity.json, and run this again with a new token"
+    give_up "its collector takes nothing from this host, which joined as $host: $advice"
   fi
   : >"$etc/token"
   say "This host is $host: $url/hosts/$host"
@@ -339,16 +343,22 @@ read_identity() {
   sed -n "s/.*\"$1\":\"\([^\"]*\)\".*/\1/p" "$state/identity.json"
 }
 
-# An identity that was kept may have been revoked. The body is of a kind that the collector takes from nobody: nothing else
-# comes of it. The secret goes by standard input, where others cannot see it.
+# An identity that was kept may have been revoked, or copied to another machine. The body is of a kind that the collector
+# takes from nobody: nothing else comes of it. The secret goes by standard input, where others cannot see it.
 is_turned_away() {
   # The secret is for the collector that the configuration names, and for no other.
-  has curl && grep -qxF "url: \"$url\"" "$etc/agent.yaml" || return 1
+  has curl && [ "$(read_configured_url)" = "$url" ] || return 1
   status=$(
     printf 'header = "Authorization: Bearer %s"\n' "$(read_identity token)" |
-      curl -sS --config - --max-time 15 -o /dev/null -w '%{http_code}' -H 'Content-Type: text/plain' -d '' "$url/api/v1/ingest"
+      curl -sS --config - --max-time 15 -o "$work/answer" -w '%{http_code}' -H 'Content-Type: text/plain' -d '' "$url/api/v1/ingest"
   ) || return 1
-  [ "$status" = 401 ]
+  advice=$(sed -n 's/.*"message":"\([^"]*\).*/\1/p' "$work/answer")
+  case $status in
+    401) advice="to let it join anew, stop the agent, remove $state/identity.json, and run this again with a new token" ;;
+    # Two machines send as one: the collector says how to part them. A proxy on the way knows nothing of that.
+    403) [ -n "$advice" ] ;;
+    *) return 1 ;;
+  esac
 }
 
 is_running() {

@@ -18,7 +18,9 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { gzipSync } from 'node:zlib';
 
-import { openTestCollector, type TestCollector } from '@muster/collector/test-collector';
+import { makeTestBatch, openTestCollector, type TestCollector } from '@muster/collector/test-collector';
+import { encodeBatch } from '@muster/proto/batch';
+import { INGEST_PATH } from '@muster/proto/push';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 
 import { createEnrolmentToken } from './enrol.ts';
@@ -295,6 +297,11 @@ test.skipIf(!isRoot)(
       skip(fault);
     }
     const token = await createEnrolmentToken(collector);
+    // Two machines send with one identity.
+    for (let turn = 0; turn < 8; turn += 1) {
+      const batch = { ...makeTestBatch(turn, Date.now(), [['system.uptime', '', turn]]), run: 1 + (turn % 2) };
+      writeFileSync(join(directory, `turns-${turn}`), encodeBatch(batch));
+    }
     const fetchAndRun = `curl -fsSL ${collector.origin}/install.sh | sh -s --`;
     const script = `${IN_A_COPY}
     ${fetchAndRun} --token ${token} | cat
@@ -304,6 +311,11 @@ test.skipIf(!isRoot)(
     pid=$(cat /var/lib/muster-agent/pid)
     /usr/local/lib/muster/start-agent
     [ "$(cat /var/lib/muster-agent/pid)" = "$pid" ] && echo same
+    token=$(sed 's/.*"token":"\\([^"]*\\).*/\\1/' /var/lib/muster-agent/identity.json)
+    for batch in ${directory}/turns-*; do
+      curl -s -H "Authorization: Bearer $token" --data-binary @"$batch" -H 'Content-Type:' ${collector.origin}${INGEST_PATH}
+    done
+    ${fetchAndRun} || echo quarantined
     sed -i 's/"token":"[^"]*"/"token":"revoked"/' /var/lib/muster-agent/identity.json
     ${fetchAndRun} || echo turned away
     pid=$(cat /var/lib/muster-agent/pid)
@@ -321,6 +333,8 @@ test.skipIf(!isRoot)(
       'muster 600 /etc/muster/token\nmuster 700 /var/lib/muster-agent\nmuster 640 /var/log/muster-agent.log\n0\n',
     );
     expect(out).toContain('\nThe agent runs already\nsame\n');
+    expect(out).toContain('\nquarantined\n');
+    expect(err).toContain(`which joined as ${host}: Two machines send with this token`);
     expect(out).toContain('\nturned away\n');
     expect(err).toContain(`collector takes nothing from this host, which joined as ${host}: to let it join anew,`);
     expect(out).toContain('\nended\ngone\n');

@@ -292,6 +292,7 @@ export function copyText(text: string): string {
   return Buffer.from(text).toString();
 }
 
-function keyOf({ metric, labels }: SeriesName): string {
+/** What tells one series from every other. */
+export function keyOf({ metric, labels }: Pick<SeriesName, 'metric' | 'labels'>): string {
   return `${metric} ${labels}`;
 }

@@ -5,6 +5,7 @@ import { readDescriptions } from '@muster/proto/custom';
 import fc from 'fast-check';
 import { expect, onTestFinished, test } from 'vitest';
 
+import { QUANTILES } from '../custom/histogram.ts';
 import { IDLE_MS, makeSeriesPool } from '../custom/series.ts';
 import { findFreePort } from '../testing/free-port.ts';
 import { findSampleFault, readSamples } from '../testing/fixture.ts';
@@ -94,6 +95,17 @@ test('counters add up, by their sample rate, and stand still when nothing comes'
   expect(read()).toEqual({ 'hits{}': 13, 'hits{a=1,b=2}': 2 });
   take('hits:-1|c', 'hits:x|c');
   expect(read()['hits{}']).toBe(13);
+});
+
+test('a timer whose count is a counter of its own is refused, and takes no room', () => {
+  const { take, read, refused } = makeSmall();
+  take('x.count:1|c', 'x:5|ms', 'y:5|ms', 'y.sum:1|c');
+  read();
+  expect(Object.keys(read())).toEqual(['x.count{}', 'y.count{}', 'y.sum{}']);
+  expect(refused()).toMatchObject({
+    'muster.agent.series.count{muster.source=statsd}': 1 + 2 + QUANTILES.length,
+    'muster.agent.samples.refused{muster.reason=kind,muster.source=statsd}': 2,
+  });
 });
 
 test('a gauge is what was sent last; with a sign, a change of it', () => {

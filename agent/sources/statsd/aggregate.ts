@@ -4,7 +4,14 @@ import { QUANTILES, roundEstimate } from '../../custom/histogram.ts';
 import { addQuantile, toLabels } from '../../custom/labels.ts';
 import { toMetricName } from '../../custom/name.ts';
 import type { Refusal } from '../../custom/refusal.ts';
-import { copyText, tellValue, type CustomSeries, type SeriesKeeper, type SeriesName } from '../../custom/series.ts';
+import {
+  copyText,
+  keyOf,
+  tellValue,
+  type CustomSeries,
+  type SeriesKeeper,
+  type SeriesName,
+} from '../../custom/series.ts';
 import { makeSketch, type Sketch } from '../../custom/sketch.ts';
 import type { Sample } from '../../source.ts';
 import { parseStatsdLine, parseStatsdNumber, parseTags, type StatsdLine, type StatsdType } from './parse.ts';
@@ -50,7 +57,7 @@ export type Aggregate = {
 /** `seriesMax`: how many series the keeper may have room for. */
 export function makeAggregate(keeper: SeriesKeeper, seriesMax: number): Aggregate {
   const entries = new Set<Entry>();
-  const owners = new Map<CustomSeries, Entry>();
+  const owners = new Map<string, Entry>();
   const spellings = new Map<string, Entry | Refusal>();
   const sets = { left: ALL_SET_VALUES_MAX };
 
@@ -60,19 +67,19 @@ export function makeAggregate(keeper: SeriesKeeper, seriesMax: number): Aggregat
     if (known !== undefined) return known;
     const names = nameSeries(line);
     if (typeof names === 'string') return remember(spelling, names);
+    const [owner, ...others] = new Set(names.map((name) => owners.get(keyOf(name))));
+    // `x.count` may be a counter of its own, and what a timer `x` would count by.
+    if (others.length > 0 || (owner !== undefined && owner.kind !== KINDS[line.type])) return 'kind';
     const claimed = keeper.claim(names, nowMs);
     // What is refused now may have room later.
     if (typeof claimed === 'string') return claimed;
-    const owner = claimed.map((series) => owners.get(series)).find((one) => one !== undefined);
-    // `x.count` may be a counter of its own, and what a timer `x` would count by.
-    if (owner !== undefined && owner.kind !== KINDS[line.type]) return 'kind';
     return remember(spelling, owner ?? open(line, claimed));
   }
 
   function open(line: StatsdLine, claimed: readonly CustomSeries[]): Entry {
     const entry = makeEntry(line, claimed);
     entries.add(entry);
-    for (const series of claimed) owners.set(series, entry);
+    for (const series of claimed) owners.set(keyOf(series), entry);
     return entry;
   }
 
@@ -87,9 +94,10 @@ export function makeAggregate(keeper: SeriesKeeper, seriesMax: number): Aggregat
     const ended = keeper.expire(nowMs);
     if (ended.size === 0) return;
     for (const series of ended) {
-      const entry = owners.get(series);
+      const key = keyOf(series);
+      const entry = owners.get(key);
       if (entry !== undefined) entries.delete(entry);
-      owners.delete(series);
+      owners.delete(key);
     }
     spellings.clear();
   }
