@@ -94,10 +94,9 @@ export function makeAggregate(keeper: SeriesKeeper, seriesMax: number): Aggregat
     const ended = keeper.expire(nowMs);
     if (ended.size === 0) return;
     for (const series of ended) {
-      const key = keyOf(series);
-      const entry = owners.get(key);
+      const entry = owners.get(keyOf(series));
       if (entry !== undefined) entries.delete(entry);
-      owners.delete(key);
+      owners.delete(keyOf(series));
     }
     spellings.clear();
   }
