@@ -2,7 +2,7 @@ import { type LatestValue, SILENT_INTERVALS, SILENT_MS_MIN } from '@muster/proto
 import type { MetricName } from '@muster/proto/metric';
 
 import { compareNames } from '../compare-names.ts';
-import { groupTold, pickTold, readTold, type Told } from './reading.ts';
+import { pickTold, readTold, type Told } from './reading.ts';
 
 /** One check as its last run found it. null: not known, because the run did not tell it or is old. */
 export type Check = {
@@ -29,7 +29,7 @@ const METRICS = new Set<string>([
 
 /** The checks among the newest values of a host at `atMs`, by its clock: those that are down first, those that are up last. */
 export function listChecks(latest: Iterable<LatestValue>, atMs: number): Check[] {
-  const groups = groupTold(pickTold(latest, METRICS), (labels) =>
+  const groups = Map.groupBy(pickTold(latest, METRICS), ({ labels }) =>
     JSON.stringify([labels['check.kind'], labels['check.name'], labels['service.name']]),
   );
   return [...groups.values()]

@@ -3,7 +3,7 @@ import type { MetricName } from '@muster/proto/metric';
 
 import { compareNames } from '../compare-names.ts';
 import { UNKNOWN } from '../format.ts';
-import { groupTold, readTold, readWord, takeReading, type Told } from './reading.ts';
+import { readTold, readWord, takeReading, type Told } from './reading.ts';
 
 /** One container as it is now. null: not known; of `health` also: its image has no check. */
 export type Container = {
@@ -34,7 +34,7 @@ const METRICS: readonly MetricName[] = [
 
 /** The containers of a host at `atMs`, by its clock: those in trouble first, then those that run. */
 export function listContainers(latest: Iterable<LatestValue>, atMs: number): Container[] {
-  const groups = groupTold(takeReading(latest, METRICS, atMs), (labels) => labels['container.name'] ?? '');
+  const groups = Map.groupBy(takeReading(latest, METRICS, atMs), ({ labels }) => labels['container.name'] ?? '');
   return [...groups]
     .map(([name, told]) => makeContainer(name, told))
     .toSorted((a, b) => rank(a) - rank(b) || compareNames(a.name, b.name));

@@ -3,7 +3,7 @@ import { formatLabels, type Labels } from '@muster/proto/labels';
 import type { MetricName } from '@muster/proto/metric';
 
 import { compareNames } from '../compare-names.ts';
-import { groupTold, pickTold, readTold, takeReading } from './reading.ts';
+import { pickTold, readTold, takeReading } from './reading.ts';
 
 /** Processes of one name, owner and place, together. null: not among those that use the most of it. */
 export type ProcessGroup = {
@@ -23,7 +23,7 @@ const INFO = new Set<string>(['container.info'] satisfies readonly MetricName[])
 
 /** The processes that use the most at `atMs`, by the clock of the host: by CPU, then by memory. */
 export function listProcesses(latest: ReadonlyMap<string, LatestValue>, atMs: number): ProcessGroup[] {
-  const groups = groupTold(takeReading(latest.values(), METRICS, atMs), formatLabels);
+  const groups = Map.groupBy(takeReading(latest.values(), METRICS, atMs), ({ labels }) => formatLabels(labels));
   const containers = new Map(
     pickTold(latest.values(), INFO).map(({ labels }) => [labels['container.id'] ?? '', labels['container.name'] ?? '']),
   );

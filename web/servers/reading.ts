@@ -39,18 +39,6 @@ export function takeReading(latest: Iterable<LatestValue>, metrics: readonly Met
   return atMs - readingMs > OLD_MS ? told.map((one) => ({ ...one, value: null })) : told;
 }
 
-/** Puts together what has the same key, in the order in which the keys come. */
-export function groupTold(told: Iterable<Told>, keyOf: (labels: Labels) => string): ReadonlyMap<string, Told[]> {
-  const groups = new Map<string, Told[]>();
-  for (const one of told) {
-    const key = keyOf(one.labels);
-    const group = groups.get(key);
-    if (group === undefined) groups.set(key, [one]);
-    else group.push(one);
-  }
-  return groups;
-}
-
 /** The value of a metric, without regard to labels; null where there is none. */
 export function readTold(told: readonly Told[], metric: MetricName): number | null {
   return told.find((one) => one.metric === metric)?.value ?? null;

@@ -3,7 +3,7 @@ import type { MetricName } from '@muster/proto/metric';
 
 import { compareNames } from '../compare-names.ts';
 import { formatCount } from '../format.ts';
-import { groupTold, readTold, readWord, takeReading, type Told } from './reading.ts';
+import { readTold, readWord, takeReading, type Told } from './reading.ts';
 
 /** A unit that has failed, or that systemd has started again since the reading before. */
 export type Unit = { readonly name: string; readonly state: string; readonly restartsPerSecond: number | null };
@@ -18,7 +18,7 @@ export function readUnits(latest: Iterable<LatestValue>, atMs: number): Units {
   const told = takeReading(latest, METRICS, atMs);
   const counts = told.filter(({ metric }) => metric === 'systemd.unit.count');
   const named = told.filter(({ labels }) => labels['systemd.unit.name'] !== undefined);
-  const groups = groupTold(named, (labels) => labels['systemd.unit.name'] ?? '');
+  const groups = Map.groupBy(named, ({ labels }) => labels['systemd.unit.name'] ?? '');
   const units = [...groups].map(([name, unit]) => ({
     name,
     state: readWord(unit, 'systemd.unit.state', 'systemd.unit.active_state') ?? '',
