@@ -1,5 +1,5 @@
 import type { LatestValue } from '@muster/proto/api';
-import { createMemo, Index, type JSX, Show } from 'solid-js';
+import { createMemo, type JSX, Show } from 'solid-js';
 
 import { UNKNOWN } from '../format.ts';
 import { type Check, describeExpiry, listChecks } from './checks.ts';
@@ -26,11 +26,9 @@ export function CheckTable(props: {
 }): JSX.Element {
   const all = createMemo(() => listChecks(props.latest.values(), props.atMs));
   return (
-    <Show when={all().length > 0}>
-      <FactTable title="Checks" testId="checks" columns={COLUMNS} count={all().length} shown={CHECKS_MAX}>
-        <Index each={all().slice(0, CHECKS_MAX)}>{(check) => <Row check={check()} />}</Index>
-      </FactTable>
-    </Show>
+    <FactTable name="checks" title="Checks" columns={COLUMNS} rows={all()} max={CHECKS_MAX}>
+      {(check) => <Row check={check()} />}
+    </FactTable>
   );
 }
 

@@ -1,5 +1,5 @@
 import type { LatestValue } from '@muster/proto/api';
-import { createMemo, Index, type JSX, Show } from 'solid-js';
+import { createMemo, type JSX, Show } from 'solid-js';
 
 import { formatBytes, formatCount, formatNumber } from '../format.ts';
 import { type Container, describeState, isTroubled, listContainers } from './containers.ts';
@@ -24,11 +24,9 @@ export function ContainerTable(props: {
 }): JSX.Element {
   const all = createMemo(() => listContainers(props.latest.values(), props.atMs));
   return (
-    <Show when={all().length > 0}>
-      <FactTable title="Containers" testId="containers" columns={COLUMNS} count={all().length} shown={CONTAINERS_MAX}>
-        <Index each={all().slice(0, CONTAINERS_MAX)}>{(container) => <Row container={container()} />}</Index>
-      </FactTable>
-    </Show>
+    <FactTable name="containers" title="Containers" columns={COLUMNS} rows={all()} max={CONTAINERS_MAX}>
+      {(container) => <Row container={container()} />}
+    </FactTable>
   );
 }
 

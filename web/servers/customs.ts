@@ -10,18 +10,22 @@ export type Custom = { readonly metric: string; readonly labels: string; readonl
 
 const SPACE = '\u00a0';
 
-/** The custom metrics among the newest values of a host that hold every word of `search`, sorted by name and labels. */
-export function listCustoms(latest: Iterable<LatestValue>, search: string): Custom[] {
-  const words = search.toLowerCase().split(/\s+/);
+/** The custom metrics among the newest values of a host, sorted by name and labels. */
+export function listCustoms(latest: Iterable<LatestValue>): Custom[] {
   const found: Custom[] = [];
   for (const { metric, labels: text, value, custom } of latest) {
-    if (custom === undefined) continue;
-    const labels = showLabels(text);
-    const searched = `${metric} ${labels}`.toLowerCase();
-    if (words.every((word) => searched.includes(word)))
-      found.push({ metric, labels, value: formatCustom(value, custom) });
+    if (custom !== undefined) found.push({ metric, labels: showLabels(text), value: formatCustom(value, custom) });
   }
   return found.toSorted((a, b) => compareNames(a.metric, b.metric) || compareNames(a.labels, b.labels));
+}
+
+/** Whether the name and labels of a custom metric hold every word of `search`. */
+export function isFound({ metric, labels }: Custom, search: string): boolean {
+  const searched = `${metric} ${labels}`.toLowerCase();
+  return search
+    .toLowerCase()
+    .split(/\s+/)
+    .every((word) => searched.includes(word));
 }
 
 function showLabels(text: string): string {

@@ -1,45 +1,77 @@
-import { For, type JSX, Show } from 'solid-js';
+import { createMemo, createSignal, For, Index, type JSX, Show } from 'solid-js';
+
+/** From so many on one looks for a row instead of reading them all. */
+const SEARCHED_FROM = 10;
 
 export type FactColumn = { readonly title: string; readonly isNumber?: boolean };
 
-/** A card with a table in a box of its own, of which it may be wider. `children` are the rows. */
-export function FactTable(props: {
+/** A card with a table in a box of its own, of which it may be wider. `children` makes one row. */
+export function FactTable<Fact>(props: {
+  /** Its class, and its name in tests. */
+  readonly name: string;
   readonly title: string;
   readonly note?: string;
-  readonly testId: string;
   readonly columns: readonly FactColumn[];
-  /** How many rows there are, and how many of them are there to be seen. */
-  readonly count: number;
-  readonly shown: number;
-  readonly children: JSX.Element;
+  readonly rows: readonly Fact[];
+  /** How many rows are there to be seen. */
+  readonly max: number;
+  /** Whether there is a card; if that is not said, where there are rows. */
+  readonly isThere?: boolean;
+  readonly search?: { readonly hint: string; readonly isFound: (row: Fact, text: string) => boolean };
+  readonly children: (row: () => Fact) => JSX.Element;
 }): JSX.Element {
+  const [text, setText] = createSignal('');
+  const found = createMemo(() => props.rows.filter((row) => props.search?.isFound(row, text()) ?? true));
   return (
-    <section class="card fact-table" data-testid={props.testId}>
-      <h2>
-        {props.title} <span class="hint">{props.note}</span>
-      </h2>
-      <Show when={props.count > 0}>
-        <div class="scroller" tabindex="0" role="region" aria-label={props.title}>
-          <table>
-            <thead>
-              <tr>
-                <For each={props.columns}>
-                  {({ title, isNumber }) => (
-                    <th scope="col" classList={{ number: isNumber ?? false }}>
-                      {title}
-                    </th>
-                  )}
-                </For>
-              </tr>
-            </thead>
-            <tbody>{props.children}</tbody>
-          </table>
+    <Show when={props.isThere ?? props.rows.length > 0}>
+      <section class={`card fact-table ${props.name}`} data-testid={props.name}>
+        <div class="fact-head">
+          <h2>
+            {props.title} <span class="hint">{props.note}</span>
+          </h2>
+          <Show when={props.rows.length >= SEARCHED_FROM && props.search}>
+            {(search) => (
+              <input
+                class="field"
+                type="search"
+                placeholder={search().hint}
+                aria-label={`Search ${props.title.toLowerCase()}`}
+                value={text()}
+                onInput={(event) => setText(event.currentTarget.value)}
+              />
+            )}
+          </Show>
         </div>
-      </Show>
-      <Show when={props.count > props.shown}>
-        <p class="hint">{props.count - props.shown} more not shown</p>
-      </Show>
-    </section>
+        <Show when={found().length > 0}>
+          <div class="scroller" tabindex="0" role="region" aria-label={props.title}>
+            <table>
+              <thead>
+                <tr>
+                  <For each={props.columns}>
+                    {({ title, isNumber }) => (
+                      <th scope="col" classList={{ number: isNumber ?? false }}>
+                        {title}
+                      </th>
+                    )}
+                  </For>
+                </tr>
+              </thead>
+              <tbody>
+                <Index each={found().slice(0, props.max)}>{props.children}</Index>
+              </tbody>
+            </table>
+          </div>
+        </Show>
+        <Show when={found().length === 0 && props.rows.length > 0}>
+          <p class="hint">None of {props.rows.length} matches</p>
+        </Show>
+        <Show when={found().length > props.max}>
+          <p class="hint">
+            {found().length - props.max} more not shown{props.search && '; search for them'}
+          </p>
+        </Show>
+      </section>
+    </Show>
   );
 }
 

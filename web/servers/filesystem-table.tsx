@@ -1,47 +1,29 @@
 import type { LatestValue } from '@muster/proto/api';
-import { createMemo, Index, type JSX, Show } from 'solid-js';
+import { createMemo, type JSX } from 'solid-js';
 
 import { formatBytes, formatRatio } from '../format.ts';
 import { rateSeverity, THRESHOLDS } from '../severity.ts';
 import { Bar } from '../ui/bar.tsx';
+import { FactTable } from './fact-table.tsx';
 import { type Filesystem, listFilesystems } from './filesystems.ts';
 
 /** More than a screen of mounts is a container host's overlay list; the fullest are what matters. */
 const FILESYSTEMS_MAX = 20;
 
+const COLUMNS = [
+  { title: 'Mount point' },
+  { title: 'Used' },
+  { title: 'Size', isNumber: true },
+  { title: 'Free', isNumber: true },
+  { title: 'Inodes', isNumber: true },
+] as const;
+
 export function FilesystemTable(props: { readonly latest: ReadonlyMap<string, LatestValue> }): JSX.Element {
   const all = createMemo(() => listFilesystems(props.latest.values()));
   return (
-    <Show when={all().length > 0}>
-      <section class="card filesystems" data-testid="filesystems">
-        <h2>Space now</h2>
-        <div class="scroller" tabindex="0" role="region" aria-label="Filesystems">
-          <table>
-            <thead>
-              <tr>
-                <th scope="col">Mount point</th>
-                <th scope="col">Used</th>
-                <th scope="col" class="number">
-                  Size
-                </th>
-                <th scope="col" class="number">
-                  Free
-                </th>
-                <th scope="col" class="number">
-                  Inodes
-                </th>
-              </tr>
-            </thead>
-            <tbody>
-              <Index each={all().slice(0, FILESYSTEMS_MAX)}>{(filesystem) => <Row filesystem={filesystem()} />}</Index>
-            </tbody>
-          </table>
-        </div>
-        <Show when={all().length > FILESYSTEMS_MAX}>
-          <p class="hint">{all().length - FILESYSTEMS_MAX} more not shown</p>
-        </Show>
-      </section>
-    </Show>
+    <FactTable name="filesystems" title="Space now" columns={COLUMNS} rows={all()} max={FILESYSTEMS_MAX}>
+      {(filesystem) => <Row filesystem={filesystem()} />}
+    </FactTable>
   );
 }
 

@@ -1,5 +1,5 @@
 import type { LatestValue } from '@muster/proto/api';
-import { createMemo, Index, type JSX, Show } from 'solid-js';
+import { createMemo, type JSX } from 'solid-js';
 
 import { formatByteRate, formatBytes, formatNumber, UNKNOWN } from '../format.ts';
 import { FactTable, NameCell } from './fact-table.tsx';
@@ -23,32 +23,28 @@ export function ProcessTable(props: {
 }): JSX.Element {
   const all = createMemo(() => listProcesses(props.latest, props.atMs));
   return (
-    <Show when={all().length > 0}>
-      <FactTable
-        title="Processes"
-        note="those that use the most, – where others use more"
-        testId="processes"
-        columns={COLUMNS}
-        count={all().length}
-        shown={PROCESSES_MAX}
-      >
-        <Index each={all().slice(0, PROCESSES_MAX)}>
-          {(group) => (
-            <tr>
-              <NameCell
-                name={group().name}
-                hint={[group().place, group().commandLine].filter((text) => text !== '').join(' · ')}
-              />
-              <td class="fact-word">
-                <bdi>{group().owner === '' ? UNKNOWN : group().owner}</bdi>
-              </td>
-              <td class="number">{formatNumber(group().cores)}</td>
-              <td class="number">{formatBytes(group().memoryBytes)}</td>
-              <td class="number">{formatByteRate(group().diskBytesPerSecond)}</td>
-            </tr>
-          )}
-        </Index>
-      </FactTable>
-    </Show>
+    <FactTable
+      name="processes"
+      title="Processes"
+      note="those that use the most, – where others use more"
+      columns={COLUMNS}
+      rows={all()}
+      max={PROCESSES_MAX}
+    >
+      {(group) => (
+        <tr>
+          <NameCell
+            name={group().name}
+            hint={[group().place, group().commandLine].filter((text) => text !== '').join(' · ')}
+          />
+          <td class="fact-word">
+            <bdi>{group().owner === '' ? UNKNOWN : group().owner}</bdi>
+          </td>
+          <td class="number">{formatNumber(group().cores)}</td>
+          <td class="number">{formatBytes(group().memoryBytes)}</td>
+          <td class="number">{formatByteRate(group().diskBytesPerSecond)}</td>
+        </tr>
+      )}
+    </FactTable>
   );
 }

@@ -1,5 +1,5 @@
 import type { LatestValue } from '@muster/proto/api';
-import { createMemo, Index, type JSX, Show } from 'solid-js';
+import { createMemo, type JSX } from 'solid-js';
 
 import { formatNumber, UNKNOWN } from '../format.ts';
 import { FactTable, NameCell } from './fact-table.tsx';
@@ -18,31 +18,28 @@ export function UnitTable(props: {
 }): JSX.Element {
   const units = createMemo(() => readUnits(props.latest.values(), props.atMs));
   return (
-    <Show when={units().summary !== ''}>
-      <FactTable
-        title="Units of systemd"
-        note={units().summary}
-        testId="units"
-        columns={COLUMNS}
-        count={units().troubled.length}
-        shown={UNITS_MAX}
-      >
-        <Index each={units().troubled.slice(0, UNITS_MAX)}>
-          {(unit) => (
-            <tr>
-              <NameCell name={unit().name} hint="" />
-              <td class="fact-state">
-                <StateMark
-                  tone={unit().state === 'failed' ? 'bad' : 'unknown'}
-                  word={unit().state === '' ? UNKNOWN : unit().state}
-                />
-              </td>
-              <td class="number">{formatPerMinute(unit().restartsPerSecond)}</td>
-            </tr>
-          )}
-        </Index>
-      </FactTable>
-    </Show>
+    <FactTable
+      name="units"
+      title="Units of systemd"
+      note={units().summary}
+      columns={COLUMNS}
+      rows={units().troubled}
+      max={UNITS_MAX}
+      isThere={units().summary !== ''}
+    >
+      {(unit) => (
+        <tr>
+          <NameCell name={unit().name} hint="" />
+          <td class="fact-state">
+            <StateMark
+              tone={unit().state === 'failed' ? 'bad' : 'unknown'}
+              word={unit().state === '' ? UNKNOWN : unit().state}
+            />
+          </td>
+          <td class="number">{formatPerMinute(unit().restartsPerSecond)}</td>
+        </tr>
+      )}
+    </FactTable>
   );
 }
 
