@@ -9,6 +9,7 @@ import { err, ok, type Result } from '@muster/proto/result';
 import * as v from 'valibot';
 import { isMap, isSeq, LineCounter, parseDocument, visit, type Document, type YAMLError } from 'yaml';
 
+import { codeOf } from './code-of.ts';
 import { isScalar, map, scalar } from './settings.ts';
 import { SOURCES_SCHEMA, type SourceSettings } from './sources.ts';
 import type { Check } from './sources/checks/check.ts';
@@ -89,7 +90,7 @@ function listMore(path: string, { listFiles }: ConfigFiles): Result<readonly str
     const names = listFiles(directory).filter((name) => /^[^.].*\.ya?ml$/.test(name));
     return ok(names.toSorted().map((name) => join(directory, name)));
   } catch (cause) {
-    return isMissing(cause) ? ok([]) : err(`${directory} cannot be read: ${describeError(cause)}`);
+    return codeOf(cause) === 'ENOENT' ? ok([]) : err(`${directory} cannot be read: ${describeError(cause)}`);
   }
 }
 
@@ -98,12 +99,8 @@ function readText(file: string, { readFile }: ConfigFiles): Result<string, strin
   try {
     return ok(readFile(file));
   } catch (cause) {
-    return err(isMissing(cause) ? null : describeError(cause));
+    return err(codeOf(cause) === 'ENOENT' ? null : describeError(cause));
   }
-}
-
-function isMissing(cause: unknown): boolean {
-  return cause instanceof Error && 'code' in cause && cause.code === 'ENOENT';
 }
 
 type Schema = ReturnType<typeof makeSchema>;
