@@ -122,16 +122,12 @@ const LABELS = v.pipe(
   v.unknown(),
   v.rawTransform<unknown, Labels>(({ dataset, addIssue, NEVER }) => {
     const { value } = dataset;
-    const entries = isRecord(value) ? Object.entries(value) : [];
-    const texts = entries.map(([key, one]) => [key, isScalar(one) ? String(one) : one]);
-    const said = isRecord(value)
-      ? [Object.fromEntries(texts), ...texts.map(([key, one]) => ({ [String(key)]: one }))]
-      : [value];
-    const [labels, ...alone] = said.map(readHostLabels);
-    if (labels?.ok === true) return labels.value;
-    // Each that is wrong by itself; else what is wrong with all of them.
-    const faults = alone.flatMap((one) => (one.ok ? [] : one.error));
-    for (const message of faults.length > 0 ? faults : [labels?.error ?? '']) addIssue({ message, expected: SENTENCE });
+    const texts = isRecord(value)
+      ? Object.fromEntries(Object.entries(value).map(([key, one]) => [key, isScalar(one) ? String(one) : one]))
+      : value;
+    const labels = readHostLabels(texts);
+    if (labels.ok) return labels.value;
+    for (const message of labels.error) addIssue({ message, expected: SENTENCE });
     return NEVER;
   }),
 );
