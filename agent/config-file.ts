@@ -9,6 +9,7 @@ import { err, ok, type Result } from '@muster/proto/result';
 import * as v from 'valibot';
 import { isMap, isSeq, LineCounter, parseDocument, visit, type Document, type YAMLError } from 'yaml';
 
+import { codeOf } from './code-of.ts';
 import { isScalar, map, scalar } from './settings.ts';
 import { SOURCES_SCHEMA, type SourceSettings } from './sources.ts';
 import type { Check } from './sources/checks/check.ts';
@@ -89,7 +90,7 @@ function listMore(path: string, { listFiles }: ConfigFiles): Result<readonly str
     const names = listFiles(directory).filter((name) => /^[^.].*\.ya?ml$/.test(name));
     return ok(names.toSorted().map((name) => join(directory, name)));
   } catch (cause) {
-    return isMissing(cause) ? ok([]) : err(`${directory} cannot be read: ${describeError(cause)}`);
+    return codeOf(cause) === 'ENOENT' ? ok([]) : err(`${directory} cannot be read: ${describeError(cause)}`);
   }
 }
 
@@ -98,12 +99,8 @@ function readText(file: string, { readFile }: ConfigFiles): Result<string, strin
   try {
     return ok(readFile(file));
   } catch (cause) {
-    return err(isMissing(cause) ? null : describeError(cause));
+    return err(codeOf(cause) === 'ENOENT' ? null : describeError(cause));
   }
-}
-
-function isMissing(cause: unknown): boolean {
-  return cause instanceof Error && 'code' in cause && cause.code === 'ENOENT';
 }
 
 type Schema = ReturnType<typeof makeSchema>;
@@ -125,16 +122,12 @@ const LABELS = v.pipe(
   v.unknown(),
   v.rawTransform<unknown, Labels>(({ dataset, addIssue, NEVER }) => {
     const { value } = dataset;
-    const entries = isRecord(value) ? Object.entries(value) : [];
-    const texts = entries.map(([key, one]) => [key, isScalar(one) ? String(one) : one]);
-    const said = isRecord(value)
-      ? [Object.fromEntries(texts), ...texts.map(([key, one]) => ({ [String(key)]: one }))]
-      : [value];
-    const [labels, ...alone] = said.map(readHostLabels);
-    if (labels?.ok === true) return labels.value;
-    // Each that is wrong by itself; else what is wrong with all of them.
-    const faults = alone.flatMap((one) => (one.ok ? [] : one.error));
-    for (const message of faults.length > 0 ? faults : [labels?.error ?? '']) addIssue({ message, expected: SENTENCE });
+    const texts = isRecord(value)
+      ? Object.fromEntries(Object.entries(value).map(([key, one]) => [key, isScalar(one) ? String(one) : one]))
+      : value;
+    const labels = readHostLabels(texts);
+    if (labels.ok) return labels.value;
+    for (const message of labels.error) addIssue({ message, expected: SENTENCE });
     return NEVER;
   }),
 );

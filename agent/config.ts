@@ -248,6 +248,6 @@ function parseName(text: string): Result<string, string> {
 /** `region=eu,env=prod`, in any order. */
 function parseHostLabels(text: string): Result<Labels, string> {
   const sorted = parseLabels(text.split(',').toSorted().join(','));
-  const labels = sorted.ok ? readHostLabels({ ...sorted.value }) : sorted;
-  return labels.ok ? labels : err(`pairs such as region=eu,env=prod (${labels.error})`);
+  const labels = sorted.ok ? readHostLabels({ ...sorted.value }) : err([sorted.error]);
+  return labels.ok ? labels : err(`pairs such as region=eu,env=prod (${labels.error.join('; ')})`);
 }

@@ -21,8 +21,7 @@ export type GiveBackOptions = {
 
 /**
  * Gives pages of the executable and its libraries back to the system from time to time. They come back from the page cache
- * when they are touched; but three quarters of them are touched by the start alone: 45 MB are resident then, and 15 MB a
- * minute later. Only pages that are as they are in their file are given back.
+ * when they are touched; but three quarters of them are touched by the start alone. Only pages that are as they are in their file are given back.
  */
 export function giveBackMemory(options: GiveBackOptions): void {
   const { directories, log, schedule } = options;

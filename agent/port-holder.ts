@@ -2,7 +2,11 @@ import { readdirSync, readlinkSync } from 'node:fs';
 import { isIPv6 } from 'node:net';
 import { join } from 'node:path';
 
+import { toPlainText } from './plain-text.ts';
 import { parseCount, readText, splitLines } from './read-text.ts';
+
+/** TASK_COMM_LEN of the kernel. */
+const NAME_LENGTH_MAX = 16;
 
 /** A socket that is bound, as /proc/net has it. */
 export type BoundSocket = {
@@ -85,9 +89,7 @@ function readLink(path: string): string {
 
 /** A process names itself as it likes. */
 function readName(path: string): string {
-  return readOrNothing(path)
-    .trim()
-    .replaceAll(/[^\x20-\x7e]/g, '?');
+  return toPlainText(readOrNothing(path).trim(), NAME_LENGTH_MAX);
 }
 
 function readOrNothing(path: string): string {

@@ -1,5 +1,6 @@
 import { describeError } from '@muster/proto/log';
 
+import { codeOf } from './code-of.ts';
 import { readBody, type HttpClient } from './http-client.ts';
 import { parseJson } from './parse-json.ts';
 
@@ -42,7 +43,7 @@ export async function post(client: HttpClient, { deadlineMs, signal, ...request 
 }
 
 function describeFailure(cause: unknown): string {
-  const code = cause instanceof Error && 'code' in cause ? String(cause.code) : '';
+  const code = codeOf(cause);
   if (DISTRUST.has(code)) return `${describeError(cause)}; ${TRUST_NEXT}`;
   if (code !== 'EPROTO' || !describeError(cause).includes('wrong version number')) return describeError(cause);
   return 'what answers there does not speak TLS; if it is the collector itself, --url wants http instead of https';

@@ -1,7 +1,9 @@
 import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs';
 
+import { codeOf } from './code-of.ts';
+
 /** `ENOTSUP`: the kernel was started with psi=0, and says so on reading. */
-const ABSENT_CODES: ReadonlySet<unknown> = new Set(['ENOENT', 'ENOTDIR', 'ENOTSUP', 'EOPNOTSUPP']);
+const ABSENT_CODES: ReadonlySet<string> = new Set(['ENOENT', 'ENOTDIR', 'ENOTSUP', 'EOPNOTSUPP']);
 
 /**
  * The text of a file, or null when there is none. Any other fault throws.
@@ -53,7 +55,7 @@ function orNull(path: string, read: () => string): string | null {
   try {
     return read();
   } catch (cause) {
-    if (cause instanceof Error && 'code' in cause && ABSENT_CODES.has(cause.code)) return null;
+    if (ABSENT_CODES.has(codeOf(cause))) return null;
     throw new Error(`Cannot read ${path}`, { cause });
   }
 }

@@ -5,6 +5,7 @@ import { err } from '@muster/proto/result';
 import { CPU_RATIO_MAX, judgeRun, NEW_BUDGET, type Budget } from './budget.ts';
 import { makeMeter, type Cost, type Metered, type MeterOptions } from './meter.ts';
 import type { ReadResult, Sample, Source } from './source.ts';
+import { within } from './within.ts';
 
 /** How long a tick waits for sources that wait for others. */
 const PATIENCE_MS = 500;
@@ -94,7 +95,7 @@ export function openReader({ sources, note, log, now, ...meterOptions }: ReaderO
             }),
           );
       }
-      if (pending.length > 0) await waitForAll(pending, PATIENCE_MS);
+      if (pending.length > 0) await within(Promise.all(pending), PATIENCE_MS, null);
       isOver = true;
       return samples;
     },
@@ -108,7 +109,7 @@ export function openReader({ sources, note, log, now, ...meterOptions }: ReaderO
         await closeSource(entry, log);
         open.delete(entry);
       });
-      await waitForAll(closing, CLOSE_MS_MAX);
+      await within(Promise.all(closing), CLOSE_MS_MAX, null);
       for (const entry of open) fail(entry, 'it does not end', log);
     },
   };
@@ -191,13 +192,4 @@ async function closeSource(entry: Entry, log: Log): Promise<void> {
 
 function describeFailure(cause: unknown): ReadResult {
   return err(describeError(cause));
-}
-
-async function waitForAll(promises: readonly Promise<void>[], durationMs: number): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const over = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, durationMs);
-  });
-  await Promise.race([Promise.all(promises), over]);
-  clearTimeout(timer);
 }

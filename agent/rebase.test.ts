@@ -83,15 +83,3 @@ test('what was counted anew goes on from there after a restart of the agent; dam
     expect(run([{ eth0: ['3', 9_050] }], { ...keep, write: () => undefined })).toEqual([{ eth0: 9_050 }]);
   }
 });
-
-test('names that come and go for ever take nothing from those that stay', () => {
-  const gone = Object.fromEntries(Array.from({ length: GONE_MAX + 10 }, (_, i) => [`tap${i}`, [`t${i}`, 1]] as const));
-  const told = run([
-    { eth0: ['2', 500], tap0: ['t0', 1] },
-    { eth0: ['3', 9_000] },
-    { eth0: ['3', 9_050], ...gone },
-    { eth0: ['3', 9_060], last: ['l', 1] },
-    { eth0: ['3', 9_070] },
-  ]);
-  expect(told.map(({ eth0 }) => eth0)).toEqual([500, 0, 50, 60, 70]);
-});

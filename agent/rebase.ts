@@ -62,20 +62,9 @@ function update(bearers: Map<string, Bearer>, counters: Counters, identify: Reba
     bearers.delete(name); // so that those that are gone for longest come first
     bearers.set(name, { identity: identity ?? known?.identity ?? null, base, last: now });
   }
-  forget(bearers, counters);
+  const surplus = Math.max(0, bearers.size - counters.size - GONE_MAX);
+  for (const name of [...bearers.keys()].slice(0, surplus)) bearers.delete(name);
   return isChanged;
-}
-
-/** Those that are gone for longest; never one that is there, whose count would jump. */
-function forget(bearers: Map<string, Bearer>, counters: Counters): void {
-  let surplus = bearers.size - counters.size - GONE_MAX;
-  if (surplus <= 0) return;
-  for (const name of bearers.keys()) {
-    if (counters.has(name)) continue;
-    bearers.delete(name);
-    surplus -= 1;
-    if (surplus === 0) return;
-  }
 }
 
 function isBelow(now: readonly number[], before: readonly number[]): boolean {

@@ -46,7 +46,7 @@ export type Source = {
   readonly read: () => ReadResult | Promise<ReadResult>;
   /** How often it is read at most; as often as the host is sampled where it does not say. */
   readonly everyMs?: number;
-  /** How long a reading may take at most, by those limits; a few seconds where it does not say. */
+  /** How long a reading may take at most, by those limits, where it needs more than others. */
   readonly answerMsMax?: number;
   /** The share of a core that it may use on average, 0…1, instead of CPU_RATIO_MAX. */
   readonly cpuRatioMax?: number;

@@ -31,9 +31,8 @@ function makeTable<T>(key: keyof T): StateTable<T> {
       if (row !== undefined) rows.set(name, step(row));
     },
     remove: async (name) => void rows.delete(name),
-    async removeAll(names) {
+    removeAll: async (names) => {
       for (const name of names) rows.delete(name);
-      await Promise.resolve();
     },
   };
 }

@@ -270,22 +270,24 @@ function readInventory(value: unknown): Result<Inventory | null, string> {
   }
   if (value['labels'] === undefined) return ok(inventory);
   const labels = readHostLabels(value['labels']);
-  return labels.ok ? ok({ ...inventory, labels: labels.value }) : err(`info.${labels.error}`);
+  return labels.ok ? ok({ ...inventory, labels: labels.value }) : err(`info.${labels.error[0]}`);
 }
 
-/** The labels of a host, from outside. The error begins with `labels`. */
-export function readHostLabels(value: unknown): Result<Labels, string> {
-  if (!isRecord(value)) return err(`labels must be a map, was ${show(value)}`);
+/** The labels of a host, from outside. Every fault begins with `labels`. */
+export function readHostLabels(value: unknown): Result<Labels, readonly [string, ...string[]]> {
+  if (!isRecord(value)) return err([`labels must be a map, was ${show(value)}`]);
   const entries = Object.entries(value);
-  if (entries.length > HOST_LABELS_MAX) return err(`labels holds ${entries.length}, more than ${HOST_LABELS_MAX}`);
+  if (entries.length > HOST_LABELS_MAX) return err([`labels holds ${entries.length}, more than ${HOST_LABELS_MAX}`]);
   const labels: Record<string, string> = {};
+  const faults: string[] = [];
   for (const [key, text] of entries) {
-    if (!HOST_LABEL_KEY_PATTERN.test(key)) return err(`labels has a key that is no lower-case word: ${show(key)}`);
-    if (typeof text !== 'string' || text === '' || text.length > HOST_LABEL_LENGTH_MAX)
-      return err(`labels.${key} must be 1 to ${HOST_LABEL_LENGTH_MAX} characters, was ${show(text)}`);
-    labels[key] = text;
+    if (!HOST_LABEL_KEY_PATTERN.test(key)) faults.push(`labels has a key that is no lower-case word: ${show(key)}`);
+    else if (typeof text !== 'string' || text === '' || text.length > HOST_LABEL_LENGTH_MAX)
+      faults.push(`labels.${key} must be 1 to ${HOST_LABEL_LENGTH_MAX} characters, was ${show(text)}`);
+    else labels[key] = text;
   }
-  return ok(labels);
+  const [first, ...others] = faults;
+  return first === undefined ? ok(labels) : err([first, ...others]);
 }
 
 /** How many samples there are in truth, the holes left out. */

@@ -1,11 +1,15 @@
 import { existsSync } from 'node:fs';
 
 import { parseSwitch, type Option, type Values } from '@muster/proto/options';
-import { err, ok } from '@muster/proto/result';
+import { err, ok, type Result } from '@muster/proto/result';
 
 import { figuresAt, formatTable, isWithin } from './agent-cost/figures.ts';
 import { measureCosts } from './agent-cost/run.ts';
 import { numberOption, runCommand, say } from './command.ts';
+
+function parseFile(text: string): Result<string, string> {
+  return existsSync(text) ? ok(text) : err('a file that is there');
+}
 
 const OPTIONS = {
   seconds: numberOption({ unit: 'S', help: 'how long to measure', default: 120, min: 5 }),
@@ -15,13 +19,13 @@ const OPTIONS = {
     placeholder: 'FILE',
     help: 'the agent to run, a binary (default agent/main.ts of this checkout)',
     default: null,
-    parse: (text) => (existsSync(text) ? ok(text) : err('a file that is there')),
+    parse: parseFile,
   } as Option<string | null>,
   config: {
     placeholder: 'FILE',
     help: 'a configuration file for the agent (default none)',
     default: null,
-    parse: (text) => (existsSync(text) ? ok(text) : err('a file that is there')),
+    parse: parseFile,
   } as Option<string | null>,
   alone: {
     help: 'the agent alone, nothing beside it',

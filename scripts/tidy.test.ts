@@ -31,6 +31,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'agent/sources',
     'agent/custom',
     'agent/child-environment.ts',
+    'agent/code-of.ts',
     'agent/compare-numbered.ts',
     'agent/http-client.ts',
     'agent/list-directory.ts',

@@ -8,14 +8,15 @@ import { findHolder } from '../lock.ts';
 import { makeMeter, readProcessClocks, type Cost } from '../meter.ts';
 import { KEEP_NOTHING } from '../rebase.ts';
 import type { Finding, ReadResult, Source } from '../source.ts';
-import { isOn, openSources, SOURCE_NAMES, SOURCES, type SourceKind, type SourceName } from '../sources.ts';
+import { isOn, openSources, SOURCE_NAMES, SOURCES } from '../sources.ts';
+import { within } from '../within.ts';
 
 /** Between the two readings: rates and shares are over this time. */
 const BETWEEN_MS = 1_000;
 /** How long sources are waited for that do not say how long they may take. */
 const ANSWER_MS_MAX = 10_000;
 /** The same for what they look at beside their readings. */
-const SETTLE_MS = 60_000;
+const SETTLE_MS_MAX = 60_000;
 
 /** What one source had to say, the second time it was asked, and what that cost. */
 export type Surveyed = {
@@ -36,7 +37,8 @@ export async function survey({
   stateDirectory,
 }: Config): Promise<readonly Surveyed[]> {
   const holder = findHolder(stateDirectory);
-  const taken = holder === null ? [] : SOURCE_NAMES.filter((name) => isOn(name, settings) && isListening(name));
+  const taken =
+    holder === null ? [] : SOURCE_NAMES.filter((name) => isOn(name, settings) && 'listens' in SOURCES[name]);
   const off = Object.fromEntries(taken.map((name) => [name, false]));
   const sources = await openSources(
     { ...settings, ...off },
@@ -65,10 +67,13 @@ export async function surveySources(sources: readonly Source[]): Promise<readonl
   const read = (source: Source) => {
     const reading = underWay.get(source) ?? readSource(source).finally(() => underWay.delete(source));
     underWay.set(source, reading);
-    return waitFor(reading, source.answerMsMax ?? ANSWER_MS_MAX);
+    const answerMsMax = source.answerMsMax ?? ANSWER_MS_MAX;
+    return within(reading, answerMsMax, err(`it does not answer within ${answerMsMax / 1000} s`));
   };
   for (const source of sources) await read(source);
-  await Promise.all([sleep(BETWEEN_MS), ...sources.map(settle)]);
+  // What has not been looked at by then is not in the reading, and the source says so.
+  const settling = sources.flatMap(({ settle }) => (settle === undefined ? [] : within(settle(), SETTLE_MS_MAX, null)));
+  await Promise.all([sleep(BETWEEN_MS), ...settling]);
   const surveyed: Surveyed[] = [];
   for (const source of sources) {
     meter.begin();
@@ -79,36 +84,10 @@ export async function surveySources(sources: readonly Source[]): Promise<readonl
   return surveyed;
 }
 
-function isListening(name: SourceName): boolean {
-  const kind: SourceKind = SOURCES[name];
-  return kind.listens === true;
-}
-
-/** What has not been looked at by then is not in the reading, and the source says so. */
-async function settle(source: Source): Promise<void> {
-  if (source.settle === undefined) return;
-  const giveUp = new AbortController();
-  const over = sleep(SETTLE_MS, undefined, giveUp);
-  await Promise.race([source.settle(), over]);
-  over.catch(() => undefined); // its end is no news
-  giveUp.abort();
-}
-
 async function readSource(source: Source): Promise<ReadResult> {
   try {
     return await source.read();
   } catch (cause) {
     return err(describeError(cause));
-  }
-}
-
-async function waitFor(reading: Promise<ReadResult>, answerMsMax: number): Promise<ReadResult> {
-  const giveUp = new AbortController();
-  const over = sleep(answerMsMax, err(`it does not answer within ${answerMsMax / 1000} s`), giveUp);
-  try {
-    return await Promise.race([reading, over]);
-  } finally {
-    over.catch(() => undefined); // its end is no news
-    giveUp.abort();
   }
 }

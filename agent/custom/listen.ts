@@ -4,6 +4,7 @@ import { describeError } from '@muster/proto/log';
 import { err, ok } from '@muster/proto/result';
 import * as v from 'valibot';
 
+import { codeOf } from '../code-of.ts';
 import { count, scalar } from '../settings.ts';
 import type { Finding } from '../source.ts';
 import { findPortHolder, type Protocol } from '../port-holder.ts';
@@ -45,8 +46,7 @@ export const CPU_RATIO_DEFAULT = 0.05;
 export type Fault = { readonly code: string; readonly message: string };
 
 export function toFault(cause: unknown): Fault {
-  const code = cause instanceof Error && 'code' in cause ? String(cause.code) : '';
-  return { code, message: describeError(cause) };
+  return { code: codeOf(cause), message: describeError(cause) };
 }
 
 export function isLoopback(text: string): boolean {

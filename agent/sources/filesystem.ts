@@ -51,23 +51,21 @@ export function makeFilesystemSource(options: FilesystemOptions): Source {
       if (!mounts.ok) return mounts;
       const samples: Sample[] = [];
       const leftOut: string[] = [];
-      const answers = await ask(mounts.value.flatMap(({ mount, fault }) => (fault === null ? mount : [])));
-      for (const { mount, labels, fault } of mounts.value) {
-        const answer = fault ?? answers.get(mount) ?? SILENT;
-        if (typeof answer === 'string') leftOut.push(`${mount.mountPoint.slice(0, 100)} ${answer}`);
-        else if (labels !== null) samples.push(...sampleFilesystem(answer, mount, labels));
+      const answers = await ask(mounts.value.flatMap(({ mount, labels }) => (typeof labels === 'string' ? [] : mount)));
+      const leaveOut = ({ mountPoint }: Mount, why: string) => leftOut.push(`${mountPoint.slice(0, 100)} ${why}`);
+      for (const { mount, labels } of mounts.value) {
+        const answer = answers.get(mount) ?? SILENT;
+        if (typeof labels === 'string') leaveOut(mount, labels);
+        else if (typeof answer === 'string') leaveOut(mount, answer);
+        else samples.push(...sampleFilesystem(answer, mount, labels));
       }
       return ok(leftOut.length === 0 ? { samples } : { samples, remark: describe(leftOut) });
     },
   };
 }
 
-/** `fault`: why it is not asked. */
-type NamedMount = {
-  readonly mount: Mount;
-  readonly labels: FilesystemLabels | null;
-  readonly fault: string | null;
-};
+/** A text in place of the labels says why it is not asked. */
+type NamedMount = { readonly mount: Mount; readonly labels: FilesystemLabels | string };
 
 /** The mounts that hold data. As long as the kernel's list stays the same, so do the mounts and their label texts. */
 function makeMountReader(root: string): () => Result<readonly NamedMount[], string> {
@@ -85,7 +83,7 @@ function makeMountReader(root: string): () => Result<readonly NamedMount[], stri
       known = {
         text,
         first,
-        mounts: chooseMounts(chooseView(own, first), nodev).map((mount) => nameMount(mount, seen)),
+        mounts: chooseMounts(chooseView(own, seen, first), nodev).map((mount) => nameMount(mount, seen)),
       };
     }
     return ok(known.mounts);
@@ -96,21 +94,21 @@ function makeMountReader(root: string): () => Result<readonly NamedMount[], stri
  * A service that may write nowhere sees every filesystem as read-only; the first process sees what is. Not so where its
  * root is another one, as of an agent in a container that sees the processes of its host.
  */
-function chooseView(own: readonly Mount[], firstText: string | null): readonly Mount[] {
+function chooseView(
+  own: readonly Mount[],
+  seen: ReadonlyMap<string, Mount>,
+  firstText: string | null,
+): readonly Mount[] {
   if (firstText === null) return own;
   const first = parseMounts(firstText);
-  return findVisible(first).get('/')?.device === findVisible(own).get('/')?.device ? first : own;
+  return findVisible(first).get('/')?.device === seen.get('/')?.device ? first : own;
 }
 
 /** `seen` is what the agent sees: elsewhere its question would be answered by the filesystem around. */
 function nameMount(mount: Mount, seen: ReadonlyMap<string, Mount>): NamedMount {
-  const labels = makeLabels(mount);
   const isSeen = seen.get(mount.mountPoint)?.device === mount.device;
-  return {
-    mount,
-    labels,
-    fault: labels === null ? 'has too long a name' : isSeen ? null : 'is out of the agent’s sight',
-  };
+  const labels = isSeen ? (makeLabels(mount) ?? 'has too long a name') : 'is out of the agent’s sight';
+  return { mount, labels };
 }
 
 const SILENT = 'does not answer';
@@ -145,7 +143,8 @@ function makeAsker({ root, statfs, statfsMsMax }: FilesystemOptions): (mounts: r
     );
     hanging.delete(mountPoint);
     const atMs = performance.now();
-    late.set(mountPoint, { answer, isSlow: atMs - startedMs >= statfsMsMax, atMs });
+    // The deadline may be up to a millisecond early.
+    late.set(mountPoint, { answer, isSlow: Math.ceil(atMs - startedMs) >= statfsMsMax, atMs });
     return answer;
   }
 

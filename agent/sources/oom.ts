@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { HostEvent } from '@muster/proto/event';
 import { err, ok } from '@muster/proto/result';
 
+import { codeOf } from '../code-of.ts';
 import { readText, splitLines } from '../read-text.ts';
 import type { Finding, Source } from '../source.ts';
 import { findCount } from './fields.ts';
@@ -98,7 +99,7 @@ function readRecord(file: number, buffer: Buffer): number {
   try {
     return readSync(file, buffer);
   } catch (cause) {
-    return cause instanceof Error && 'code' in cause && cause.code === 'EPIPE' ? -1 : 0;
+    return codeOf(cause) === 'EPIPE' ? -1 : 0;
   }
 }
 

@@ -14,8 +14,6 @@ import { makeRises } from '../testing/rises.ts';
 import type { Sample } from '../source.ts';
 import { openStatsdSource, parseNoPorts6 } from './statsd.ts';
 import { makeAggregate, SET_VALUES_MAX } from './statsd/aggregate.ts';
-import { makeAllowance } from '../custom/allowance.ts';
-import { openListener } from './statsd/listener.ts';
 import { parseStatsdLine, parseStatsdNumber, parseTags } from './statsd/parse.ts';
 
 test.for([
@@ -310,30 +308,6 @@ test('a flood is turned away before it costs more than its share, the port stays
   };
   await expect.poll(again, { timeout: 10_000 }).toBe(1);
   client.close();
-});
-
-const SILENT = { onPacket: () => undefined, onSkip: () => undefined, onDeaf: () => undefined };
-
-test('a listener that fails while it listens gives its port back when it is closed', async () => {
-  const port = await findFreePort('udp');
-  // Nobody may connect to an address of many: it cannot stop hearing.
-  const address = '127.255.255.255';
-  let clockMs = 0;
-  const nowMs = () => (clockMs += 60);
-  const allowance = makeAllowance({ windowMs: 1_000, cpuRatioMax: 0.05, nowMs });
-  const open = () => openListener({ address, port, allowance, ...SILENT, nowMs });
-  const listener = await open();
-  expect(listener.fault()).toBe(null);
-  const sender = createSocket('udp4').bind(0);
-  await once(sender, 'listening');
-  sender.setBroadcast(true);
-  sender.send('a:1|c', port, address);
-  await expect.poll(() => listener.fault()).not.toBe(null);
-  sender.close();
-  await listener.close();
-  const next = await open();
-  expect(next.fault()).toBe(null);
-  await next.close();
 });
 
 test('a port that is taken is told with its holder, and taken once it is free', async () => {

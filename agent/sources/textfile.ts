@@ -5,6 +5,7 @@ import { formatLabels } from '@muster/proto/labels';
 import { err, ok, type Result } from '@muster/proto/result';
 import * as v from 'valibot';
 
+import { codeOf } from '../code-of.ts';
 import { makeIntake } from '../custom/intake.ts';
 import { LIMIT_SETTING } from '../custom/listen.ts';
 import type { Point } from '../custom/point.ts';
@@ -114,7 +115,7 @@ function listFiles(directory: string): Result<Listed, string> {
     const names = all.filter((name) => NAME_PATTERN.test(name)).toSorted();
     return ok({ names: names.slice(0, FILES_MAX), leftOut: all.length - Math.min(names.length, FILES_MAX) });
   } catch (cause) {
-    const code = cause instanceof Error && 'code' in cause ? String(cause.code) : '';
+    const code = codeOf(cause);
     if (code === 'ENOENT') return ok({ names: [], leftOut: 0 });
     return err(`${directory} cannot be read (${code}): make it a directory that the agent may read`);
   }

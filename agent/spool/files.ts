@@ -2,8 +2,8 @@ import { closeSync, constants, lstatSync, openSync, readdirSync, readSync, rmSyn
 import { join } from 'node:path';
 
 import { describeError } from '@muster/proto/log';
-import { isRecord } from '@muster/proto/record';
 
+import { codeOf } from '../code-of.ts';
 import { makeDirectory } from '../make-directory.ts';
 import { readBytes } from '../read-text.ts';
 import { openAppender, writeWhole } from './appender.ts';
@@ -100,7 +100,7 @@ function readSizes(directory: string, onFault: (reason: string) => void): Map<nu
       if (number !== undefined) sizes.set(Number(number), lstatSync(join(directory, name)).size);
     }
   } catch (cause) {
-    if (!isMissing(cause)) onFault(describeError(cause));
+    if (codeOf(cause) !== 'ENOENT') onFault(describeError(cause));
   }
   return sizes;
 }
@@ -109,7 +109,7 @@ function readOrNull(path: string, onFault: (reason: string) => void): Buffer | n
   try {
     return readBytes(path);
   } catch (cause) {
-    if (!isMissing(cause)) onFault(describeError(cause));
+    if (codeOf(cause) !== 'ENOENT') onFault(describeError(cause));
     return null;
   }
 }
@@ -122,8 +122,4 @@ function readPart(path: string, { at, bytes }: Place): Buffer {
   } finally {
     closeSync(descriptor);
   }
-}
-
-function isMissing(cause: unknown): boolean {
-  return isRecord(cause) && cause['code'] === 'ENOENT';
 }

@@ -2,9 +2,9 @@ import { zstdDecompressSync } from 'node:zlib';
 
 import { countSamples, decodeBatch, encodeBatch, type Batch } from '@muster/proto/batch';
 import { INFLATED_BYTES_MAX } from '@muster/proto/push';
-import { isRecord } from '@muster/proto/record';
 import { err, ok, type Result } from '@muster/proto/result';
 
+import { codeOf } from '../code-of.ts';
 import { compress } from '../compress.ts';
 import { FILE_BYTES } from './appender.ts';
 import type { SpoolFiles } from './files.ts';
@@ -219,6 +219,6 @@ function readBytes(files: SpoolFiles, place: Place): Buffer | null {
   try {
     return files.read(place);
   } catch (cause) {
-    return isRecord(cause) && cause['code'] === 'ENOENT' ? NOTHING : null;
+    return codeOf(cause) === 'ENOENT' ? NOTHING : null;
   }
 }

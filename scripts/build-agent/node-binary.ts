@@ -22,7 +22,7 @@ export function readNode(platform: Platform, cache = CACHE): Promise<Buffer> {
   return readFromPackage({ name: `node-${platform}`, file: 'bin/node', pinnedIn: '.', cache });
 }
 
-/** The library with which the agent makes a kind of socket that Node has none of (agent/notify/datagram.ts). */
+/** The library with which the agent calls the system where Node does not (agent/library.ts). */
 export function readLibrary(platform: Platform): Promise<Buffer> {
   const file = `${platform.replace('-', '_')}/koffi.node`;
   return readFromPackage({ name: `@koromix/koffi-${platform}`, file, pinnedIn: 'agent', cache: CACHE });

@@ -22,7 +22,7 @@ export type Family = 0 | 4 | 6;
 export type TlsSettings = {
   /** The name that it must be for; null: that of the host. */
   readonly serverName: string | null;
-  /** The certificates that are trusted, in a file; null: those of Mozilla that Node.js has. */
+  /** The certificates that are trusted, in a file; null: those that the system trusts. */
   readonly caFile: string | null;
   /** Whether any certificate will do. */
   readonly isInsecure: boolean;
@@ -46,7 +46,7 @@ export type HttpProbe = {
   readonly headers: readonly Header[];
   /** More of them, a line each, read anew for each run. */
   readonly headerFile: string | null;
-  /** Whether it goes where the server sends on; of methods that only read (`isReading`), and of no others. */
+  /** Whether it goes where the server sends on; of methods that only read (`isReading`), and of no others: the settings see to it. */
   readonly isFollowing: boolean;
   readonly status: readonly StatusRange[];
   readonly body: string | null;

@@ -1,3 +1,4 @@
+import { codeOf } from '../../code-of.ts';
 import { describeFault } from './failure.ts';
 import type { Failure } from './check.ts';
 
@@ -17,7 +18,7 @@ const DNS_FAULTS: Readonly<Record<string, readonly [words: string, isUnknown: bo
 };
 
 export function describeDnsFault(cause: unknown): { readonly failure: Failure; readonly isUnknown: boolean } {
-  const code = cause instanceof Error && 'code' in cause && typeof cause.code === 'string' ? cause.code : '';
+  const code = codeOf(cause);
   const known = Object.hasOwn(DNS_FAULTS, code) ? DNS_FAULTS[code] : undefined;
   if (known === undefined) return { failure: { ...describeFault(cause), type: 'dns' }, isUnknown: false };
   return { failure: { type: 'dns', words: known[0] }, isUnknown: known[1] };

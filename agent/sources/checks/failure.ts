@@ -1,3 +1,4 @@
+import { codeOf } from '../../code-of.ts';
 import type { Failure, Phase } from './check.ts';
 
 /** Errors of the system, of Node's parser of HTTP (HPE_…) and of OpenSSL (ERR_SSL_…) by their code. */
@@ -22,7 +23,7 @@ const FAMILIES: readonly (readonly [RegExp, Failure])[] = [
 
 /** What an error of a connection means. Its code is named where it tells more; its message may hold what was received. */
 export function describeFault(cause: unknown): Failure {
-  const code = codeOf(cause);
+  const code = findCode(cause);
   const known = Object.hasOwn(FAILURES, code) ? FAILURES[code] : undefined;
   if (known !== undefined) return known;
   const family = FAMILIES.find(([pattern]) => pattern.test(code))?.[1];
@@ -35,17 +36,11 @@ function nameOf(cause: unknown): string {
 }
 
 /** The code of the first address that was tried, where several were (AggregateError). */
-function codeOf(cause: unknown): string {
-  if (!(cause instanceof Error)) return '';
-  if ('code' in cause && typeof cause.code === 'string') {
-    // Every address was given up after its share of the time, or refused: a refusal says more.
-    if (cause instanceof AggregateError) {
-      const codes = cause.errors.map((one: unknown) => (one === cause ? '' : codeOf(one)));
-      return codes.find((code) => code === 'ECONNREFUSED') ?? codes.find((code) => code !== '') ?? cause.code;
-    }
-    return cause.code;
-  }
-  return '';
+function findCode(cause: unknown): string {
+  if (!(cause instanceof AggregateError)) return codeOf(cause);
+  // Every address was given up after its share of the time, or refused: a refusal says more.
+  const codes = cause.errors.map(codeOf);
+  return codes.find((code) => code === 'ECONNREFUSED') ?? codes.find((code) => code !== '') ?? codeOf(cause);
 }
 
 const DOING: Readonly<Record<Phase, string>> = {

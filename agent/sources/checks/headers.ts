@@ -1,5 +1,6 @@
 import { err, ok, type Result } from '@muster/proto/result';
 
+import { codeOf } from '../../code-of.ts';
 import { readNamedText } from '../../read-text.ts';
 import type { Failure, Header } from './check.ts';
 
@@ -50,7 +51,7 @@ export function readHeaderFile(path: string | null): Result<readonly Header[], F
 function reasonOf(cause: unknown): string {
   const inner = cause instanceof Error ? cause.cause : null;
   if (!(inner instanceof Error)) return 'it is no file';
-  return 'code' in inner ? String(inner.code) : inner.message;
+  return codeOf(inner) || inner.message;
 }
 
 export function isHeader(name: string, value: string): boolean {

@@ -245,17 +245,12 @@ test('a redirect is followed only when that is wanted, and secrets do not follow
   expect(end.seen.map((one) => one.headers['authorization'])).toEqual([undefined]);
 });
 
-test.for([
-  ['GET', 2],
-  ['HEAD', 2],
-  ['OPTIONS', 1],
-  ['POST', 1],
-] as const)('a redirect of %s is followed to %i servers in all', async ([method, servers]) => {
+test('a redirect of HEAD is followed, and of POST nobody is told that it could be', async () => {
   const end = await openWeb(null);
   const start = await openWeb(end.url);
-  const failure = failureOf(await look(makeHttpProbe(start.url, { method, isFollowing: true })));
-  expect(start.seen.slice(0, 1).length + end.seen.slice(0, 1).length).toBe(servers);
-  expect(failure).toBe(servers === 2 ? null : 'status: status 302, not 2xx');
+  expect(failureOf(await look(makeHttpProbe(start.url, { method: 'HEAD', isFollowing: true })))).toBe(null);
+  expect(end.seen).toHaveLength(1);
+  expect(failureOf(await look(makeHttpProbe(start.url, { method: 'POST' })))).toBe('status: status 302, not 2xx');
 });
 
 test.for([

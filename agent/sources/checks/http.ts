@@ -24,14 +24,13 @@ export async function probeHttp(probe: HttpProbe, run: Run): Promise<Result<null
   if (!more.ok) return more;
   const own = new URL(probe.url);
   const headers = [...probe.headers, ...more.value];
-  const isFollowing = probe.isFollowing && isReading(probe.method);
   let url = own;
   for (let sent = 0; sent <= REDIRECTS_MAX; sent += 1) {
     // What is secret is for the server that was named, and for no other.
     const answer = await ask(url, probe, url.origin === own.origin ? headers : [], run);
     if (!answer.ok) return answer;
     run.trace.statusCode = answer.value.status;
-    if (!isFollowing || !REDIRECTS.has(answer.value.status)) return judge(answer.value, probe);
+    if (!probe.isFollowing || !REDIRECTS.has(answer.value.status)) return judge(answer.value, probe);
     const next = parseLocation(answer.value.location, url);
     if (next === null)
       return err({ type: 'redirect', words: 'the server sends on, but not to an address of http or https' });

@@ -4,6 +4,7 @@ import type { PeerCertificate, SecureContext, TLSSocket } from 'node:tls';
 import { describeError } from '@muster/proto/log';
 import { err, ok, type Result } from '@muster/proto/result';
 
+import { codeOf } from '../../code-of.ts';
 import { openTrust } from '../../trust.ts';
 import { measure, type Failure, type Run, type TlsSettings } from './check.ts';
 import { hold } from './connect.ts';
@@ -107,7 +108,7 @@ function describeDistrust(
     const day = new Date(expiriesMs[expired] ?? now).toISOString().slice(0, 10);
     return `${expired === 0 ? 'the certificate' : 'a certificate of the chain'} expired on ${day}`;
   }
-  const code = typeof error === 'string' ? error : error instanceof Error && 'code' in error ? String(error.code) : '';
+  const code = typeof error === 'string' ? error : codeOf(error);
   if (code === 'ERR_TLS_CERT_ALTNAME_INVALID') return `the certificate is not for ${name}`;
   return (Object.hasOwn(DISTRUST, code) ? DISTRUST[code] : undefined) ?? `the certificate is not trusted (${code})`;
 }

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { describeError } from '@muster/proto/log';
 import { err, ok, type Result } from '@muster/proto/result';
 
+import { codeOf } from '../../code-of.ts';
 import { openHttpClient, readBody } from '../../http-client.ts';
 
 /** Where engines listen, in the order in which they are looked for: Docker, Docker on old systems, Podman. */
@@ -77,11 +78,10 @@ export function openEngine(socket: string): Engine {
 
 function describeFailure(cause: unknown, signal: AbortSignal): string {
   if (signal.aborted) return describeError(signal.reason);
-  const code = cause instanceof Error && 'code' in cause ? cause.code : null;
-  return REASONS.get(code) ?? `cannot be asked: ${describeError(cause)}`;
+  return REASONS.get(codeOf(cause)) ?? `cannot be asked: ${describeError(cause)}`;
 }
 
-const REASONS: ReadonlyMap<unknown, string> = new Map([
+const REASONS: ReadonlyMap<string, string> = new Map([
   [
     'EACCES',
     'lets only its group in: give the agent that group, with SupplementaryGroups=docker in a drop-in of its unit ' +

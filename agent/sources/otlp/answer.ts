@@ -3,6 +3,7 @@ import { gunzipSync } from 'node:zlib';
 import { describeError } from '@muster/proto/log';
 import { err, ok, type Result } from '@muster/proto/result';
 
+import { codeOf } from '../../code-of.ts';
 import type { Refused } from '../../custom/intake.ts';
 import type { Point } from '../../custom/point.ts';
 import { REFUSALS } from '../../custom/refusal.ts';
@@ -84,8 +85,7 @@ function inflate(body: Buffer): Result<Buffer, Refusing> {
   try {
     return ok(gunzipSync(body, { maxOutputLength: INFLATED_BYTES_MAX }));
   } catch (cause) {
-    const isLarge = cause instanceof Error && 'code' in cause && cause.code === 'ERR_BUFFER_TOO_LARGE';
-    return isLarge ? err(TOO_LARGE) : refuse(400, 'The body is not gzip');
+    return codeOf(cause) === 'ERR_BUFFER_TOO_LARGE' ? err(TOO_LARGE) : refuse(400, 'The body is not gzip');
   }
 }
 

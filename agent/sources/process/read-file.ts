@@ -1,5 +1,7 @@
 import { closeSync, openSync, readSync } from 'node:fs';
 
+import { codeOf } from '../../code-of.ts';
+
 /** More than any file of /proc that is read here; what is longer is cut. */
 const BYTES_MAX = 16_384;
 
@@ -45,7 +47,7 @@ export function readOpen(descriptor: number): number {
 }
 
 function toReason(cause: unknown): number {
-  const code = cause instanceof Error && 'code' in cause ? cause.code : '';
+  const code = codeOf(cause);
   if (code === 'EMFILE' || code === 'ENFILE') return FULL;
   return DENIED_CODES.has(code) ? DENIED : GONE;
 }

@@ -2,6 +2,8 @@ import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 
 import { err, ok, type Result } from '@muster/proto/result';
 
+import { codeOf } from '../../code-of.ts';
+
 /** What a file may take: 10,000 samples with long labels. */
 export const FILE_BYTES_MAX = 1024 * 1024;
 /** The same of all files together: a mebibyte of text is 25 of memory when it has been read. */
@@ -58,6 +60,6 @@ const WORDS: Readonly<Record<string, string>> = {
 };
 
 function describe(cause: unknown): string {
-  const code = cause instanceof Error && 'code' in cause ? String(cause.code) : '';
+  const code = codeOf(cause);
   return WORDS[code] ?? `it cannot be read (${code})`;
 }
