@@ -6,35 +6,35 @@ import type { Point, PointValue } from './point.ts';
 import { IDLE_MS, makeSeriesPool } from './series.ts';
 import { makeRises } from '../testing/rises.ts';
 
-const nowMs = 1_000_000;
-const FIRST: Origin = { startNs: 1, toldMs: nowMs - 1, others: 0, isShared: false };
+const NOW_MS = 1_000_000;
+const FIRST: Origin = { startNs: 1, toldMs: NOW_MS - 1, others: 0, isShared: false };
 const YOUNGER = { ...FIRST, startNs: 2 };
-const AHEAD = { ...FIRST, startNs: (nowMs + 1) * 1e6 };
+const AHEAD = { ...FIRST, startNs: (NOW_MS + 1) * 1e6 };
 test.for<
   readonly [known: Origin | undefined, startNs: number | null, hasFallen: boolean, verdict: string, then: Origin]
 >([
-  [undefined, 1, false, 'begun', { ...FIRST, toldMs: nowMs }],
-  [FIRST, 1, false, 'told', { ...FIRST, toldMs: nowMs }],
-  [FIRST, null, false, 'told', { ...FIRST, toldMs: nowMs }],
+  [undefined, 1, false, 'begun', { ...FIRST, toldMs: NOW_MS }],
+  [FIRST, 1, false, 'told', { ...FIRST, toldMs: NOW_MS }],
+  [FIRST, null, false, 'told', { ...FIRST, toldMs: NOW_MS }],
   [FIRST, 2, false, 'held', { ...FIRST, others: 1 }],
-  [{ ...FIRST, others: 1 }, 2, false, 'begun', { ...YOUNGER, toldMs: nowMs }],
-  [{ ...FIRST, others: 1 }, 1, false, 'told', { ...FIRST, toldMs: nowMs, isShared: true }],
+  [{ ...FIRST, others: 1 }, 2, false, 'begun', { ...YOUNGER, toldMs: NOW_MS }],
+  [{ ...FIRST, others: 1 }, 1, false, 'told', { ...FIRST, toldMs: NOW_MS, isShared: true }],
   [{ ...FIRST, isShared: true }, 2, false, 'refused', { ...FIRST, others: 1, isShared: true }],
   [YOUNGER, 1, false, 'refused', YOUNGER],
-  [{ ...YOUNGER, toldMs: nowMs - SILENT_MS + 1 }, 1, false, 'refused', { ...YOUNGER, toldMs: nowMs - SILENT_MS + 1 }],
-  [{ ...YOUNGER, toldMs: nowMs - SILENT_MS }, 1, false, 'resumed', { ...FIRST, toldMs: nowMs }],
-  [{ ...YOUNGER, toldMs: nowMs + SILENT_MS }, 1, false, 'resumed', { ...FIRST, toldMs: nowMs }],
+  [{ ...YOUNGER, toldMs: NOW_MS - SILENT_MS + 1 }, 1, false, 'refused', { ...YOUNGER, toldMs: NOW_MS - SILENT_MS + 1 }],
+  [{ ...YOUNGER, toldMs: NOW_MS - SILENT_MS }, 1, false, 'resumed', { ...FIRST, toldMs: NOW_MS }],
+  [{ ...YOUNGER, toldMs: NOW_MS + SILENT_MS }, 1, false, 'resumed', { ...FIRST, toldMs: NOW_MS }],
   [AHEAD, 1, false, 'held', { ...AHEAD, others: 1 }],
-  [{ ...AHEAD, others: 1 }, 1, false, 'begun', { ...FIRST, toldMs: nowMs }],
+  [{ ...AHEAD, others: 1 }, 1, false, 'begun', { ...FIRST, toldMs: NOW_MS }],
   [FIRST, AHEAD.startNs, false, 'refused', FIRST],
   [AHEAD, AHEAD.startNs + 1e6, false, 'held', { ...AHEAD, others: 1 }],
   [FIRST, 1, true, 'held', { ...FIRST, others: 1 }],
   [FIRST, null, true, 'held', { ...FIRST, others: 1 }],
-  [{ ...FIRST, others: 1 }, null, true, 'begun', { ...FIRST, startNs: null, toldMs: nowMs }],
+  [{ ...FIRST, others: 1 }, null, true, 'begun', { ...FIRST, startNs: null, toldMs: NOW_MS }],
   [{ ...FIRST, others: 8, isShared: true }, 1, true, 'refused', { ...FIRST, others: 9, isShared: true }],
-  [{ ...FIRST, others: 9, isShared: true }, 1, true, 'begun', { ...FIRST, toldMs: nowMs }],
+  [{ ...FIRST, others: 9, isShared: true }, 1, true, 'begun', { ...FIRST, toldMs: NOW_MS }],
 ])('stepOrigin(%j, %s, fallen: %s) is %s', ([known, startNs, hasFallen, verdict, then]) => {
-  expect(stepOrigin(known, { startNs, hasFallen, nowMs })).toEqual({ origin: then, verdict });
+  expect(stepOrigin(known, { startNs, hasFallen, nowMs: NOW_MS })).toEqual({ origin: then, verdict });
 });
 
 function makeSmall() {
