@@ -10,6 +10,7 @@ import { readConfig, type Command } from './commands/command.ts';
 import { DOCTOR } from './commands/doctor.ts';
 import { SAMPLE } from './commands/sample.ts';
 import { SELF_TEST } from './commands/self-test.ts';
+import { STATUS } from './commands/status.ts';
 import { parseUpdatePlace, type Config, type ConfigInput } from './config.ts';
 import { superviseBy } from './notify/supervise.ts';
 import { giveBackMemory } from './give-back.ts';
@@ -25,6 +26,7 @@ const DISK_STEP_MS = 10;
 const COMMANDS: ReadonlyMap<string, Command> = new Map([
   ['check-config', CHECK_CONFIG],
   ['sample', SAMPLE],
+  ['status', STATUS],
   ['doctor', DOCTOR],
   ['self-test', SELF_TEST],
 ]);

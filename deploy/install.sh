@@ -27,12 +27,13 @@ install.sh: installs the Muster agent on this host, or upgrades it
 USAGE
 }
 
+# Whoever reads this may have gone.
 say() {
-  printf '%s\n' "$*"
+  printf '%s\n' "$*" || true
 }
 
 fail() {
-  printf 'Not installed: %s\n' "$*" >&2
+  printf '%s: %s\n' "$not_done" "$*" >&2
   exit 1
 }
 
@@ -43,7 +44,8 @@ has() {
 main() {
   # Others must get at what is not secret, whatever the habits of who installs: the agent is no root.
   umask 022
-  url=$url_default token=${MUSTER_TOKEN:-} name='' root='' insecure=false action=install purge=false
+  trap '' PIPE
+  url=$url_default token=${MUSTER_TOKEN:-} name='' root='' insecure=false action=install purge=false not_done='Not installed'
   read_options "$@"
   bin=$root/usr/local/bin
   program=$bin/$service
@@ -77,7 +79,7 @@ read_options() {
         shift
         ;;
       --insecure-http) insecure=true ;;
-      --uninstall) action=uninstall ;;
+      --uninstall) action=uninstall not_done='Not removed' ;;
       --purge) purge=true ;;
       --help)
         usage
@@ -88,6 +90,10 @@ read_options() {
     shift
   done
   [ "$purge" = false ] || [ "$action" = uninstall ] || fail '--purge goes with --uninstall'
+  case $root in
+    '' | /*) [ -d "$root/" ] || fail "there is no directory $root: mount the image there first" ;;
+    *) fail "--root must be an absolute path, was $root" ;;
+  esac
 }
 
 install_agent() {
@@ -100,6 +106,7 @@ install_agent() {
   trap 'rm -rf "$work"' EXIT
   trap 'exit 1' HUP INT TERM
   fetch_program
+  make_configuration
   # All that may fail for want of something has been tried: from here on the installation is changed.
   write_configuration
   mv -f "$work/$service" "$program"
@@ -181,15 +188,19 @@ fetch_program() {
 fetch() {
   from=$url/api/v1/agent/$1
   if has curl; then
-    curl -fsS --connect-timeout 15 --retry 3 -o "$work/$1" "$from" </dev/null || cannot_fetch
+    curl -fsS --connect-timeout 15 --retry 3 -o "$work/$1" "$from" </dev/null || cannot_fetch $?
   elif has wget; then
-    wget -q -O "$work/$1" "$from" </dev/null || cannot_fetch
+    wget -q -O "$work/$1" "$from" </dev/null || cannot_fetch $?
   else
     fail 'curl or wget is needed'
   fi
 }
 
 cannot_fetch() {
+  # curl's and wget's words for a file that cannot be written; of no other fault.
+  case $1 in
+    23 | 3) fail "cannot write to $bin: is its disk full?" ;;
+  esac
   fail "cannot get $from; is the collector there, and were agents built there (node scripts/build-agent.ts)?"
 }
 
@@ -212,30 +223,47 @@ sum_of() {
   fi
 }
 
-# What is there stays: the configuration is the host's, and a token that is used up is emptied, not removed, because the
-# service reads the file whenever it starts.
-write_configuration() {
-  mkdir -p "$etc" "$textfiles"
-  if [ ! -e "$etc/agent.yaml" ]; then
+# What is there stays: the configuration is the host's.
+make_configuration() {
+  config=$etc/agent.yaml
+  if [ ! -e "$config" ]; then
+    config=$work/agent.yaml
     {
       printf '# The Muster agent. Others may read this file: it is no place for secrets.\n'
       printf 'url: "%s"\n' "$url"
       [ "$insecure" = false ] || printf 'insecure-http: true\n'
       [ -z "$name" ] || printf 'name: "%s"\n' "$name"
-    } >"$work/agent.yaml"
-    chmod 644 "$work/agent.yaml"
-    mv "$work/agent.yaml" "$etc/agent.yaml"
-  elif [ "$(read_configured_url)" != "$url" ]; then
-    say "$etc/agent.yaml is kept as it is, though it does not name $url"
+    } >"$config"
+    chmod 644 "$config"
   fi
+  [ -z "$root" ] || return 0
+  check_configuration || fail "the agent would not start with $config: $(cat "$work/words")"
+  [ "$config" = "$etc/agent.yaml" ] || return 0
+  collector=$(read_checked collector) named=$(read_checked name)
+  check_configuration --url "$url" --insecure-http || fail "$(cat "$work/words")"
+  [ "$collector" = "$(read_checked collector)" ] ||
+    fail "$config names the collector $collector, not $url: to upgrade the agent of that one, say --url $collector; to move this host, stop the agent, change url there, remove $state/identity.json, and run this again with a token"
+  [ -z "$name" ] || [ "$name" = "$named" ] ||
+    fail "$config is there already and names this host $named: change name there, or leave out --name"
+}
+
+# As the service will start it: without what is in the environment here.
+check_configuration() {
+  env -i "$work/$service" check-config --config "$config" "$@" >"$work/words" 2>&1
+}
+
+read_checked() {
+  sed -n "s/^  $1  *//p" "$work/words"
+}
+
+# A token that is used up is emptied, not removed, because the service reads the file whenever it starts.
+write_configuration() {
+  mkdir -p "$etc" "$textfiles"
+  [ "$config" = "$etc/agent.yaml" ] || mv "$config" "$etc/agent.yaml"
   if [ -n "$token" ] || [ ! -e "$etc/token" ]; then
     (umask 077 && printf '%s\n' "$token" >"$work/token")
     mv "$work/token" "$etc/token"
   fi
-}
-
-read_configured_url() {
-  sed -n "s/^url:[[:space:]]*[\"']\{0,1\}\([^\"'[:space:]]*\).*/\1/p" "$etc/agent.yaml" | sed 's|/$||'
 }
 
 write_unit() {
@@ -325,40 +353,16 @@ stop_plain() {
 
 await_joining() {
   waited=0
-  until [ -s "$state/identity.json" ]; do
-    [ "$waited" -lt "$join_seconds" ] || give_up "the host has not joined within $join_seconds s, and goes on trying"
+  until env -i "$program" status >"$work/status" 2>&1; do
     [ "$waited" -lt 3 ] || is_running || end_in_vain 'the agent has ended'
+    ! grep -q '^FAIL  identity: this host is .*, but: 40[13]:' "$work/status" || give_up "its collector takes nothing from this host"
+    [ "$waited" -lt "$join_seconds" ] || give_up "nothing of it has arrived within $join_seconds s; it goes on trying"
     sleep 1
     waited=$((waited + 1))
   done
-  host=$(read_identity host)
-  if is_turned_away; then
-    give_up "its collector takes nothing from this host, which joined as $host: $advice"
-  fi
   : >"$etc/token"
+  host=$(sed -n 's/^  ok  identity: this host is \([^ ,]*\).*/\1/p' "$work/status")
   say "This host is $host: $url/hosts/$host"
-}
-
-read_identity() {
-  sed -n "s/.*\"$1\":\"\([^\"]*\)\".*/\1/p" "$state/identity.json"
-}
-
-# An identity that was kept may have been revoked, or copied to another machine. The body is of a kind that the collector
-# takes from nobody: nothing else comes of it. The secret goes by standard input, where others cannot see it.
-is_turned_away() {
-  # The secret is for the collector that the configuration names, and for no other.
-  has curl && [ "$(read_configured_url)" = "$url" ] || return 1
-  status=$(
-    printf 'header = "Authorization: Bearer %s"\n' "$(read_identity token)" |
-      curl -sS --config - --max-time 15 -o "$work/answer" -w '%{http_code}' -H 'Content-Type: text/plain' -d '' "$url/api/v1/ingest"
-  ) || return 1
-  advice=$(sed -n 's/.*"message":"\([^"]*\).*/\1/p' "$work/answer")
-  case $status in
-    401) advice="to let it join anew, stop the agent, remove $state/identity.json, and run this again with a new token" ;;
-    # Two machines send as one: the collector says how to part them. A proxy on the way knows nothing of that.
-    403) [ -n "$advice" ] ;;
-    *) return 1 ;;
-  esac
 }
 
 is_running() {
@@ -379,16 +383,19 @@ end_in_vain() {
 
 give_up() {
   say "The agent is installed, but $1. What it says:" >&2
+  [ ! -e "$work/status" ] || cat "$work/status" >&2
   if [ -d /run/systemd/system ]; then
     journalctl --unit "$service" --lines 10 --output cat --no-pager >&2 || true
   else
     tail -n 10 /var/log/muster-agent.log >&2 || true
   fi
-  say 'With a token that is not taken: make a new one, and run this again with it.' >&2
+  say "With a token that is not taken: make a new one, and run this again with it. With an identity that is not taken:" >&2
+  say "stop the agent and remove $state/identity.json before that." >&2
   exit 1
 }
 
 uninstall_agent() {
+  [ ! -e "$program" ] || [ -w "$bin" ] || fail "$bin cannot be written"
   if [ -z "$root" ] && [ -d /run/systemd/system ]; then
     systemctl disable --now --quiet "$service" 2>/dev/null || true
   elif [ -z "$root" ]; then

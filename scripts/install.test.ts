@@ -31,11 +31,9 @@ if (!isRoot) console.warn('Not tested here: install.sh, which needs root');
 const DEPLOY = join(import.meta.dirname, '../deploy');
 const PLATFORM = `linux-${process.arch}`;
 const PACKED = `muster-agent-${PLATFORM}.gz`;
-/** A stand-in for the executable: the agent of this checkout, which takes its address from the file that is installed. */
+/** A stand-in for the executable: the agent of this checkout. */
 const AGENT = `#!/bin/sh
-[ "\${1:-}" = --help ] && exit 0
-url=$(sed -n 's/^url: "\\(.*\\)"$/\\1/p' /etc/muster/agent.yaml)
-exec ${process.execPath} ${join(import.meta.dirname, '../agent/main.ts')} --url "$url"
+exec ${process.execPath} ${join(import.meta.dirname, '../agent/main.ts')} "$@"
 `;
 
 let directory: string;
@@ -138,7 +136,6 @@ test.skipIf(!isRoot)('install.sh run again upgrades the agent and leaves the con
   build(`${AGENT}# newer\n`);
   const again = await install();
   expect([again.code, again.err]).toEqual([0, '']);
-  expect(again.out).toContain(`agent.yaml is kept as it is, though it does not name ${collector.origin}`);
   expect(readInstalled('etc/muster/agent.yaml')).toBe('url: "https://other.example"\n');
   expect(readInstalled('etc/muster/token')).toBe('the-token\n');
   expect(readInstalled('usr/local/bin/muster-agent')).toBe(`${AGENT}# newer\n`);
@@ -240,6 +237,8 @@ test.skipIf(!isRoot).for([
   ['--token', /--token needs a value/],
   ['--token t --colour', /--colour is not an option/],
   ['--token t --purge', /--purge goes with --uninstall/],
+  ['--token t --root image', /--root must be an absolute path/],
+  ['--token t --root /no/such/image', /there is no directory \/no\/such\/image/],
   ["--token t --name 'a\"b'", /the name must not hold quotes/],
   ["--token t --name 'a\nb'", /the name must not hold/],
   ['--token t --url http://muster.example', /is not encrypted.*--insecure-http/],
@@ -316,6 +315,15 @@ test.skipIf(!isRoot)(
       curl -s -H "Authorization: Bearer $token" --data-binary @"$batch" -H 'Content-Type:' ${collector.origin}${INGEST_PATH}
     done
     ${fetchAndRun} || echo quarantined
+    pid=$(cat /var/lib/muster-agent/pid)
+    cp /etc/muster/agent.yaml "$1/agent.yaml"
+    echo 'bogus: 1' >>/etc/muster/agent.yaml
+    ${fetchAndRun} || echo faulty
+    sed 's|^url: .*|url: "https://other.example"|' "$1/agent.yaml" >/etc/muster/agent.yaml
+    ${fetchAndRun} --token t || echo elsewhere
+    cp "$1/agent.yaml" /etc/muster/agent.yaml
+    ${fetchAndRun} --name other || echo named
+    [ "$(cat /var/lib/muster-agent/pid)" = "$pid" ] && echo undisturbed
     sed -i 's/"token":"[^"]*"/"token":"revoked"/' /var/lib/muster-agent/identity.json
     ${fetchAndRun} || echo turned away
     pid=$(cat /var/lib/muster-agent/pid)
@@ -334,11 +342,16 @@ test.skipIf(!isRoot)(
     );
     expect(out).toContain('\nThe agent runs already\nsame\n');
     expect(out).toContain('\nquarantined\n');
-    expect(err).toContain(`which joined as ${host}: Two machines send with this token`);
+    expect(err).toContain(`FAIL  identity: this host is ${host}, but: 403: Two machines send with this token`);
     expect(out).toContain('\nturned away\n');
-    expect(err).toContain(`collector takes nothing from this host, which joined as ${host}: to let it join anew,`);
+    expect(out).toMatch(/\nfaulty\n.*\nelsewhere\n.*\nnamed\nundisturbed\n/s);
+    expect(err).toMatch(/Not installed: the agent would not start with .*bogus/s);
+    expect(err).toContain(`agent.yaml names the collector https://other.example, not ${collector.origin}: to upgrade`);
+    expect(err).toContain('is there already and names this host');
+    expect(err).toContain(`FAIL  identity: this host is ${host}, but: 401: `);
     expect(out).toContain('\nended\ngone\n');
     expect(out.trimEnd()).toMatch(/refused$/);
     expect(err).toMatch(/The agent is installed, but the agent has ended. What it says:\n.*agent.refused.*unknown/s);
   },
+  60_000,
 );

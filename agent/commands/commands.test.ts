@@ -13,6 +13,7 @@ import { DEBIAN } from '../testing/fixture.ts';
 import { CHECK_CONFIG } from './check-config.ts';
 import type { Command } from './command.ts';
 import { DOCTOR } from './doctor.ts';
+import { STATUS } from './status.ts';
 import { formatValue, SAMPLE } from './sample.ts';
 
 /** Runs a command on the captured machine: its exit code, and what it prints. */
@@ -55,7 +56,7 @@ test.for([
 test('sample without --once says what it needs; wrong options and help are as everywhere', async () => {
   expect(await run(SAMPLE, [])).toMatchObject({ code: 2, err: expect.stringContaining('needs --once') });
   expect(await run(SAMPLE, ['--once', '--frob'])).toMatchObject({ code: 2, err: expect.stringContaining('--frob') });
-  for (const command of [SAMPLE, DOCTOR, CHECK_CONFIG]) {
+  for (const command of [SAMPLE, DOCTOR, STATUS, CHECK_CONFIG]) {
     expect(await run(command, ['--help'])).toMatchObject({ code: 0, out: expect.stringContaining('--interval') });
   }
 });
@@ -94,8 +95,34 @@ test('doctor says what is seen, who we are, and whether the collector answers', 
   const token = join(root, 'etc/muster/token');
   writeFileSync(token, 'secret\n');
   const awaited = await run(DOCTOR, ['--url', collector.url, '--state', join(state, 'none'), '--root', root]);
-  expect(awaited.out).toMatch(/^ {2}ok {2}identity: this host has not joined/m);
+  expect(awaited.out).toMatch(/^ {2}-- {2}identity: this host has not joined/m);
   expect(awaited.out).toContain(`the service will with the enrolment token in ${token}\n`);
+});
+
+test('status is right when the agent runs and the collector takes what it sends, and not before', async () => {
+  const collector = await openStandIn();
+  const state = mkdtempSync(join(tmpdir(), 'muster-status-'));
+  const ask = () => run(STATUS, ['--url', collector.url, '--state', state]);
+  collector.expect({ kind: 'answer', status: 200 });
+  const none = await ask();
+  expect([none.code, none.out]).toEqual([
+    1,
+    expect.stringMatching(/^FAIL {2}agent: none runs with .*\nFAIL {2}identity/ms),
+  ]);
+  const lock = lockState(state);
+  writeFileSync(join(state, 'identity.json'), '{"host":"web-1","token":"secret"}');
+  collector.expect({ kind: 'answer', status: 200 }, { kind: 'answer', status: 415 });
+  const right = await ask();
+  expect([right.code, right.out]).toEqual([
+    0,
+    expect.stringContaining(`  ok  agent: it runs (process ${process.pid})\n`),
+  ]);
+  collector.expect({ kind: 'answer', status: 200 }, { kind: 'answer', status: 403 });
+  const apart = await ask();
+  expect([apart.code, apart.out]).toEqual([1, expect.stringContaining('FAIL  identity: this host is web-1, but: 403')]);
+  await collector.close();
+  expect((await ask()).code).toBe(1);
+  lock.release();
 });
 
 test('beside an agent that runs, what it listens on is not opened again, and is no fault', async () => {

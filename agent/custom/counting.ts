@@ -23,16 +23,14 @@ export type Counting = {
 export function makeCounting(): Counting {
   /** By the first of its series: the buckets of a histogram that counts from its beginning, as they were. */
   const known = new Map<CustomSeries, readonly Bucket[]>();
-  /** `toldMs`: when the process that is heard was heard last. */
-  const origins = new WeakMap<CustomSeries, { readonly origin: Origin; readonly toldMs: number }>();
+  const origins = new WeakMap<CustomSeries, Origin>();
 
-  function begin(claimed: readonly CustomSeries[], isRestart: boolean): void {
-    for (const series of claimed) {
+  function begin(claimed: readonly CustomSeries[], baseOf: (series: CustomSeries, i: number) => number): void {
+    for (const [i, series] of claimed.entries()) {
       known.delete(series);
-      // All that a process has counted that began after the other was heard last came since. Of another nobody knows: its
-      // fall is seen; and so is one where the sum would be no exact number.
-      const isKnown = isRestart && series.about.kind === 'counter' && series.value <= Number.MAX_SAFE_INTEGER;
-      series.base = isKnown ? series.value : 0;
+      const base = series.about.kind === 'counter' ? baseOf(series, i) : 0;
+      // Where the sum would be no exact number its fall is seen.
+      series.base = Math.abs(base) <= Number.MAX_SAFE_INTEGER ? base : 0;
     }
   }
 
@@ -50,10 +48,19 @@ export function makeCounting(): Counting {
       const { startNs } = origin;
       const before = origins.get(first);
       const hasFallen = first.base + countOf(value) < first.value;
-      const { verdict, origin: next } = stepOrigin(before?.origin, startNs, hasFallen);
-      const toldMs = before === undefined || verdict === 'told' || verdict === 'begun' ? nowMs : before.toldMs;
-      origins.set(first, { origin: next, toldMs });
-      if (verdict === 'begun') begin(claimed, startNs !== null && startNs > (before?.toldMs ?? Infinity) * 1e6);
+      const { verdict, origin: next } = stepOrigin(before, { startNs, hasFallen, nowMs });
+      origins.set(first, next);
+      if (verdict === 'begun') {
+        // All that a process has counted that began after the other was heard last came since. Of another nobody knows: its
+        // fall is seen.
+        const isRestart = startNs !== null && startNs > (before?.toldMs ?? Infinity) * 1e6;
+        begin(claimed, (series) => (isRestart ? series.value : 0));
+      }
+      if (verdict === 'resumed') {
+        // What it has counted may stand anywhere, and says nothing of what came of late: the series goes on where it stands.
+        const values = valuesOf(value, () => []);
+        begin(claimed, (series, i) => series.value - (values[i] ?? NaN));
+      }
       return verdict;
     },
     take: (claimed, point, nowMs) => {

@@ -6,8 +6,8 @@ export function roundEstimate(value: number): number {
   return Number(value.toPrecision(6));
 }
 
-/** How many values lie up to `upper` and above the bound before. `upper` may be Infinity. */
-export type Bucket = { readonly upper: number; readonly count: number };
+/** How many values lie up to `upper` and above the bound before, or `lower` where that is above it. `upper` may be Infinity. */
+export type Bucket = { readonly lower?: number; readonly upper: number; readonly count: number };
 
 export type Bounds = { readonly min?: number; readonly max?: number };
 
@@ -24,7 +24,9 @@ export function quantileOf(buckets: readonly Bucket[], quantile: number, { min, 
   const rank = quantile * total;
   let before = 0;
   let lower = min ?? Math.min(0, buckets[0]?.upper ?? 0);
-  for (const { upper, count } of buckets) {
+  for (const bucket of buckets) {
+    const { upper, count } = bucket;
+    lower = Math.max(lower, bucket.lower ?? lower);
     if (count > 0 && before + count >= rank) {
       const end = Math.min(upper, max ?? Number.POSITIVE_INFINITY);
       if (!Number.isFinite(end)) return lower;
@@ -52,5 +54,5 @@ export function subtractBuckets(now: readonly Bucket[], before: readonly Bucket[
     if (left < 0) return [];
     counts[at] = left;
   }
-  return now.map(({ upper }, i) => ({ upper, count: counts[i] ?? 0 }));
+  return now.map((bucket, i) => ({ ...bucket, count: counts[i] ?? 0 }));
 }

@@ -12,7 +12,10 @@ export type Refused = readonly { readonly point: Point; readonly refusal: Refusa
 
 /** What was told, until it is read. */
 export type Intake = {
-  /** Takes what belongs together: a series that is in it twice is taken once. */
+  /**
+   * Takes what belongs together, the oldest first: what one stream tells of a series at several times is one after the
+   * other; else a series that is in it twice is taken once.
+   */
   readonly take: (points: readonly Point[], nowMs: number) => Refused;
   /** What came since the reading before: of each series the newest value, once; of a counter that begins how it stood, and its value later. */
   readonly read: (nowMs: number) => readonly Sample[];
@@ -22,11 +25,8 @@ export function makeIntake(keeper: SeriesKeeper): Intake {
   const fresh = new Set<CustomSeries>();
   const counting = makeCounting();
 
-  function takePoint(
-    { name, unit, labels, value, origin }: Point,
-    taken: Set<CustomSeries>,
-    nowMs: number,
-  ): Refusal | null {
+  function takePoint(point: Point, taken: Map<CustomSeries, Point>, nowMs: number): Refusal | null {
+    const { name, unit, labels, value, origin } = point;
     if (!value.ok) return value.error; // null: there is no value
     const metric = toMetricName(name);
     if (!metric.ok) return metric.error;
@@ -35,12 +35,12 @@ export function makeIntake(keeper: SeriesKeeper): Intake {
     const names = nameSeries({ metric: metric.value, labels: own.value, unit }, value.value);
     const claimed = keeper.claim(names, nowMs);
     if (typeof claimed === 'string') return claimed;
-    if (claimed.some((series) => taken.has(series))) return 'taken';
+    if (claimed.some((series) => !isAfter(point, taken.get(series)))) return 'taken';
     const verdict = counting.judge(claimed, { value: value.value, origin }, nowMs);
     if (verdict === 'refused') return 'origin';
     if (verdict !== 'held') for (const series of counting.take(claimed, value.value, nowMs)) fresh.add(series);
     for (const series of claimed) {
-      taken.add(series);
+      taken.set(series, point);
       series.seenMs = nowMs;
     }
     return null;
@@ -48,13 +48,15 @@ export function makeIntake(keeper: SeriesKeeper): Intake {
 
   return {
     take: (points, nowMs) => {
-      const taken = new Set<CustomSeries>();
-      return points.flatMap((point) => {
-        const refusal = takePoint(point, taken, nowMs);
-        if (refusal === null) return [];
-        keeper.refuse(refusal, point.name);
-        return [{ point, refusal }];
-      });
+      const taken = new Map<CustomSeries, Point>();
+      return points
+        .toSorted((one, other) => timeOf(one) - timeOf(other))
+        .flatMap((point) => {
+          const refusal = takePoint(point, taken, nowMs);
+          if (refusal === null) return [];
+          keeper.refuse(refusal, point.name);
+          return [{ point, refusal }];
+        });
     },
     read: (nowMs) => {
       for (const series of keeper.expire(nowMs)) {
@@ -68,6 +70,14 @@ export function makeIntake(keeper: SeriesKeeper): Intake {
       });
     },
   };
+}
+
+function timeOf({ timeNs = 0 }: Point): number {
+  return timeNs;
+}
+
+function isAfter(point: Point, before: Point | undefined): boolean {
+  return before === undefined || (point.stream === before.stream && timeOf(point) > timeOf(before));
 }
 
 type Named = { readonly metric: string; readonly labels: string; readonly unit: string };

@@ -1,30 +1,40 @@
 import { expect, test } from 'vitest';
 
 import { makeIntake } from './intake.ts';
-import { stepOrigin, type Origin } from './origin.ts';
+import { SILENT_MS, stepOrigin, type Origin } from './origin.ts';
 import type { Point, PointValue } from './point.ts';
 import { IDLE_MS, makeSeriesPool } from './series.ts';
 import { makeRises } from '../testing/rises.ts';
 
-const FIRST: Origin = { startNs: 1, others: 0, isShared: false };
+const NOW_MS = 1_000_000;
+const FIRST: Origin = { startNs: 1, toldMs: NOW_MS - 1, others: 0, isShared: false };
+const YOUNGER = { ...FIRST, startNs: 2 };
+const AHEAD = { ...FIRST, startNs: (NOW_MS + 1) * 1e6 };
 test.for<
   readonly [known: Origin | undefined, startNs: number | null, hasFallen: boolean, verdict: string, then: Origin]
 >([
-  [undefined, 1, false, 'begun', FIRST],
-  [FIRST, 1, false, 'told', FIRST],
-  [FIRST, null, false, 'told', FIRST],
+  [undefined, 1, false, 'begun', { ...FIRST, toldMs: NOW_MS }],
+  [FIRST, 1, false, 'told', { ...FIRST, toldMs: NOW_MS }],
+  [FIRST, null, false, 'told', { ...FIRST, toldMs: NOW_MS }],
   [FIRST, 2, false, 'held', { ...FIRST, others: 1 }],
-  [{ ...FIRST, others: 1 }, 2, false, 'begun', { ...FIRST, startNs: 2 }],
-  [{ ...FIRST, others: 1 }, 1, false, 'told', { ...FIRST, isShared: true }],
+  [{ ...FIRST, others: 1 }, 2, false, 'begun', { ...YOUNGER, toldMs: NOW_MS }],
+  [{ ...FIRST, others: 1 }, 1, false, 'told', { ...FIRST, toldMs: NOW_MS, isShared: true }],
   [{ ...FIRST, isShared: true }, 2, false, 'refused', { ...FIRST, others: 1, isShared: true }],
-  [{ ...FIRST, startNs: 2 }, 1, false, 'refused', { ...FIRST, startNs: 2 }],
+  [YOUNGER, 1, false, 'refused', YOUNGER],
+  [{ ...YOUNGER, toldMs: NOW_MS - SILENT_MS + 1 }, 1, false, 'refused', { ...YOUNGER, toldMs: NOW_MS - SILENT_MS + 1 }],
+  [{ ...YOUNGER, toldMs: NOW_MS - SILENT_MS }, 1, false, 'resumed', { ...FIRST, toldMs: NOW_MS }],
+  [{ ...YOUNGER, toldMs: NOW_MS + SILENT_MS }, 1, false, 'resumed', { ...FIRST, toldMs: NOW_MS }],
+  [AHEAD, 1, false, 'held', { ...AHEAD, others: 1 }],
+  [{ ...AHEAD, others: 1 }, 1, false, 'begun', { ...FIRST, toldMs: NOW_MS }],
+  [FIRST, AHEAD.startNs, false, 'refused', FIRST],
+  [AHEAD, AHEAD.startNs + 1e6, false, 'held', { ...AHEAD, others: 1 }],
   [FIRST, 1, true, 'held', { ...FIRST, others: 1 }],
   [FIRST, null, true, 'held', { ...FIRST, others: 1 }],
-  [{ ...FIRST, others: 1 }, null, true, 'begun', { ...FIRST, startNs: null }],
+  [{ ...FIRST, others: 1 }, null, true, 'begun', { ...FIRST, startNs: null, toldMs: NOW_MS }],
   [{ ...FIRST, others: 8, isShared: true }, 1, true, 'refused', { ...FIRST, others: 9, isShared: true }],
-  [{ ...FIRST, others: 9, isShared: true }, 1, true, 'begun', FIRST],
+  [{ ...FIRST, others: 9, isShared: true }, 1, true, 'begun', { ...FIRST, toldMs: NOW_MS }],
 ])('stepOrigin(%j, %s, fallen: %s) is %s', ([known, startNs, hasFallen, verdict, then]) => {
-  expect(stepOrigin(known, startNs, hasFallen)).toEqual({ origin: then, verdict });
+  expect(stepOrigin(known, { startNs, hasFallen, nowMs: NOW_MS })).toEqual({ origin: then, verdict });
 });
 
 function makeSmall() {
@@ -39,6 +49,12 @@ function makeSmall() {
   });
   return {
     keeper,
+    intake,
+    /** Why it was refused. */
+    takeSummary: (startNs: number, count: number, nowMs: number) => {
+      const summary = { kind: 'summary', count, sum: count / 10, quantiles: [] } as const;
+      return intake.take([point(startNs, summary)], nowMs)[0]?.refusal;
+    },
     /** What is told of each of the counts that come one after the other, a second apart. */
     tell: (counts: readonly (readonly [startSecond: number | null, value: number])[], fromMs = 0) => {
       intake.read(fromMs);
@@ -153,6 +169,59 @@ test('what is told again after it was idle goes on with what earlier processes h
     ]),
   ).toEqual([100, null, 150]);
   expect(tell([[0.5, 70]], 2 * IDLE_MS)).toEqual([170]);
+});
+
+test('an older process that is told again after all was idle goes on where the series stands', () => {
+  const { tell } = makeSmall();
+  const [older, younger] = [-2, -1];
+  expect(
+    tell([
+      [older, 1000],
+      [younger, 40],
+      [younger, 50],
+      [older, 1010],
+    ]),
+  ).toEqual([1000, null, 50, 'origin']);
+  expect(
+    tell(
+      [
+        [older, 2000],
+        [older, 2010],
+      ],
+      2 * IDLE_MS,
+    ),
+  ).toEqual([50, 60]);
+});
+
+test('what restarts after the clock was set back is told, though it began earlier by that clock', () => {
+  const { tell } = makeSmall();
+  const [ahead, right] = [7_200, 600];
+  expect(tell([[ahead, 100]], 7_260_000)).toEqual([100]);
+  expect(tell([[ahead, 110]], 120_000)).toEqual([110]);
+  const restarted = [
+    [right, 5],
+    [right, 8],
+    [ahead, 111], // late
+    [right, 9],
+  ] as const;
+  expect(tell(restarted, 660_000)).toEqual([null, 118, 'origin', 119]);
+});
+
+test('once the younger of two processes is gone the older is heard, and only what it counts from then on', () => {
+  const { takeSummary, intake } = makeSmall();
+  const rises = makeRises();
+  const refused: number[] = [];
+  for (let nowMs = 0; nowMs < 20 * 60_000; nowMs += 10_000) {
+    const minute = nowMs / 60_000;
+    if (minute >= 2 && minute < 7) takeSummary(119e9, nowMs / 10_000, nowMs);
+    const isRefused = Number.isInteger(minute) && takeSummary(-1, 1_000_000 + 10 * minute, nowMs) === 'origin';
+    if (isRefused) refused.push(minute);
+    rises.take(intake.read(nowMs), nowMs);
+  }
+  // The younger is heard from 2:20 to 6:50, then nobody for five minutes.
+  expect(refused).toEqual([3, 4, 5, 6, 7, 8, 9, 10, 11]);
+  const count = 2 * 10 + 27 + 7 * 10;
+  expect(rises.all()).toEqual({ 'requests.count': count, 'requests.sum': expect.closeTo(count / 10) });
 });
 
 test('a restarted distribution goes on with its count and its sum', () => {

@@ -43,6 +43,10 @@ export type Point = {
   readonly value: Result<PointValue, Refusal | null>;
   /** Since when it counts in all, null where that is not said; left out where it does not, or only one can tell it. */
   readonly origin?: { readonly startNs: number | null };
+  /** Who tells it, of those that tell something at once. */
+  readonly stream?: string;
+  /** When it was; 0, or left out, where that is not said. */
+  readonly timeNs?: number;
   /** Where it stands, for whoever mends it. */
   readonly line?: number;
 };

@@ -8,6 +8,7 @@ export const REFUSALS = {
   value: 'it is no number that such a metric can have',
   kind: 'the metric is known with another kind or unit',
   origin: 'another process tells the same series: set service.instance.id, another one in each process',
-  taken: 'the series is there twice, or another source tells it',
+  taken:
+    'the series is there twice, or another source, scope or process tells it: each needs a name or a label of its own',
 } as const;
 export type Refusal = keyof typeof REFUSALS;

@@ -31,7 +31,7 @@ export type CustomSeries = {
    * that it rose. Null once it was told, and in what others count in all.
    */
   before: number | null;
-  /** What earlier processes have counted, of which the one that counts now knows nothing; 0 where there are none. */
+  /** What others have counted, of which the one that counts now knows nothing, less what it has counted unheard. */
   base: number;
   /** When it was told last. */
   seenMs: number;

@@ -179,7 +179,8 @@ test('deaths, kills for want of memory and failed health checks are told, once a
     return `${JSON.stringify({ Type: 'container', Action, Actor, time: START_MS / 1000 })}\n`;
   });
   engine.answers.set('/events', events.join(''));
-  engine.setContainers({ ...WEB, status: 'Up 1 second (unhealthy)', inspected: { Health: { Status: 'unhealthy' } } });
+  const Health = { Status: 'unhealthy' };
+  engine.setContainers({ ...WEB, status: 'Up 1 second (unhealthy)', inspected: { Pid: 78, Health } });
   clock.nowMs += 10_000;
   const told = await source.read();
   expect(told.ok && told.value.events?.map(({ kind, ...rest }) => [kind, 'subject' in rest && rest.subject])).toEqual([
@@ -189,6 +190,23 @@ test('deaths, kills for want of memory and failed health checks are told, once a
   ]);
   const again = await source.read();
   expect(again.ok && again.value.events).toEqual([]);
+});
+
+test('a container that was stopped is not unhealthy, whatever its engine calls it', async () => {
+  const clock = { nowMs: START_MS };
+  const engine = await openEngine(WEB);
+  const source = watch(engine.socket, makeRoot({}), clock);
+  expect(Object.keys(await readSamples(source)).filter((series) => series.includes('container.health'))).toHaveLength(
+    1,
+  );
+  const Health = { Status: 'unhealthy' };
+  engine.setContainers({ ...WEB, state: 'exited', status: 'Exited (0) 1 second ago', inspected: { Pid: 0, Health } });
+  clock.nowMs += 10_000;
+  const reading = await source.read();
+  expect(reading.ok && reading.value.events).toEqual([]);
+  expect(
+    reading.ok && reading.value.samples.filter(({ metric, value }) => metric === 'container.health' && value === 1),
+  ).toEqual([]);
 });
 
 const UNDONE: Responder = () => undefined;

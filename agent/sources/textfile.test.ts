@@ -135,6 +135,7 @@ test.for([
   ['_a 1\n', {}, 'a.prom:1: the name has no letter'],
   ['system 1\n', {}, "a.prom:1: the name is one of Muster's"],
   ['# TYPE h histogram\nh_bucket{le="1"} 5\nh_bucket{le="+Inf"} 3\n', {}, 'a.prom:2: it is no number that'],
+  ['# TYPE s summary\ns_sum 1\ns_count -5\n', {}, 'a.prom:2: it is no number that'],
   ['a 1\r\nb{c="d"}\t2\r\n', { 'a{}': 1, 'b{c=d}': 2 }, ''],
   ['', {}, ''],
 ] as const)('%j gives %j and says %s', async ([text, expected, said]) => {

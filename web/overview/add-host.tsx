@@ -1,4 +1,5 @@
-import { createSignal, type JSX, Match, Switch } from 'solid-js';
+import { isThisMachine } from '@muster/proto/options';
+import { createSignal, type JSX, Show } from 'solid-js';
 
 import { useApp } from '../app-context.ts';
 import { formatInstant } from '../format.ts';
@@ -28,26 +29,28 @@ export function AddHost(): JSX.Element {
   return (
     <ol class="steps">
       <li>
-        <Switch>
-          <Match when={token()}>
-            {(shown) => (
-              <>
-                An enrolment token, good until {formatInstant(shown().expiresMs)}:
-                <code class="code-block">{shown().token}</code>
-              </>
-            )}
-          </Match>
-          <Match when={token() === null}>
-            <button type="button" class="button" disabled={made().kind === 'asking'} onClick={() => void ask()}>
-              Make an enrolment token
-            </button>
-            <span class="fault">{fault()}</span>
-          </Match>
-        </Switch>
+        <Show when={token()}>
+          {(shown) => (
+            <>
+              An enrolment token for one host, good until {formatInstant(shown().expiresMs)}:
+              <code class="code-block">{shown().token}</code>
+            </>
+          )}
+        </Show>
+        <button type="button" class="button" disabled={made().kind === 'asking'} onClick={() => void ask()}>
+          {token() === null ? 'Make an enrolment token' : 'Make another one'}
+        </button>
+        <span class="fault">{fault()}</span>
       </li>
       <li>
         On that host, as root:
         <code class="code-block">{installCommand(window.location.origin, token()?.token ?? '<token>')}</code>
+        <Show when={isThisMachine(window.location.origin)}>
+          <p class="hint">
+            {window.location.origin} is this machine. On another one, put the address there by which it reaches the
+            collector; deploy/README.md says how to give it one.
+          </p>
+        </Show>
       </li>
       <li class="hint">
         Once, where the collector is, before the first host: <code>node_modules/.bin/node scripts/build-agent.ts</code>
@@ -57,7 +60,6 @@ export function AddHost(): JSX.Element {
 }
 
 function installCommand(origin: string, token: string): string {
-  const { hostname, protocol } = new URL(origin);
-  const isPlain = protocol === 'http:' && hostname !== 'localhost' && !hostname.startsWith('127.');
-  return `curl -fsSL ${origin}/install.sh | sh -s -- --token ${token}${isPlain ? ' --insecure-http' : ''}`;
+  const flag = origin.startsWith('http:') && !isThisMachine(origin) ? ' --insecure-http' : '';
+  return `curl -fsSL ${origin}/install.sh | sh -s -- --token ${token}${flag}`;
 }

@@ -7,8 +7,12 @@ import { formatCustom } from './customs.ts';
 import { FactTable, NameCell } from './fact-table.tsx';
 import { StateMark } from './state-mark.tsx';
 
-/** Those that are down come first; more of them than this are one fault. */
+/** Those that are down come first; the search finds the others. */
 const CHECKS_MAX = 100;
+const SEARCH = {
+  hint: 'Name or service',
+  textOf: ({ name, kind, service, reason }: Check) => [name, kind, service, reason].join(' '),
+} as const;
 /** A certificate that is renewed by itself is so a month before. */
 const EXPIRES_SOON_SECONDS = 14 * 86_400;
 
@@ -26,7 +30,7 @@ export function CheckTable(props: {
 }): JSX.Element {
   const all = createMemo(() => listChecks(props.latest.values(), props.atMs));
   return (
-    <FactTable name="checks" title="Checks" columns={COLUMNS} rows={all()} max={CHECKS_MAX}>
+    <FactTable name="checks" title="Checks" columns={COLUMNS} rows={all()} max={CHECKS_MAX} search={SEARCH}>
       {(check) => <Row check={check()} />}
     </FactTable>
   );

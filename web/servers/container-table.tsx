@@ -6,8 +6,12 @@ import { type Container, describeState, isTroubled, listContainers } from './con
 import { FactTable, NameCell } from './fact-table.tsx';
 import { StateMark, type Tone } from './state-mark.tsx';
 
-/** Those in trouble come first; an agent tells of 200 unless it is asked for more. */
+/** Those in trouble come first; the search finds the others. */
 const CONTAINERS_MAX = 100;
+const SEARCH = {
+  hint: 'Name or image',
+  textOf: (one: Container) => [one.name, one.image, describeState(one).word].join(' '),
+} as const;
 
 const COLUMNS = [
   { title: 'Container' },
@@ -24,7 +28,7 @@ export function ContainerTable(props: {
 }): JSX.Element {
   const all = createMemo(() => listContainers(props.latest.values(), props.atMs));
   return (
-    <FactTable name="containers" title="Containers" columns={COLUMNS} rows={all()} max={CONTAINERS_MAX}>
+    <FactTable name="containers" title="Containers" columns={COLUMNS} rows={all()} max={CONTAINERS_MAX} search={SEARCH}>
       {(container) => <Row container={container()} />}
     </FactTable>
   );

@@ -1,14 +1,14 @@
 import type { LatestValue } from '@muster/proto/api';
 import { createMemo, type JSX } from 'solid-js';
 
-import { isFound, listCustoms } from './customs.ts';
+import { type Custom, listCustoms } from './customs.ts';
 import { FactTable } from './fact-table.tsx';
 
 /** More rows than this nobody reads; the search finds the others. */
 const ROWS_MAX = 100;
 
 const COLUMNS = [{ title: 'Metric' }, { title: 'Labels' }, { title: 'Now', isNumber: true }] as const;
-const SEARCH = { hint: 'Name or label', isFound } as const;
+const SEARCH = { hint: 'Name or label', textOf: ({ metric, labels }: Custom) => `${metric} ${labels}` } as const;
 
 /** What services of the host tell of themselves: every series, with its newest value. */
 export function CustomTable(props: { readonly latest: ReadonlyMap<string, LatestValue> }): JSX.Element {

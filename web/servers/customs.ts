@@ -19,15 +19,6 @@ export function listCustoms(latest: Iterable<LatestValue>): Custom[] {
   return found.toSorted((a, b) => compareNames(a.metric, b.metric) || compareNames(a.labels, b.labels));
 }
 
-/** Whether the name and labels of a custom metric hold every word of `search`. */
-export function isFound({ metric, labels }: Custom, search: string): boolean {
-  const searched = `${metric} ${labels}`.toLowerCase();
-  return search
-    .toLowerCase()
-    .split(/\s+/)
-    .every((word) => searched.includes(word));
-}
-
 function showLabels(text: string): string {
   const parsed = parseLabels(text);
   if (!parsed.ok) return text;

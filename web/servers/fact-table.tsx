@@ -1,5 +1,7 @@
 import { createMemo, createSignal, For, Index, type JSX, Show } from 'solid-js';
 
+import { hasWords } from './has-words.ts';
+
 /** From so many on one looks for a row instead of reading them all. */
 const SEARCHED_FROM = 10;
 
@@ -17,11 +19,12 @@ export function FactTable<Fact>(props: {
   readonly max: number;
   /** Whether there is a card; if that is not said, where there are rows. */
   readonly isThere?: boolean;
-  readonly search?: { readonly hint: string; readonly isFound: (row: Fact, text: string) => boolean };
+  /** By what rows are looked for. */
+  readonly search: { readonly hint: string; readonly textOf: (row: Fact) => string };
   readonly children: (row: () => Fact) => JSX.Element;
 }): JSX.Element {
   const [text, setText] = createSignal('');
-  const found = createMemo(() => props.rows.filter((row) => props.search?.isFound(row, text()) ?? true));
+  const found = createMemo(() => props.rows.filter((row) => hasWords(props.search.textOf(row), text())));
   return (
     <Show when={props.isThere ?? props.rows.length > 0}>
       <section class={`card fact-table ${props.name}`} data-testid={props.name}>
@@ -29,17 +32,15 @@ export function FactTable<Fact>(props: {
           <h2>
             {props.title} <span class="hint">{props.note}</span>
           </h2>
-          <Show when={props.rows.length >= SEARCHED_FROM && props.search}>
-            {(search) => (
-              <input
-                class="field"
-                type="search"
-                placeholder={search().hint}
-                aria-label={`Search ${props.title.toLowerCase()}`}
-                value={text()}
-                onInput={(event) => setText(event.currentTarget.value)}
-              />
-            )}
+          <Show when={props.rows.length >= SEARCHED_FROM}>
+            <input
+              class="field"
+              type="search"
+              placeholder={props.search.hint}
+              aria-label={`Search ${props.title.toLowerCase()}`}
+              value={text()}
+              onInput={(event) => setText(event.currentTarget.value)}
+            />
           </Show>
         </div>
         <Show when={found().length > 0}>
@@ -66,9 +67,7 @@ export function FactTable<Fact>(props: {
           <p class="hint">None of {props.rows.length} matches</p>
         </Show>
         <Show when={found().length > props.max}>
-          <p class="hint">
-            {found().length - props.max} more not shown{props.search && '; search for them'}
-          </p>
+          <p class="hint">{found().length - props.max} more not shown; search for them</p>
         </Show>
       </section>
     </Show>

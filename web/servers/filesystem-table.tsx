@@ -9,6 +9,10 @@ import { type Filesystem, listFilesystems } from './filesystems.ts';
 
 /** More than a screen of mounts is a container host's overlay list; the fullest are what matters. */
 const FILESYSTEMS_MAX = 20;
+const SEARCH = {
+  hint: 'Mount point or device',
+  textOf: ({ mountpoint, device, type }: Filesystem) => [mountpoint, device, type].join(' '),
+} as const;
 
 const COLUMNS = [
   { title: 'Mount point' },
@@ -21,7 +25,14 @@ const COLUMNS = [
 export function FilesystemTable(props: { readonly latest: ReadonlyMap<string, LatestValue> }): JSX.Element {
   const all = createMemo(() => listFilesystems(props.latest.values()));
   return (
-    <FactTable name="filesystems" title="Space now" columns={COLUMNS} rows={all()} max={FILESYSTEMS_MAX}>
+    <FactTable
+      name="filesystems"
+      title="Space now"
+      columns={COLUMNS}
+      rows={all()}
+      max={FILESYSTEMS_MAX}
+      search={SEARCH}
+    >
       {(filesystem) => <Row filesystem={filesystem()} />}
     </FactTable>
   );

@@ -3,10 +3,14 @@ import { createMemo, type JSX } from 'solid-js';
 
 import { formatByteRate, formatBytes, formatNumber, UNKNOWN } from '../format.ts';
 import { FactTable, NameCell } from './fact-table.tsx';
-import { listProcesses } from './processes.ts';
+import { listProcesses, type ProcessGroup } from './processes.ts';
 
-/** As many as an agent tells of each kind of use. */
-const PROCESSES_MAX = 10;
+/** An agent tells ten of each kind of use. */
+const PROCESSES_MAX = 30;
+const SEARCH = {
+  hint: 'Name, owner or place',
+  textOf: ({ name, owner, place, commandLine }: ProcessGroup) => [name, owner, place, commandLine].join(' '),
+} as const;
 
 const COLUMNS = [
   { title: 'Process' },
@@ -16,7 +20,7 @@ const COLUMNS = [
   { title: 'Disk I/O', isNumber: true },
 ] as const;
 
-/** Who uses the most CPU. */
+/** Who uses the most CPU, memory and disk I/O. */
 export function ProcessTable(props: {
   readonly latest: ReadonlyMap<string, LatestValue>;
   readonly atMs: number;
@@ -30,6 +34,7 @@ export function ProcessTable(props: {
       columns={COLUMNS}
       rows={all()}
       max={PROCESSES_MAX}
+      search={SEARCH}
     >
       {(group) => (
         <tr>

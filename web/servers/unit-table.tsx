@@ -4,10 +4,11 @@ import { createMemo, type JSX } from 'solid-js';
 import { formatNumber, UNKNOWN } from '../format.ts';
 import { FactTable, NameCell } from './fact-table.tsx';
 import { StateMark } from './state-mark.tsx';
-import { readUnits } from './units.ts';
+import { readUnits, type Unit } from './units.ts';
 
 /** Of more failed units than this the first ones tell enough. */
 const UNITS_MAX = 50;
+const SEARCH = { hint: 'Name', textOf: ({ name }: Unit) => name } as const;
 
 const COLUMNS = [{ title: 'Unit' }, { title: 'State' }, { title: 'Restarts a minute', isNumber: true }] as const;
 
@@ -25,6 +26,7 @@ export function UnitTable(props: {
       columns={COLUMNS}
       rows={units().troubled}
       max={UNITS_MAX}
+      search={SEARCH}
       isThere={units().summary !== ''}
     >
       {(unit) => (

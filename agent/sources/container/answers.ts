@@ -15,7 +15,7 @@ export type Listed = {
   readonly createdMs: number;
   readonly state: ContainerState;
   readonly status: string;
-  /** Null where the list does not say; Podman's never does. */
+  /** Null where the list does not say, as Podman's never does, and of what does not run. */
   readonly health: ContainerHealth | null;
   readonly composeProject: string | null;
   readonly composeService: string | null;
@@ -29,7 +29,7 @@ export type Inspected = {
   readonly restarts: number;
   readonly exitCode: number | null;
   readonly isOomKilled: boolean;
-  /** Null without a health check. */
+  /** Null without a health check, and of what does not run: engines call that unhealthy, however well it ended. */
   readonly health: ContainerHealth | null;
   /** Whether its network is its own; that of the host, or of another container, is not. */
   readonly hasNetwork: boolean;
@@ -83,6 +83,7 @@ function toListed(entry: unknown): Listed | null {
   const written = Array.isArray(names) ? names.map(String).find((one) => /^\/[^/]+$/.test(one)) : undefined;
   const state = typeof word === 'string' && Object.hasOwn(STATES, word) ? STATES[word] : undefined;
   const name = nameOf(written?.slice(1) ?? '', labels);
+  const said = /\((?:health: )?(\w+)\)$/.exec(String(status))?.[1];
   if (typeof id !== 'string' || !ID_PATTERN.test(id) || name === null || state === undefined) return null;
   if (typeof created !== 'number' || !Number.isFinite(created) || typeof status !== 'string') return null;
   return {
@@ -92,7 +93,7 @@ function toListed(entry: unknown): Listed | null {
     createdMs: created * 1000,
     state,
     status: status.slice(0, 200),
-    health: isRecord(health) ? toHealth(health['Status']) : toHealth(/\((?:health: )?(\w+)\)$/.exec(status)?.[1]),
+    health: state === 'running' || state === 'paused' ? toHealth(isRecord(health) ? health['Status'] : said) : null,
     composeProject: toName(labels['com.docker.compose.project']),
     composeService: toName(labels['com.docker.compose.service']),
   };
@@ -135,7 +136,7 @@ export function parseInspected(text: string): Inspected | null {
     restarts: toCount(answer['RestartCount']) ?? 0,
     exitCode: typeof code === 'number' && Number.isSafeInteger(code) ? code : null,
     isOomKilled: isOomKilled === true,
-    health: isRecord(health) ? toHealth(health['Status']) : null,
+    health: isRecord(health) && toCount(pid) !== 0 ? toHealth(health['Status']) : null,
     hasNetwork: !/^(host$|container:|ns:)/.test(String(host['NetworkMode'])),
     memoryLimitBytes: toCount(host['Memory']) || null,
     // CpuPeriod 0 is the kernel's default, 100 ms: kernel document scheduler/sched-bwc.

@@ -23,15 +23,25 @@ const BUCKETS_MAX = 1_000;
 export function parseExport(message: unknown): Result<readonly Point[], string> {
   if (!isRecord(message)) return err('an export is an object with resourceMetrics');
   const points: Point[] = [];
+  const resources = new Map<string, number>();
   for (const resourceMetrics of parseList(message['resourceMetrics'])) {
-    const resource = parseRecord(resourceMetrics['resource']);
-    const own = (parseAttributes(resource['attributes']) ?? []).filter(([key]) => RESOURCE_LABELS.has(key));
+    const attributes = parseAttributes(parseRecord(resourceMetrics['resource'])['attributes']);
+    const labels = attributes.flatMap(([key, text]) =>
+      RESOURCE_LABELS.has(key) && text !== null ? [[key, text] as const] : [],
+    );
+    const all = JSON.stringify(attributes);
+    const resource = resources.get(all) ?? resources.size;
+    resources.set(all, resource);
     for (const scopeMetrics of parseList(resourceMetrics['scopeMetrics'])) {
-      for (const metric of parseList(scopeMetrics['metrics'])) addPoints(points, metric, own);
+      const stream = `${resource} ${parseText(parseRecord(scopeMetrics['scope'])['name'])}`;
+      for (const metric of parseList(scopeMetrics['metrics'])) addPoints(points, metric, { labels, stream });
     }
   }
   return ok(points);
 }
+
+/** What the points of one scope of one resource share. */
+type Shared = { readonly labels: Pairs; readonly stream: string };
 
 type Fields = Readonly<Record<string, unknown>>;
 type Parser = (point: Fields, data: Fields) => Result<PointValue, Refusal>;
@@ -44,19 +54,23 @@ const PARSERS: readonly (readonly [field: string, parse: Parser])[] = [
   ['summary', parseSummary],
 ];
 
-function addPoints(points: Point[], metric: Fields, resource: Pairs): void {
+function addPoints(points: Point[], metric: Fields, shared: Shared): void {
   const name = parseText(metric['name']);
   const unit = toUnit(parseText(metric['unit']));
   for (const [field, parse] of PARSERS) {
     const data = parseRecord(metric[field]);
     for (const point of parseList(data['dataPoints'])) {
-      const own = parseAttributes(point['attributes']);
-      const keys = new Set(own?.map(([key]) => key));
-      const labels = [...resource.filter(([key]) => !keys.has(key)), ...(own ?? [])];
+      const attributes = parseAttributes(point['attributes']);
+      const own = attributes.flatMap(([key, text]) => (text === null ? [] : [[key, text] as const]));
+      const keys = new Set(own.map(([key]) => key));
+      const labels = [...shared.labels.filter(([key]) => !keys.has(key)), ...own];
       // Bit 0 of the flags: no recorded value.
       const isNone = (parseNumber(point['flags']) ?? 0) % 2 === 1;
-      const value = isNone ? err(null) : own === null ? err('labels' as const) : parse(point, data);
-      points.push({ name, unit, labels, value, ...parseOrigin(field, point, value) });
+      // Without a label that is a list or a map, many series would be one.
+      const isWhole = own.length === attributes.length;
+      const value = isNone ? err(null) : isWhole ? parse(point, data) : err('labels' as const);
+      const timeNs = parseNumber(point['timeUnixNano']) ?? 0;
+      points.push({ name, unit, labels, value, stream: shared.stream, timeNs, ...parseOrigin(field, point, value) });
     }
   }
 }
@@ -111,7 +125,7 @@ function parseExponentialHistogram(point: Fields, data: Fields): Result<PointVal
   return parseDistribution(point, data, [
     ...(below[0] === undefined ? [] : [{ upper: -(negative.at(-1)?.upper ?? 0), count: 0 }]),
     ...below.slice(0, -1),
-    { upper: threshold, count: zeroCount },
+    { lower: -threshold, upper: threshold, count: zeroCount },
     ...positive,
   ]);
 }
@@ -164,22 +178,19 @@ function parsePointNumber(point: Fields): number | null {
   return parseNumber(point['asDouble'] ?? point['asInt']);
 }
 
-/** Null where one is a list or a map: those would make one series of many. */
-function parseAttributes(value: unknown): Pairs | null {
-  const pairs: [string, string][] = [];
-  for (const attribute of parseList(value)) {
-    const text = parseAnyValue(parseRecord(attribute['value']));
-    if (text === null) return null;
-    pairs.push([parseText(attribute['key']), text]);
-  }
-  return pairs;
+/** The text of each is null where it is a list, a map or bytes, and empty where there is no value. */
+function parseAttributes(value: unknown): readonly (readonly [key: string, text: string | null])[] {
+  return parseList(value).map((attribute) => [parseText(attribute['key']), parseAnyValue(attribute['value'] ?? {})]);
 }
 
-function parseAnyValue({ stringValue, boolValue, intValue, doubleValue }: Fields): string | null {
+function parseAnyValue(value: unknown): string | null {
+  if (!isRecord(value)) return null;
+  const { stringValue, boolValue, intValue, doubleValue } = value;
   if (typeof stringValue === 'string') return stringValue;
   if (typeof boolValue === 'boolean') return String(boolValue);
   const number = parseNumber(intValue ?? doubleValue);
-  return number === null ? null : String(number);
+  if (number !== null) return String(number);
+  return Object.keys(value).length === 0 ? '' : null;
 }
 
 /** In JSON a number of 64 bits is a text. */

@@ -3,11 +3,15 @@ import type { Schema } from './protobuf.ts';
 // What is read of an export of metrics. The names are those of its JSON form. Source: opentelemetry-proto v1,
 // opentelemetry/proto/{collector/metrics,metrics,common,resource}/v1.
 
+/** Of a list, a map and bytes only that they are there, for no value at all is something else. */
 const ANY_VALUE: Schema = {
   1: { name: 'stringValue', type: 'string' },
   2: { name: 'boolValue', type: 'bool' },
   3: { name: 'intValue', type: 'int64' },
   4: { name: 'doubleValue', type: 'double' },
+  5: { name: 'arrayValue', type: 'message', schema: {} },
+  6: { name: 'kvlistValue', type: 'message', schema: {} },
+  7: { name: 'bytesValue', type: 'string' },
 };
 
 const KEY_VALUE: Schema = {
@@ -93,7 +97,10 @@ const METRIC: Schema = {
   11: { name: 'summary', type: 'message', schema: pointsOf(SUMMARY_POINT) },
 };
 
-const SCOPE_METRICS: Schema = { 2: { name: 'metrics', type: 'message', schema: METRIC, list: true } };
+const SCOPE_METRICS: Schema = {
+  1: { name: 'scope', type: 'message', schema: { 1: { name: 'name', type: 'string' } } },
+  2: { name: 'metrics', type: 'message', schema: METRIC, list: true },
+};
 
 const RESOURCE_METRICS: Schema = {
   1: { name: 'resource', type: 'message', schema: { 1: ATTRIBUTES } },

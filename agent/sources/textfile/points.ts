@@ -95,7 +95,8 @@ function toHistogram({ bounds, sum, count }: Part): Point['value'] {
 
 function toSummary({ bounds, sum, count }: Part): Point['value'] {
   const quantiles: readonly Quantile[] = bounds.map(({ bound, value }) => ({ quantile: bound, value }));
-  if (quantiles.some(({ quantile }) => !(quantile >= 0 && quantile <= 1))) return err('value');
+  const isRight = quantiles.every(({ quantile }) => quantile >= 0 && quantile <= 1);
+  if (!isRight || (count !== null && count < 0)) return err('value');
   if (quantiles.length > QUANTILES_MAX) return err('malformed');
   return ok({ kind: 'summary', count, sum, quantiles });
 }
