@@ -52,6 +52,11 @@ test.for([
     [{ a: 10 }, {}, { a: 0 }, { a: 10 }, { a: 0 }, { a: 5 }],
   ],
   [
+    'another one of the same name between two readings, that has counted more',
+    [{ eth0: ['2', 1_100] }, { eth0: ['3', 9e9] }, { eth0: ['3', 9e9 + 5] }],
+    [{ eth0: 1_100 }, { eth0: 0 }, { eth0: 5 }],
+  ],
+  [
     'what cannot be identified',
     [{ a: [null, 10] }, { a: [null, 5] }, { a: ['1', 20] }],
     [{ a: 10 }, { a: 5 }, { a: 20 }],
@@ -71,6 +76,43 @@ test('of too many names those that are gone for longest are forgotten, and what 
   ]);
   expect(readings.map(({ eth0 }) => eth0)).toEqual([5_000, 0, 50, 60, 100]);
   expect(readings.at(-1)).toEqual({ eth0: 100, old: 400, late: 0 });
+});
+
+test.for([
+  ['another one', { eth0: ['3', 9e9] }, { eth0: 0 }],
+  ['the same one', { eth0: ['2', 1_200] }, { eth0: 1_200 }],
+  ['one that cannot be identified', { eth0: [null, 9e9] }, { eth0: 9e9 }],
+] as const)('after a restart of the agent, %s bears a name that was never counted anew', ([, reading, expected]) => {
+  let kept: unknown = null;
+  const keep: Keep = { read: () => kept, write: (value) => void (kept = JSON.parse(JSON.stringify(value))) };
+  run([{ eth0: ['2', 1_000] }, { eth0: ['2', 1_100] }], keep);
+  expect(run([reading], keep)).toEqual([expected]);
+});
+
+test('who bears a name is looked up, and kept, only where that may have changed', () => {
+  const looks: string[] = [];
+  let writes = 0;
+  const rebase = makeRebase({
+    identify: (name) => (looks.push(name), '2'),
+    keep: { read: () => null, write: () => void (writes += 1) },
+  });
+  for (const [a, b] of [
+    [1_000, 0],
+    [1_900, 0],
+    [2_000, 5],
+    [3_000, 10],
+    [2_999, 11],
+  ] as const) {
+    rebase(
+      new Map([
+        ['a', [a]],
+        ['b', [b]],
+      ]),
+    );
+    looks.push('|');
+  }
+  expect(looks.join('')).toBe('ab||b||ab|');
+  expect(writes).toBe(1);
 });
 
 test('what was counted anew goes on from there after a restart of the agent; damage is as if nothing was kept', () => {

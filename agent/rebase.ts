@@ -25,8 +25,10 @@ export const GONE_MAX = 10_000;
  * would be a spike that never was. So they are counted from the moment of the change on, and begin at 0, which
  * everybody takes for a reset. That holds over restarts of the agent as far as `keep` does.
  *
- * Who bears which name is looked up only when names came or went, or a counter fell: where two have swapped names, one
- * of them did.
+ * To look up who bears a name costs more than to read its counters. So it is done for all when names came or went, or a
+ * counter fell: where two have swapped names, one of them did. And it is done for a name of which a counter more than
+ * doubled, which in its life no counter does often. One that takes a name over between two readings and has counted less
+ * than that goes unseen.
  */
 export function makeRebase({ identify, keep }: RebaseOptions): (counters: Counters) => Counters {
   const bearers = readBearers(keep.read());
@@ -34,10 +36,13 @@ export function makeRebase({ identify, keep }: RebaseOptions): (counters: Counte
   return (counters) => {
     const present = [...counters.keys()].join('/');
     const fell = [...counters].some(([name, now]) => isBelow(now, bearers.get(name)?.last ?? []));
-    if (present !== names || fell) {
-      names = present;
-      if (update(bearers, counters, identify)) keep.write(writeBearers(bearers));
-    }
+    const isMoved = present !== names || fell;
+    names = present;
+    const doubtful = isMoved
+      ? counters
+      : [...counters].filter(([name, now]) => hasLeapt(now, bearers.get(name)?.last ?? []));
+    if (update(bearers, doubtful, identify)) keep.write(writeBearers(bearers));
+    if (isMoved) forgetGone(bearers, counters.size);
     const rebased = new Map<string, readonly number[]>();
     for (const [name, now] of counters) {
       const bearer = bearers.get(name);
@@ -49,31 +54,43 @@ export function makeRebase({ identify, keep }: RebaseOptions): (counters: Counte
   };
 }
 
-/** Looks who bears which name. True: what is to be kept has changed. */
-function update(bearers: Map<string, Bearer>, counters: Counters, identify: RebaseOptions['identify']): boolean {
+/** Looks who bears which of these names. True: what is to be kept has changed. */
+function update(
+  bearers: Map<string, Bearer>,
+  counters: Iterable<readonly [name: string, now: readonly number[]]>,
+  identify: RebaseOptions['identify'],
+): boolean {
   let isChanged = false;
   for (const [name, now] of counters) {
-    const identity = identify(name);
     const known = bearers.get(name);
-    const isOther = known !== undefined && identity !== null && known.identity !== null && identity !== known.identity;
+    const before = known?.identity ?? null;
+    const identity = identify(name) ?? before;
+    const isOther = before !== null && identity !== before;
     const wasReset = isBelow(now, known?.base ?? []);
     const base = isOther || wasReset ? now : (known?.base ?? null);
-    isChanged ||= isOther || wasReset;
+    isChanged ||= identity !== before || wasReset;
     bearers.delete(name); // so that those that are gone for longest come first
-    bearers.set(name, { identity: identity ?? known?.identity ?? null, base, last: now });
+    bearers.set(name, { identity, base, last: now });
   }
-  const surplus = Math.max(0, bearers.size - counters.size - GONE_MAX);
-  for (const name of [...bearers.keys()].slice(0, surplus)) bearers.delete(name);
   return isChanged;
+}
+
+function forgetGone(bearers: Map<string, Bearer>, present: number): void {
+  const surplus = Math.max(0, bearers.size - present - GONE_MAX);
+  for (const name of [...bearers.keys()].slice(0, surplus)) bearers.delete(name);
+}
+
+function hasLeapt(now: readonly number[], before: readonly number[]): boolean {
+  return now.some((value, i) => value > 2 * (before[i] ?? 0));
 }
 
 function isBelow(now: readonly number[], before: readonly number[]): boolean {
   return before.some((value, i) => (now[i] ?? 0) < value);
 }
 
-/** Only those that were counted anew: all others are as the kernel says. */
+/** Who cannot be identified cannot be told from another one either. */
 function writeBearers(bearers: ReadonlyMap<string, Bearer>): unknown {
-  return [...bearers].flatMap(([name, { identity, base }]) => (base === null ? [] : [{ name, identity, base }]));
+  return [...bearers].flatMap(([name, { identity, base }]) => (identity === null ? [] : [{ name, identity, base }]));
 }
 
 function readBearers(kept: unknown): Map<string, Bearer> {
@@ -81,8 +98,12 @@ function readBearers(kept: unknown): Map<string, Bearer> {
   for (const one of Array.isArray(kept) ? kept : []) {
     if (!isRecord(one) || typeof one['name'] !== 'string' || typeof one['identity'] !== 'string') continue;
     const { name, identity, base } = one;
-    if (!Array.isArray(base) || !base.every((value) => typeof value === 'number')) continue;
+    if (base !== null && !isNumbers(base)) continue;
     bearers.set(name, { identity, base, last: [] });
   }
   return bearers;
+}
+
+function isNumbers(value: unknown): value is readonly number[] {
+  return Array.isArray(value) && value.every((one) => typeof one === 'number');
 }

@@ -1,3 +1,4 @@
+import { X509Certificate } from 'node:crypto';
 import { accessSync, constants, statSync } from 'node:fs';
 import type { SecureContext } from 'node:tls';
 
@@ -54,11 +55,34 @@ function readVersion(path: string): string {
 
 function makeContext(path: string | null): SecureContext {
   try {
-    const ca = path === null ? undefined : readNamedText(path, BYTES_MAX);
-    if (ca === null) throw new Error(`there is no ${path}`);
+    const ca = path === null ? undefined : readCertificates(path);
     // Loaded when TLS is first spoken: it takes 1.4 MiB.
     return process.getBuiltinModule('node:tls').createSecureContext({ ca });
   } catch (cause) {
     throw new Error('the trusted certificates cannot be used', { cause });
   }
+}
+
+/**
+ * The certificates in a file that can be read. Node takes them one after the other up to the first that it cannot read, and
+ * its own list where it is given none: one that is broken would cut off all behind it, and an empty file trust the world.
+ */
+function readCertificates(path: string): string[] {
+  const text = readNamedText(path, BYTES_MAX);
+  if (text === null) throw new Error(`there is no ${path}`);
+  const written = text
+    .split(/(?=-----BEGIN (?:X509 |TRUSTED )?CERTIFICATE-----)/)
+    .filter((part) => part.startsWith('-----BEGIN '));
+  let fault: unknown;
+  const certificates = written.filter((part) => {
+    try {
+      return new X509Certificate(part).raw.length > 0;
+    } catch (cause) {
+      fault = cause;
+      return false;
+    }
+  });
+  if (certificates.length > 0) return certificates;
+  if (written.length === 0) throw new Error(`${path} holds no certificate in PEM (-----BEGIN CERTIFICATE-----)`);
+  throw new Error(`${path} holds no certificate that can be read`, { cause: fault });
 }

@@ -45,7 +45,7 @@ export type SeriesKeeper = {
   readonly claim: (names: readonly SeriesName[], nowMs: number) => readonly CustomSeries[] | Refusal;
   /** Counts a value that was refused; `metric`: of what, where it was for want of room. */
   readonly refuse: (reason: Refusal, metric?: string) => void;
-  /** Ends those that nobody has told for IDLE_MS, and gives them. A counter that comes again goes on as it stood, if it is kept. */
+  /** Ends those that nobody has told for IDLE_MS, and gives them. One that comes again goes on as it stood, if it is kept. */
   readonly expire: (nowMs: number) => ReadonlySet<CustomSeries>;
   /** What it has to say of itself: samples, a remark where something was dropped, an event once an hour at most. */
   readonly report: (nowMs: number) => KeeperReport;
@@ -155,12 +155,15 @@ function makeSeries({ metric, labels, about }: SeriesName, nowMs: number): Custo
   };
 }
 
-/** Keeps the counters that have ended as they stood, as many as there may be of others; of more, the last. */
+/**
+ * Keeps the series that have ended as they stood, as many as there may be of others; of more, the last. What comes to a
+ * counter is added to that, and what comes to a gauge may be: a change of it.
+ */
 function makeResting(limit: number) {
   const resting = new Map<string, CustomSeries>();
   return {
     add: (key: string, series: CustomSeries): void => {
-      if (series.about.kind !== 'counter') return;
+      if (Number.isNaN(series.value)) return;
       resting.set(key, series);
       if (resting.size <= limit) return;
       const [first = key] = resting.keys();
@@ -172,7 +175,7 @@ function makeResting(limit: number) {
       resting.delete(key);
       // What is of another kind by now counts something else.
       if (series === undefined || !isSameAbout(series.about, name.about)) return null;
-      series.before = series.value;
+      series.before = series.about.kind === 'counter' ? series.value : null;
       series.seenMs = nowMs;
       return series;
     },

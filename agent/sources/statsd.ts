@@ -53,7 +53,7 @@ export async function openStatsdSource(options: StatsdOptions): Promise<Source> 
         onPacket: (packet) => {
           packets.add();
           const tsMs = now();
-          for (const line of packet.toString().split('\n')) if (line !== '') aggregate.take(line, tsMs);
+          for (const line of packet.toString().split(/\r?\n/)) if (line !== '') aggregate.take(line, tsMs);
         },
         onSkip: packets.addSkipped,
         onDeaf: packets.noteDeaf,

@@ -62,8 +62,11 @@ type Process = {
 const LOOK_EVERY = 30;
 /** The disk I/O of a process is read for so many readings after it last did something: who writes needs the CPU too. */
 const ACTIVE_FOR = 6;
-/** So many files are kept open, for to open one costs more than to read it. The strictest systems allow 1,024. */
+/** So many files are kept open, for to open one costs more than to read it; and no more than a part of what the agent may. */
 const KEPT_MAX = 512;
+const KEPT_RATIO_MAX = 0.25;
+/** What the strictest systems allow. */
+const DESCRIPTORS_USUAL = 1024;
 /** Nothing can be said about less time than this. */
 const ELAPSED_TICKS_MIN = 10;
 
@@ -78,10 +81,10 @@ export type ProcessTable = {
 export function makeProcessTable({ root, hasArguments }: TableOptions): ProcessTable {
   const directory = join(root, 'proc');
   const owners = makeOwners(root);
-  const options = { hasArguments, nameOf: owners.nameOf };
   const pageBytes = readPageBytes(root);
   const processes = new Map<number, Process>();
-  const files = makeStatFiles(directory);
+  const files = makeFiles(directory, Math.min(KEPT_MAX, Math.floor(readDescriptorsMax(root) * KEPT_RATIO_MAX)));
+  const options = { hasArguments, nameOf: owners.nameOf, readFile: files.read };
   let readings = 0;
   let previousTicks = Number.NaN;
 
@@ -102,7 +105,10 @@ export function makeProcessTable({ root, hasArguments }: TableOptions): ProcessT
 
   function read(): Result<TableReading, string> {
     const nowTicks = readUptimeTicks(root);
-    if (nowTicks === null) return err('there is no proc/uptime, or it cannot be read');
+    if (nowTicks === null) {
+      files.close(); // it may be for want of a descriptor
+      return err('there is no proc/uptime, or it cannot be read');
+    }
     readings += 1;
     owners.refresh();
     const elapsedTicks = nowTicks - previousTicks;
@@ -113,12 +119,13 @@ export function makeProcessTable({ root, hasArguments }: TableOptions): ProcessT
     for (const entry of listDirectory(directory)) {
       if (!isPid(entry)) continue;
       const pid = Number(entry);
-      const length = files.read(pid);
+      const length = files.readStat(pid);
       const stat = length > 0 ? parseStat(bytes, length) : null;
       const process = stat === null ? null : find(pid, stat, nowTicks);
       if (stat === null || process === null) continue;
       process.seenAt = readings;
-      const { ticks, diskBytes } = measure(`${directory}/${entry}`, process, { stat, readings });
+      const readIo = () => files.read(`${directory}/${entry}/io`);
+      const { ticks, diskBytes } = measure(process, { stat, readings, readIo });
       states[STATE_BY_LETTER[stat.state] ?? 'sleeping'] += 1;
       counts.threads += stat.threads;
       if (process.isDiskDenied) counts.disksDenied += 1;
@@ -137,21 +144,37 @@ export function makeProcessTable({ root, hasArguments }: TableOptions): ProcessT
     return ok({ states, groups, hasRates, ...counts });
   }
 
-  return { read, close: () => files.keepOnly(new Map()) };
+  return { read, close: files.close };
 }
 
-/** The files of processes, as many of them kept open as may be. */
-function makeStatFiles(directory: string) {
+/**
+ * The files of processes, as many of them kept open as may be. When no descriptor is left, all are given back, and none is
+ * kept until the next reading: others need some, too.
+ */
+function makeFiles(directory: string, keptMax: number) {
   const kept = new Map<number, number>();
-  let keptMax = KEPT_MAX;
+  let isShort = false;
 
   function end(pid: number, descriptor: number): void {
     kept.delete(pid);
     closeSync(descriptor);
   }
 
+  function close(): void {
+    for (const [pid, descriptor] of kept) end(pid, descriptor);
+  }
+
+  function read(path: string): number {
+    const length = readStart(path);
+    if (length !== FULL) return length;
+    isShort = true;
+    close();
+    return readStart(path);
+  }
+
   return {
-    read: (pid: number): number => {
+    read,
+    readStat: (pid: number): number => {
       const known = kept.get(pid);
       if (known !== undefined) {
         const length = readOpen(known);
@@ -159,22 +182,24 @@ function makeStatFiles(directory: string) {
         end(pid, known); // it has ended; another one may have its number
       }
       const path = `${directory}/${pid}/stat`;
-      if (kept.size >= keptMax) return readStart(path);
-      const descriptor = openFile(path);
-      if (descriptor === FULL) {
-        // Others need some, too.
-        keptMax = Math.floor(kept.size / 2);
-        for (const [other, open] of [...kept].slice(keptMax)) end(other, open);
-        return readStart(path);
-      }
+      const descriptor = isShort || kept.size >= keptMax ? FULL : openFile(path);
+      if (descriptor === FULL) return read(path);
       if (descriptor < 0) return descriptor;
       kept.set(pid, descriptor);
       return readOpen(descriptor);
     },
     keepOnly: (pids: ReadonlyMap<number, unknown>): void => {
       for (const [pid, descriptor] of kept) if (!pids.has(pid)) end(pid, descriptor);
+      isShort = false;
     },
+    close,
   };
+}
+
+/** How many descriptors the agent may have; Node has made that as many as it can when it started. Source: proc_pid_limits(5). */
+function readDescriptorsMax(root: string): number {
+  const limit = /^Max open files +(\d{1,20}|unlimited) /m.exec(tryText(join(root, 'proc/self/limits')) ?? '')?.[1];
+  return limit === 'unlimited' ? Infinity : Number(limit ?? DESCRIPTORS_USUAL);
 }
 
 function makeBorn({ name, startTicks }: ProcessStat, look: Look, readings: number): Process {
@@ -188,20 +213,19 @@ function makeFound({ name, startTicks, cpuTicks }: ProcessStat, look: Look, read
   return { name, startTicks, look, cpuTicks, ...none, activeAt: readings - ACTIVE_FOR, seenAt: readings };
 }
 
-type Moment = { readonly stat: ProcessStat; readonly readings: number };
+type Moment = { readonly stat: ProcessStat; readonly readings: number; readonly readIo: () => number };
 
 /** What a process did since the last reading, as far as that is known. */
-function measure(path: string, process: Process, { stat, readings }: Moment) {
+function measure(process: Process, { stat, readings, readIo }: Moment) {
   const ticks = counterRise(process.cpuTicks, stat.cpuTicks) ?? 0;
   process.cpuTicks = stat.cpuTicks;
   if (ticks > 0 || stat.state === 'D') process.activeAt = readings;
   const isActive = readings - process.activeAt <= ACTIVE_FOR && !process.isDiskDenied;
-  return { ticks, diskBytes: isActive ? readDisk(path, process, readings) : 0 };
+  return { ticks, diskBytes: isActive ? countDisk(process, readIo(), readings) : 0 };
 }
 
 /** What may not be read is not tried again each time. */
-function readDisk(path: string, process: Process, readings: number): number {
-  const length = readStart(`${path}/io`);
+function countDisk(process: Process, length: number, readings: number): number {
   process.isDiskDenied = length === DENIED;
   const diskBytes = length > 0 ? parseDiskBytes(bytes.toString('latin1', 0, length)) : null;
   if (diskBytes === null) return 0;

@@ -20,8 +20,10 @@ import { parseStatsdLine, parseStatsdNumber, parseTags, type StatsdLine, type St
 export const SET_VALUES_MAX = 1_000;
 const ALL_SET_VALUES_MAX = 20_000;
 const SET_VALUE_LENGTH_MAX = 200;
-/** Larger numbers are no measurement, and sums of them would lose what is added. */
+/** Larger numbers are no measurement. */
 const VALUE_MAX = 1e18;
+/** A larger sum would lose what is added. */
+const SUM_MAX = Number.MAX_SAFE_INTEGER;
 /** Spellings of names and tags that are known without reading them again, for each series that may be. */
 const SPELLINGS = 2;
 const SPELLING_LENGTH_MAX = 1_024;
@@ -58,22 +60,22 @@ export type Aggregate = {
 export function makeAggregate(keeper: SeriesKeeper, seriesMax: number): Aggregate {
   const entries = new Set<Entry>();
   const owners = new Map<string, Entry>();
-  const spellings = new Map<string, Entry | Refusal>();
+  const spellings = makeSpellings(SPELLINGS * seriesMax);
   const sets = { left: ALL_SET_VALUES_MAX };
 
   function find(line: StatsdLine, nowMs: number): Entry | Refusal {
     const spelling = `${line.type}|${line.name}|${line.tags}`;
-    const known = spellings.get(spelling);
+    const known = spellings.find(spelling);
     if (known !== undefined) return known;
     const names = nameSeries(line);
-    if (typeof names === 'string') return remember(spelling, names);
+    if (typeof names === 'string') return spellings.remember(spelling, names);
     const [owner, ...others] = new Set(names.map((name) => owners.get(keyOf(name))));
     // `x.count` may be a counter of its own, and what a timer `x` would count by.
     if (others.length > 0 || (owner !== undefined && owner.kind !== KINDS[line.type])) return 'kind';
     const claimed = keeper.claim(names, nowMs);
     // What is refused now may have room later.
     if (typeof claimed === 'string') return claimed;
-    return remember(spelling, owner ?? open(line, claimed));
+    return spellings.remember(spelling, owner ?? open(line, claimed));
   }
 
   function open(line: StatsdLine, claimed: readonly CustomSeries[]): Entry {
@@ -81,13 +83,6 @@ export function makeAggregate(keeper: SeriesKeeper, seriesMax: number): Aggregat
     entries.add(entry);
     for (const series of claimed) owners.set(keyOf(series), entry);
     return entry;
-  }
-
-  function remember(spelling: string, found: Entry | Refusal): Entry | Refusal {
-    if (spelling.length > SPELLING_LENGTH_MAX) return found;
-    if (spellings.size >= SPELLINGS * seriesMax) spellings.clear();
-    spellings.set(copyText(spelling), found);
-    return found;
   }
 
   function expire(nowMs: number): void {
@@ -98,15 +93,17 @@ export function makeAggregate(keeper: SeriesKeeper, seriesMax: number): Aggregat
       if (entry !== undefined) entries.delete(entry);
       owners.delete(keyOf(series));
     }
-    spellings.clear();
+    spellings.forget();
   }
 
   return {
     take: (text, nowMs) => {
       const line = parseStatsdLine(text);
       if (line === null) return keeper.refuse('malformed');
+      const values = readValues(line, keeper.refuse);
+      if (values.length === 0) return; // what says nothing takes no room
       const entry = find(line, nowMs);
-      for (const value of line.values) {
+      for (const value of values) {
         const refusal = typeof entry === 'string' ? entry : add(entry, value, { weight: line.weight, sets });
         if (refusal !== null) keeper.refuse(refusal, line.name);
       }
@@ -122,7 +119,23 @@ export function makeAggregate(keeper: SeriesKeeper, seriesMax: number): Aggregat
       for (const entry of entries) sampleEntry(entry, samples);
       return samples;
     },
-    held: () => ({ series: owners.size, spellings: spellings.size }),
+    held: () => ({ series: owners.size, spellings: spellings.size() }),
+  };
+}
+
+/** What became of a name and tags as they were written. */
+function makeSpellings(sizeMax: number) {
+  const known = new Map<string, Entry | Refusal>();
+  return {
+    find: (spelling: string) => known.get(spelling),
+    remember: (spelling: string, found: Entry | Refusal): Entry | Refusal => {
+      if (spelling.length > SPELLING_LENGTH_MAX) return found;
+      if (known.size >= sizeMax) known.clear();
+      known.set(copyText(spelling), found);
+      return found;
+    },
+    forget: () => known.clear(),
+    size: () => known.size,
   };
 }
 
@@ -164,36 +177,62 @@ function makeEntry({ type }: StatsdLine, series: readonly CustomSeries[]): Entry
   return { ...begun, kind: 'distribution', sketch: makeSketch(), factor };
 }
 
+/** `amount`: as a number, NaN in a set. */
+type Value = { readonly text: string; readonly amount: number };
+
+function readValues(line: StatsdLine, refuse: (reason: Refusal) => void): readonly Value[] {
+  const values: Value[] = [];
+  for (const text of line.values) {
+    const value = readValue(line, text);
+    if (typeof value === 'string') refuse(value);
+    else values.push(value);
+  }
+  return values;
+}
+
+function readValue({ type, weight }: StatsdLine, text: string): Value | Refusal {
+  if (type === 's') return text.length > SET_VALUE_LENGTH_MAX ? 'value' : { text, amount: NaN };
+  const amount = parseStatsdNumber(text);
+  if (amount === null) return 'malformed';
+  const isLegal = type === 'g' ? Math.abs(amount) <= VALUE_MAX : amount >= 0 && amount * weight <= SUM_MAX;
+  return isLegal ? { text, amount } : 'value';
+}
+
 type Taking = { readonly weight: number; readonly sets: { left: number } };
 
-function add(entry: Entry, text: string, { weight, sets }: Taking): Refusal | null {
+function add(entry: Entry, { text, amount }: Value, { weight, sets }: Taking): Refusal | null {
   const [first, second] = entry.series;
   if (first === undefined) return null;
-  if (entry.kind === 'set') return addToSet(entry, text, sets);
-  const value = parseStatsdNumber(text);
-  if (value === null) return 'malformed';
-  if (Math.abs(value) > VALUE_MAX || (value < 0 && entry.kind !== 'gauge')) return 'value';
-  entry.isTouched = true;
   switch (entry.kind) {
+    case 'set':
+      return addToSet(entry, text, sets);
     case 'counter':
-      first.value += value * weight;
-      return null;
-    case 'gauge':
+      if (first.value + amount * weight > SUM_MAX) return 'value';
+      first.value += amount * weight;
+      break;
+    case 'gauge': {
       // A sign makes it a change; to go below 0 a gauge is set to 0 first.
-      first.value = /^[+-]/.test(text) ? (Number.isNaN(first.value) ? 0 : first.value) + value : value;
-      return null;
-    case 'distribution':
+      const level = /^[+-]/.test(text) ? (Number.isNaN(first.value) ? 0 : first.value) + amount : amount;
+      if (Math.abs(level) > VALUE_MAX) return 'value';
+      first.value = level;
+      break;
+    }
+    case 'distribution': {
+      const value = amount * entry.factor;
+      if (second === undefined || second.value + value * weight > SUM_MAX) return 'value';
       first.value += weight;
-      if (second !== undefined) second.value += value * entry.factor * weight;
-      entry.sketch.add(value * entry.factor, weight);
-      return null;
+      second.value += value * weight;
+      entry.sketch.add(value, weight);
+    }
   }
+  entry.isTouched = true;
+  return null;
 }
 
 function addToSet(entry: Extract<Entry, { kind: 'set' }>, text: string, room: { left: number }): Refusal | null {
   entry.isTouched = true;
   if (entry.seen.has(text)) return null;
-  if (entry.seen.size >= SET_VALUES_MAX || room.left === 0 || text.length > SET_VALUE_LENGTH_MAX) {
+  if (entry.seen.size >= SET_VALUES_MAX || room.left === 0) {
     entry.isOver = true;
     return 'value';
   }
@@ -210,7 +249,13 @@ function sampleEntry(entry: Entry, samples: Sample[]): void {
     entry.isOver = false;
     return;
   }
-  for (const series of entry.series) if (!Number.isNaN(series.value)) push(samples, series, tellValue(series));
+  for (const series of entry.series) {
+    if (Number.isNaN(series.value)) continue;
+    const isTold = series.before === null; // else its value goes with the next reading
+    push(samples, series, tellValue(series));
+    // A counter that stands so high begins anew, as a reset, while there is room for what comes until then.
+    if (isTold && series.about.kind === 'counter' && series.value > SUM_MAX / 2) [series.value, series.before] = [0, 0];
+  }
   if (entry.kind !== 'distribution' || entry.sketch.count() === 0) return;
   for (const [i, series] of entry.series.slice(2).entries()) {
     push(samples, series, roundEstimate(entry.sketch.quantile(QUANTILES[i] ?? 1)));
