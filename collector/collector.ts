@@ -53,15 +53,15 @@ export async function openCollector(config: Config, log: Log, now: () => number)
   const opened: Part[] = [];
   try {
     const store = await openStore(config.data, opened, log, now);
-    const { engine, state, metrics, rollup } = store;
+    const { engine, state, metrics, compaction } = store;
 
     const latest = makeLatest(metrics.find);
     for (const { host, name, inventory } of state.hosts.all()) latest.addHost(host, name, inventory);
-    for (const value of await readNewest(engine, rollup.rolledUntilMs(), now())) latest.restore(value, now());
+    for (const value of await readNewest(engine, now())) latest.restore(value, now());
     const hub = openLiveHub(latest, now);
     opened.push({ name: 'live hub', close: () => hub.close() });
 
-    const buffer = openSampleBuffer({ engine, rollup, onFault: store.noteFault, log });
+    const buffer = openSampleBuffer({ engine, compaction, onFault: store.noteFault, log });
     opened.push({ name: 'ingest buffer', close: () => buffer.close() });
 
     const accessKey = await readAccessKey(config.data);
@@ -166,7 +166,7 @@ function makeRoutes(parts: RouteParts): readonly Route[] {
     makeSeriesRoute({
       isHost: latest.has,
       findMetric: parts.store.metrics.find,
-      readSeries: (query) => readSeries(engine, { ...query, rolledUntilMs: rollup.rolledUntilMs() }),
+      readSeries: (query) => readSeries(engine, { ...query }),
     }),
     makeHostRangeRoute({ ...ofHost, what: 'completeness', read: (query) => readCompleteness(engine, query) }),
     makeHostRangeRoute({ ...ofHost, what: 'events', read: (query) => readEvents(engine, query) }),

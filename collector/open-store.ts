@@ -4,14 +4,17 @@ import { StoreError } from './domain/store-error.ts';
 import { makeMetrics, type Metrics } from './metrics.ts';
 import { repeat } from './repeat.ts';
 import { ensureDiskRoom, makeBallast, type Ballast } from './store/ballast.ts';
+import { openCompaction, type Compaction } from './store/compaction.ts';
 import { openEmbedded } from './store/embedded.ts';
 import { lockDirectory } from './store/lock.ts';
 import { makeMender, withMender, type Mender } from './store/mend.ts';
 import { migrate, probe } from './store/migrations.ts';
-import { openRollup, type Rollup } from './store/rollup.ts';
+import { openVersions, rollUpDue } from './store/rollup.ts';
 import { loadState, type State } from './store/state.ts';
 import { watchEngine, type WatchedEngine } from './store/watch.ts';
 
+/** What has arrived is read from other places than the rest until it is compacted: no more than the page shows at once. */
+const COMPACTION_MS = 20_000;
 const ROLLUP_RUN_MS = 60_000;
 /** A part that was merged while the disk became full must be found before what it was merged from is deleted. */
 const MEND_MS = 1_000;
@@ -25,7 +28,7 @@ export type Part = { readonly name: string; readonly close: () => unknown };
 export type Store = WatchedEngine & {
   readonly state: State;
   readonly metrics: Metrics;
-  readonly rollup: Rollup;
+  readonly compaction: Compaction;
   readonly ballast: Ballast;
   readonly mender: Mender;
 };
@@ -56,10 +59,15 @@ export async function openStore(directory: string, opened: Part[], log: Log, now
   );
   opened.push({ name: 'mender', close: () => mending.close() });
   const state = await loadState(engine, now);
-  const rollup = await openRollup(engine, now);
-  const rolling = repeat(ROLLUP_RUN_MS, rollup.run, (error) => {
-    if (fault() === null) log.error('rollup.failed', { error }); // a store that takes nothing has been told of
-  });
+  const versions = await openVersions(engine, now);
+  const onFailed = (event: string) => (error: unknown) => {
+    if (fault() === null) log.error(event, { error }); // a store that takes nothing has been told of
+  };
+  const compaction = await openCompaction(engine, versions);
+  const compacting = repeat(COMPACTION_MS, compaction.run, onFailed('compaction.failed'));
+  opened.push({ name: 'compaction', close: () => compacting.close() });
+  const rollUp = (closing: AbortSignal): Promise<void> => rollUpDue(engine, { versions, now }, closing);
+  const rolling = repeat(ROLLUP_RUN_MS, rollUp, onFailed('rollup.failed'));
   opened.push({ name: 'rollup', close: () => rolling.close() });
 
   const probing = repeat(
@@ -73,5 +81,5 @@ export async function openStore(directory: string, opened: Part[], log: Log, now
   await ballast.restore().catch(onBallastFault);
   const ballasting = repeat(BALLAST_MS, ballast.restore, onBallastFault);
   opened.push({ name: 'ballast', close: () => ballasting.close() });
-  return { ...watched, state, metrics: makeMetrics({ table: state.metrics, log, now }), rollup, ballast, mender };
+  return { ...watched, state, metrics: makeMetrics({ table: state.metrics, log, now }), compaction, ballast, mender };
 }

@@ -2,9 +2,9 @@ import type { Batch } from '@muster/proto/batch';
 import type { Log } from '@muster/proto/log';
 
 import { openBuffer, type Buffer } from './ingest/buffer.ts';
-import { makeBatchRows, makeEventRows, makeSampleBlock, type Arrival } from './ingest/columns.ts';
-import { insertBatches, insertEvents, insertQuarantine, insertSamples } from './store/insert.ts';
-import type { Rollup } from './store/rollup.ts';
+import { makeArrivalBlock, makeBatchRows, makeEventRows, type Arrival } from './ingest/columns.ts';
+import type { Compaction } from './store/compaction.ts';
+import { insertArrivals, insertBatches, insertEvents, insertQuarantine } from './store/insert.ts';
 import type { Engine } from './store/store.ts';
 
 /** A commit is one block: large enough for the engine under load, soon enough for the agent that waits. */
@@ -18,19 +18,18 @@ const WAIT_MS_MAX = 5_000;
 
 export type SampleBufferOptions = {
   readonly engine: Engine;
-  readonly rollup: Rollup;
+  readonly compaction: Compaction;
   readonly onFault: (error: unknown) => void;
   readonly log: Log;
 };
 
 /** The buffer that commits to the store: samples, events, what is quarantined, and that the batches arrived. */
-export function openSampleBuffer({ engine, rollup, onFault, log }: SampleBufferOptions): Buffer<Arrival> {
+export function openSampleBuffer({ engine, compaction, onFault, log }: SampleBufferOptions): Buffer<Arrival> {
   return openBuffer<Arrival>({
     async insert(items) {
-      const block = makeSampleBlock(items);
-      const { release } = await rollup.hold(block);
+      const { generation, release } = compaction.hold();
       try {
-        await insertSamples(engine, block);
+        await insertArrivals(engine, makeArrivalBlock(items), generation);
         await insertEvents(engine, makeEventRows(items));
         await insertQuarantine(
           engine,

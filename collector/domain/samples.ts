@@ -1,14 +1,26 @@
 /** Texts that repeat: `texts[indexes[i]]` is the text of row i. */
 export type Dictionary = { readonly texts: readonly string[]; readonly indexes: Uint32Array };
 
-/** Samples as columns, row i being one sample; every column has `rows` rows. `tsMs` is whole Unix milliseconds. */
-export type SampleBlock = {
+/** A window of five minutes, on the wall clock: what is stored together of one series, and the shortest tier of the rollup. */
+export const WINDOW_MS = 300_000;
+
+/** Lists of many rows, one after the other; `ends[i]` is where that of row i ends. */
+export type Lists<T> = { readonly ends: Float64Array; readonly values: T };
+
+/**
+ * Batches as columns, a row for each window that a batch has ticks in. `startS` is the beginning of the window, Unix
+ * seconds; `offsetsMs` are the ticks, counted from there. Each row lists its series, and `values` of each of them, one for
+ * each tick, NaN where there is none.
+ */
+export type ArrivalBlock = {
   readonly rows: number;
-  readonly metric: Dictionary;
+  readonly samples: number;
   readonly host: Dictionary;
-  readonly labels: Dictionary;
-  readonly tsMs: Float64Array;
-  readonly value: Float64Array;
+  readonly startS: Uint32Array;
+  readonly offsetsMs: Lists<Uint32Array>;
+  readonly metrics: Lists<Dictionary>;
+  readonly labels: Lists<Dictionary>;
+  readonly values: Lists<Float64Array> & { readonly innerEnds: Float64Array };
 };
 
 /** What happened on a host, as it is stored. `body` is the event without its kind and time, as JSON. */

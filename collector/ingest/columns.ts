@@ -1,6 +1,13 @@
 import { countSamples, type Batch } from '@muster/proto/batch';
 
-import type { BatchRow, Dictionary, EventRow, QuarantineRow, SampleBlock } from '../domain/samples.ts';
+import {
+  WINDOW_MS,
+  type ArrivalBlock,
+  type BatchRow,
+  type Dictionary,
+  type EventRow,
+  type QuarantineRow,
+} from '../domain/samples.ts';
 import { clampTime } from './legal.ts';
 
 /** A batch and the host whose token it came with. */
@@ -13,43 +20,78 @@ export type Arrival = HostBatch & {
   readonly receivedMs: number;
 };
 
-/** Turns batches into one block of columns, in the order host, series, tick. Samples that are NaN are left out. */
-export function makeSampleBlock(items: readonly HostBatch[]): SampleBlock {
-  const rowsMax = items.reduce((sum, { batch }) => sum + batch.values.length, 0);
-  const metric = makeDictionary(rowsMax);
-  const host = makeDictionary(rowsMax);
-  const labels = makeDictionary(rowsMax);
-  const tsMs = new Float64Array(rowsMax);
-  const value = new Float64Array(rowsMax);
-  let rows = 0;
-  for (const item of items) {
-    const { ticksMs, series, values } = item.batch;
-    const hostIndex = host.indexOf(item.host);
-    let at = 0;
-    for (const [name, labelText] of series) {
-      const metricIndex = metric.indexOf(name);
-      const labelsIndex = labels.indexOf(labelText);
-      for (const tickMs of ticksMs) {
-        const sample = values[at] ?? NaN;
-        at += 1;
-        if (Number.isNaN(sample)) continue;
-        metric.indexes[rows] = metricIndex;
-        host.indexes[rows] = hostIndex;
-        labels.indexes[rows] = labelsIndex;
-        tsMs[rows] = tickMs;
-        value[rows] = sample;
-        rows += 1;
-      }
+/** Turns batches into one block of columns, in their order. A series without a sample in a window is left out there. */
+export function makeArrivalBlock(items: readonly HostBatch[]): ArrivalBlock {
+  const parts = items.flatMap(({ host, batch }) => splitTicks(batch.ticksMs).map((ticks) => ({ host, batch, ticks })));
+  const seriesMax = parts.reduce((sum, { batch }) => sum + batch.series.length, 0);
+  const host = makeDictionary(parts.length);
+  const metric = makeDictionary(seriesMax);
+  const labels = makeDictionary(seriesMax);
+  const startS = new Uint32Array(parts.length);
+  const tickEnds = new Float64Array(parts.length);
+  const seriesEnds = new Float64Array(parts.length);
+  const offsetsMs = new Uint32Array(parts.reduce((sum, { ticks }) => sum + ticks.count, 0));
+  const innerEnds = new Float64Array(seriesMax);
+  const values = new Float64Array(parts.reduce((sum, { batch, ticks }) => sum + batch.series.length * ticks.count, 0));
+  const at = { tick: 0, series: 0, value: 0, samples: 0 };
+
+  /** Whether there is any. */
+  function copyValues({ batch, ticks: { first, count } }: Part, series: number): boolean {
+    const from = series * batch.ticksMs.length + first;
+    let samples = 0;
+    for (let i = 0; i < count; i += 1) {
+      const value = batch.values[from + i] ?? NaN;
+      values[at.value + i] = value;
+      if (!Number.isNaN(value)) samples += 1;
     }
+    at.samples += samples;
+    return samples > 0;
+  }
+
+  for (const [row, part] of parts.entries()) {
+    const { batch, ticks } = part;
+    host.indexes[row] = host.indexOf(part.host);
+    startS[row] = ticks.startMs / 1000;
+    for (let i = 0; i < ticks.count; i += 1) {
+      offsetsMs[at.tick++] = (batch.ticksMs[ticks.first + i] ?? NaN) - ticks.startMs;
+    }
+    for (const [series, [name, labelText]] of batch.series.entries()) {
+      if (!copyValues(part, series)) continue;
+      metric.indexes[at.series] = metric.indexOf(name);
+      labels.indexes[at.series] = labels.indexOf(labelText);
+      innerEnds[at.series++] = at.value += ticks.count;
+    }
+    tickEnds[row] = at.tick;
+    seriesEnds[row] = at.series;
   }
   return {
-    rows,
-    metric: metric.take(rows),
-    host: host.take(rows),
-    labels: labels.take(rows),
-    tsMs: tsMs.subarray(0, rows),
-    value: value.subarray(0, rows),
+    rows: parts.length,
+    samples: at.samples,
+    host: host.take(parts.length),
+    startS,
+    offsetsMs: { ends: tickEnds, values: offsetsMs },
+    metrics: { ends: seriesEnds, values: metric.take(at.series) },
+    labels: { ends: seriesEnds, values: labels.take(at.series) },
+    values: {
+      ends: seriesEnds,
+      innerEnds: innerEnds.subarray(0, at.series),
+      values: values.subarray(0, at.value),
+    },
   };
+}
+
+/** Ticks of one window that follow one another in a batch. */
+type Ticks = { readonly startMs: number; readonly first: number; readonly count: number };
+type Part = HostBatch & { readonly ticks: Ticks };
+
+function splitTicks(ticksMs: readonly number[]): readonly Ticks[] {
+  const starts = ticksMs.map((tickMs) => Math.floor(tickMs / WINDOW_MS) * WINDOW_MS);
+  const firsts = starts.flatMap((startMs, i) => (startMs === starts[i - 1] ? [] : i));
+  return firsts.map((first, i) => ({
+    startMs: starts[first] ?? 0,
+    first,
+    count: (firsts[i + 1] ?? ticksMs.length) - first,
+  }));
 }
 
 /**

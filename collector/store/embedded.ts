@@ -57,6 +57,7 @@ export async function openEmbedded(directory: string): Promise<Engine> {
       }
     },
     query: reader.query,
+    swap: reader.pause,
     async command(sql, parameters) {
       try {
         await worker.command(sql, parameters);
@@ -76,7 +77,7 @@ export async function openEmbedded(directory: string): Promise<Engine> {
   };
 }
 
-type Client = Pick<Engine, 'query' | 'command' | 'close'>;
+type Client = Pick<Engine, 'query' | 'command' | 'close'> & { readonly pause: Engine['swap'] };
 
 /**
  * Opens a session. It does one thing at a time, and whatever waits for it in the engine holds a thread of the few that
@@ -98,6 +99,7 @@ function connect(path: string): Client {
       }),
     command: (query, parameters) =>
       run(async () => void (await client.command({ query, query_params: { ...parameters } }))),
+    pause: run,
     /** What waits fails; resolves when what is under way has ended. */
     close() {
       closed = true;

@@ -1,15 +1,18 @@
-import type { BatchRow, EventRow, QuarantineRow, SampleBlock } from '../domain/samples.ts';
+import type { ArrivalBlock, BatchRow, EventRow, QuarantineRow } from '../domain/samples.ts';
 import type { Engine } from './store.ts';
 
-/** Stores a block of samples; writing it again changes nothing. */
-export async function insertSamples(engine: Engine, block: SampleBlock): Promise<void> {
-  if (block.rows === 0) return;
-  await engine.insert('samples', block.rows, [
-    { name: 'metric', type: 'LowCardinality(String)', values: block.metric },
-    { name: 'host', type: 'LowCardinality(String)', values: block.host },
-    { name: 'labels', type: 'LowCardinality(String)', values: block.labels },
-    { name: 'ts', type: "DateTime64(3, 'UTC')", values: block.tsMs },
-    { name: 'value', type: 'Float64', values: block.value },
+/** Stores a block of arrivals, all or none of it. What comes again collapses when it is compacted (compaction.ts). */
+export async function insertArrivals(engine: Engine, block: ArrivalBlock, generation: number): Promise<void> {
+  if (block.samples === 0) return;
+  const { rows, host, startS, offsetsMs, metrics, labels, values } = block;
+  await engine.insert('arrivals', rows, [
+    { name: 'generation', type: 'UInt32', values: new Uint32Array(rows).fill(generation) },
+    { name: 'host', type: 'LowCardinality(String)', values: host },
+    { name: 'start', type: "DateTime('UTC')", values: startS },
+    { name: 'offsetsMs', type: 'Array(UInt32)', ...offsetsMs },
+    { name: 'metrics', type: 'Array(LowCardinality(String))', ...metrics },
+    { name: 'labels', type: 'Array(LowCardinality(String))', ...labels },
+    { name: 'values', type: 'Array(Array(Float64))', ...values },
   ]);
 }
 

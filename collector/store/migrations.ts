@@ -7,36 +7,79 @@ import { DATABASE, type Engine } from './store.ts';
  */
 export type Migration = { readonly number: number; readonly name: string; readonly statements: readonly string[] };
 
+/** One line of data over time. */
+const SERIES = `metric LowCardinality(String) COMMENT 'OpenTelemetry name; units in the catalogue of metrics',
+  host LowCardinality(String) COMMENT 'id fixed at enrolment',
+  labels LowCardinality(String) COMMENT 'canonical: key=value, sorted, joined by commas'`;
+
+/** Batches as they came, until they are compacted: a row of a batch for each window of five minutes that it has ticks in. */
+const ARRIVALS = `CREATE TABLE IF NOT EXISTS ${DATABASE}.arrivals (
+  generation UInt64 COMMENT 'what is compacted together', host LowCardinality(String), start DateTime('UTC'),
+  offsetsMs Array(UInt32) COMMENT 'the ticks, counted from start', metrics Array(LowCardinality(String)),
+  labels Array(LowCardinality(String)), values Array(Array(Float64)) COMMENT 'of each series, at each tick; NaN: none'
+) ENGINE = MergeTree ORDER BY (host, start) PARTITION BY generation`;
+
+/**
+ * The samples: a row is what came of one series in five minutes on the wall clock. Rows of one key are added up by the
+ * engine when it merges; no sample is in two of them. The order makes one metric over the fleet, and one metric of one
+ * host, short reads; partitions of four hours, what an hour's rollup reads of others.
+ */
+const CHUNKS = `CREATE TABLE IF NOT EXISTS ${DATABASE}.chunks (
+  ${SERIES}, start DateTime('UTC') COMMENT 'of the five minutes' CODEC(DoubleDelta, ZSTD(1)),
+  offsetsMs SimpleAggregateFunction(groupArrayArray, Array(UInt32))
+    COMMENT 'the ticks, by the clock of the host, counted from start' CODEC(DoubleDelta, ZSTD(1)),
+  values SimpleAggregateFunction(groupArrayArray, Array(Float64))
+    COMMENT 'gauge: the state; counter: the count, not its rate' CODEC(ALP, ZSTD(1))
+) ENGINE = AggregatingMergeTree ORDER BY (metric, host, labels, start)
+PARTITION BY toYYYYMMDD(start) * 100 + 4 * intDiv(toHour(start), 4)
+TTL start + INTERVAL 30 DAY
+SETTINGS ttl_only_drop_parts = 1, index_granularity = 512, allow_experimental_codecs = 1`;
+
+/** `SELECT avg(value) FROM muster.samples WHERE metric = 'system.uptime' AND host = 'web-1' AND start >= now() - 3600` */
+const SAMPLES_VIEW = `CREATE VIEW IF NOT EXISTS ${DATABASE}.samples AS
+  SELECT metric, host, labels, start, ${tickOf('offsetMs')} AS ts, value
+  FROM ${DATABASE}.chunks ARRAY JOIN offsetsMs AS offsetMs, values AS value
+  UNION ALL
+  SELECT metric, host, label AS labels, start, ${tickOf('offsetMs')} AS ts, value FROM (
+    SELECT metric, host, label, start, offsetsMs, row FROM ${DATABASE}.arrivals
+    ARRAY JOIN metrics AS metric, labels AS label, values AS row
+  ) ARRAY JOIN offsetsMs AS offsetMs, row AS value WHERE NOT isNaN(value)`;
+
+function tickOf(offsetMs: string): string {
+  return `fromUnixTimestamp64Milli(1000 * toUnixTimestamp(start) + ${offsetMs}, 'UTC')`;
+}
+
+function makeRollupTable(name: string, period: string, partition: string, days: number): string {
+  return `CREATE TABLE IF NOT EXISTS ${DATABASE}.${name} (
+    ${SERIES}, ts DateTime('UTC') COMMENT 'start of the ${period}' CODEC(DoubleDelta, ZSTD(1)),
+    samples UInt32, min Float64 CODEC(ALP, ZSTD(1)), max Float64 CODEC(ALP, ZSTD(1)), avg Float64 CODEC(ZSTD(1)),
+    median Float64 CODEC(ALP, ZSTD(1)), stddev Float64 CODEC(ZSTD(1)), last Float64 CODEC(ALP, ZSTD(1)),
+    lastTs DateTime64(3, 'UTC') COMMENT 'the tick of last: a rate is the rise of last over the distance of these'
+      CODEC(DoubleDelta, ZSTD(1)),
+    version UInt64 COMMENT 'of two rows with one key the later counts' CODEC(DoubleDelta, ZSTD(1))
+  ) ENGINE = ReplacingMergeTree(version) ORDER BY (metric, host, labels, ts) PARTITION BY ${partition}
+  TTL ts + INTERVAL ${days} DAY SETTINGS ttl_only_drop_parts = 1, allow_experimental_codecs = 1`;
+}
+
 const STATE = 'version UInt64, removed UInt32 DEFAULT 0';
 
 export const MIGRATIONS: readonly Migration[] = [
   {
     number: 1,
-    name: 'samples, events, rollup, state',
+    name: 'samples, rollups, events, state',
     statements: [
-      // One row per sample. Equal keys collapse, so that a batch sent twice is stored once. The order makes one metric
-      // over the fleet, and one metric of one host, short reads.
-      `CREATE TABLE IF NOT EXISTS ${DATABASE}.samples (
-        metric LowCardinality(String) COMMENT 'OpenTelemetry name; units in the catalogue of metrics',
-        host LowCardinality(String) COMMENT 'id fixed at enrolment',
-        labels LowCardinality(String) COMMENT 'canonical: key=value, sorted, joined by commas',
-        ts DateTime64(3, 'UTC') COMMENT 'the tick, by the clock of the host' CODEC(DoubleDelta, ZSTD(1)),
-        value Float64 COMMENT 'gauge: the state; counter: the count, not its rate' CODEC(Gorilla, ZSTD(1))
-      ) ENGINE = ReplacingMergeTree ORDER BY (metric, host, labels, ts) PARTITION BY toYYYYMMDD(ts)
-      TTL toDateTime(ts) + INTERVAL 30 DAY SETTINGS ttl_only_drop_parts = 1`,
-      // Five minutes of one series, of the values as sampled.
-      `CREATE TABLE IF NOT EXISTS ${DATABASE}.rollup_5m (
-        metric LowCardinality(String), host LowCardinality(String), labels LowCardinality(String),
-        ts DateTime64(3, 'UTC') COMMENT 'start of the five minutes' CODEC(DoubleDelta, ZSTD(1)),
-        samples UInt32, min Float64, max Float64, avg Float64, median Float64, stddev Float64, last Float64,
-        lastTs DateTime64(3, 'UTC') COMMENT 'the tick of last: a rate is the rise of last over the distance of these',
-        computed DateTime64(3, 'UTC') DEFAULT now64(3) COMMENT 'of two rows with one key the later counts'
-      ) ENGINE = ReplacingMergeTree(computed) ORDER BY (metric, host, labels, ts) PARTITION BY toYYYYMM(ts)
-      TTL toDateTime(ts) + INTERVAL 90 DAY SETTINGS ttl_only_drop_parts = 1`,
-      // The five minutes in which samples arrived that the rollup has not seen yet; done says that it has.
-      `CREATE TABLE IF NOT EXISTS ${DATABASE}.rollup_windows (
-        start DateTime64(3, 'UTC'), done UInt32, version UInt64
-      ) ENGINE = ReplacingMergeTree(version) ORDER BY start TTL toDateTime(start) + INTERVAL 60 DAY`,
+      ARRIVALS,
+      CHUNKS,
+      // What is compacted, whole, before it is put among the others at once.
+      `CREATE TABLE IF NOT EXISTS ${DATABASE}.chunks_next AS ${DATABASE}.chunks`,
+      SAMPLES_VIEW,
+      makeRollupTable('rollup_5m', '5 minutes', 'toYYYYMM(ts)', 90),
+      makeRollupTable('rollup_1h', 'hour', 'toYYYYMM(ts)', 365),
+      makeRollupTable('rollup_1d', 'day', 'toYear(ts)', 365),
+      // The hours and days that have samples of a host which their rollup has not seen yet; done says that it has.
+      `CREATE TABLE IF NOT EXISTS ${DATABASE}.rollup_due (
+        tier LowCardinality(String), start DateTime('UTC'), host LowCardinality(String), done UInt32, version UInt64
+      ) ENGINE = ReplacingMergeTree(version) ORDER BY (tier, start, host) TTL start + INTERVAL 60 DAY`,
       `CREATE TABLE IF NOT EXISTS ${DATABASE}.events (
         host LowCardinality(String), ts DateTime64(3, 'UTC'), kind LowCardinality(String), body String COMMENT 'JSON'
       ) ENGINE = ReplacingMergeTree ORDER BY (host, ts, kind, body) PARTITION BY toYYYYMM(ts)

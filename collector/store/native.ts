@@ -4,8 +4,21 @@ import type { Dictionary } from '../domain/samples.ts';
 export type Column = { readonly name: string } & (
   | { readonly type: 'LowCardinality(String)'; readonly values: Dictionary }
   | { readonly type: 'String'; readonly values: readonly string[] }
-  | { readonly type: 'Float64' | "DateTime64(3, 'UTC')" | 'UInt64' | 'UInt32'; readonly values: ArrayLike<number> }
+  | {
+      readonly type: 'Float64' | "DateTime64(3, 'UTC')" | "DateTime('UTC')" | 'UInt64' | 'UInt32';
+      readonly values: ArrayLike<number>;
+    }
   | { readonly type: "Array(DateTime64(3, 'UTC'))"; readonly values: readonly (readonly number[])[] }
+  /** `ends`: where each row ends, counted in elements of `values`. */
+  | { readonly type: 'Array(LowCardinality(String))'; readonly ends: Float64Array; readonly values: Dictionary }
+  | { readonly type: 'Array(UInt32)'; readonly ends: Float64Array; readonly values: Uint32Array }
+  /** `ends`: where each row ends, counted in arrays; `innerEnds`: where each of those ends, in values. */
+  | {
+      readonly type: 'Array(Array(Float64))';
+      readonly ends: Float64Array;
+      readonly innerEnds: Float64Array;
+      readonly values: Float64Array;
+    }
 );
 
 /**
@@ -40,11 +53,22 @@ function writeValues(out: Writer, rows: number, column: Column): void {
     case 'LowCardinality(String)':
       if (rows === 0) return;
       out.uint64(SHARED_DICTIONARIES_WITH_ADDITIONAL_KEYS);
-      out.uint64(OWN_KEYS_UINT32);
-      out.uint64(column.values.texts.length);
-      for (const text of column.values.texts) out.string(text);
-      out.uint64(rows);
-      out.raw(column.values.indexes);
+      writeDictionary(out, column.values);
+      return;
+    case 'Array(LowCardinality(String))':
+      if (rows === 0) return;
+      out.uint64(SHARED_DICTIONARIES_WITH_ADDITIONAL_KEYS);
+      writeEnds(out, column.ends);
+      if (column.values.indexes.length > 0) writeDictionary(out, column.values);
+      return;
+    case 'Array(UInt32)':
+      writeEnds(out, column.ends);
+      out.raw(column.values);
+      return;
+    case 'Array(Array(Float64))':
+      writeEnds(out, column.ends);
+      writeEnds(out, column.innerEnds);
+      out.raw(column.values);
       return;
     case 'String':
       for (const text of column.values) out.string(text);
@@ -60,9 +84,22 @@ function writeValues(out: Writer, rows: number, column: Column): void {
       writeArrays(out, column.values);
       return;
     case 'UInt32':
+    case "DateTime('UTC')":
       out.raw(Uint32Array.from(column.values));
       return;
   }
+}
+
+function writeDictionary(out: Writer, { texts, indexes }: Dictionary): void {
+  out.uint64(OWN_KEYS_UINT32);
+  out.uint64(texts.length);
+  for (const text of texts) out.string(text);
+  out.uint64(indexes.length);
+  out.raw(indexes);
+}
+
+function writeEnds(out: Writer, ends: Float64Array): void {
+  for (const end of ends) out.uint64(end);
 }
 
 /** Where each array ends, counted in elements, then the elements of all. */
@@ -77,8 +114,13 @@ function boundBytes(rows: number, column: Column): number {
   const head = (column.name.length + column.type.length) * 3 + 64;
   if (column.type === 'LowCardinality(String)') return head + boundTextBytes(column.values.texts) + rows * 4;
   if (column.type === 'String') return head + boundTextBytes(column.values);
-  if (column.type !== "Array(DateTime64(3, 'UTC'))") return head + rows * 8;
-  return head + column.values.reduce((sum, { length }) => sum + (length + 1) * 8, 0);
+  if (column.type === "Array(DateTime64(3, 'UTC'))")
+    return head + column.values.reduce((sum, { length }) => sum + (length + 1) * 8, 0);
+  if (!('ends' in column)) return head + rows * 8;
+  const ends = head + column.ends.length * 8;
+  if (column.type === 'Array(Array(Float64))') return ends + (column.innerEnds.length + column.values.length) * 8;
+  if (column.type === 'Array(UInt32)') return ends + column.values.length * 4;
+  return ends + boundTextBytes(column.values.texts) + column.values.indexes.length * 4;
 }
 
 function boundTextBytes(texts: readonly string[]): number {

@@ -1,8 +1,7 @@
 import { SILENT_INTERVALS, SILENT_MS_MIN } from '@muster/proto/api';
 import type { MetricKind } from '@muster/proto/metric';
 
-import type { StoredValue } from '../domain/samples.ts';
-import { ROLLUP_MS } from './rollup.ts';
+import { WINDOW_MS, type StoredValue } from '../domain/samples.ts';
 import { DATABASE, type Engine } from './store.ts';
 
 /** Points of a series: what a chart of 600 to 1,200 pixels can show. */
@@ -11,10 +10,11 @@ export const POINTS_MAX = 600;
 const TICKS_MAX = 1200;
 /** The most label sets that one answer holds. */
 const SERIES_MAX = 200;
-/** Up to here the samples themselves are read: 21,600 a series while watched, 4,320 else. */
-const RAW_RANGE_MS_MAX = 6 * 3_600_000;
+/** How long a range each tier answers: 21,600 samples of a series while watched, 4,320 else; 4,032 windows; days beyond. */
+const RANGE_MS_MAX = { raw: 6 * 3_600_000, '5m': 14 * 86_400_000, '1h': 400 * 86_400_000, '1d': Infinity } as const;
 
-export type Tier = 'raw' | '5m';
+export type Tier = keyof typeof RANGE_MS_MAX;
+const TIERS = ['raw', '5m', '1h', '1d'] as const satisfies readonly Tier[];
 
 export type SeriesQuery = {
   readonly host: string;
@@ -22,8 +22,6 @@ export type SeriesQuery = {
   readonly kind: MetricKind;
   readonly fromMs: number;
   readonly toMs: number;
-  /** Where the five-minute rollup ends; from there on it is computed from the samples as part of the query. */
-  readonly rolledUntilMs: number;
 };
 
 /** One label set, canonical; `tsMs` and `values` have the same length. */
@@ -38,9 +36,9 @@ export type SeriesAnswer = {
   readonly gaps: readonly (readonly [fromMs: number, toMs: number])[];
 };
 
-/** The table that answers a range, the most detailed that is still quick to read. */
+/** The tier that answers a range, the most detailed that is still quick to read. */
 export function chooseTier(fromMs: number, toMs: number): Tier {
-  return toMs - fromMs <= RAW_RANGE_MS_MAX ? 'raw' : '5m';
+  return TIERS.find((tier) => toMs - fromMs <= RANGE_MS_MAX[tier]) ?? '1d';
 }
 
 /**
@@ -50,10 +48,10 @@ export function chooseTier(fromMs: number, toMs: number): Tier {
  * them come at all the ticks that were chosen: what a chart stacks belongs to one instant.
  */
 export async function readSeries(engine: Engine, query: SeriesQuery): Promise<SeriesAnswer> {
-  const { host, metric, kind, fromMs, toMs, rolledUntilMs } = query;
+  const { host, metric, kind, fromMs, toMs } = query;
   const tier = chooseTier(fromMs, toMs);
-  const parameters = { host, metric, fromMs, toMs, rolledUntilMs };
-  const source = tier === 'raw' ? RAW : ROLLED;
+  const parameters = { host, metric, fromMs, toMs };
+  const source = SOURCES[tier];
   const [counted] = await engine.query(`SELECT uniqExact(labels) AS sets FROM (${source})`, parameters);
   const sets = Number(counted?.['sets'] ?? 0);
   if (sets === 0) return { tier, series: [], gaps: [] };
@@ -90,25 +88,45 @@ function readNumbers(value: unknown): readonly number[] {
   return Array.isArray(value) ? value.map(Number) : [];
 }
 
-const WHERE = `metric = {metric:String} AND host = {host:String}
-  AND ts >= fromUnixTimestamp64Milli({fromMs:Int64}) AND ts < fromUnixTimestamp64Milli({toMs:Int64})`;
-const SEAM = 'fromUnixTimestamp64Milli({rolledUntilMs:Int64})';
+const FROM = 'fromUnixTimestamp64Milli({fromMs:Int64})';
+const TO = 'fromUnixTimestamp64Milli({toMs:Int64})';
+const SERIES = 'metric = {metric:String} AND host = {host:String}';
 
 /**
- * Columns labels, t (where it is drawn, Unix ms), gauge (what is drawn of a gauge), and of a counter its count and
- * when it stood there.
+ * Columns labels, t (where it is drawn, Unix ms), gauge (what is drawn of a gauge), and of a counter its count and when it
+ * stood there. What came twice a moment ago may be there twice until it is compacted.
  */
-const RAW = `SELECT labels, toUnixTimestamp64Milli(ts) AS t, value AS gauge, value AS count, t AS countedMs
-  FROM ${DATABASE}.samples FINAL WHERE ${WHERE}`;
+const RAW = `SELECT labels, toUnixTimestamp64Milli(ts) AS t, any(value) AS gauge, gauge AS count, t AS countedMs
+  FROM ${DATABASE}.samples
+  WHERE ${SERIES} AND start > ${FROM} - INTERVAL ${WINDOW_MS / 1000} SECOND AND start < ${TO} AND ts >= ${FROM} AND ts < ${TO}
+  GROUP BY labels, ts`;
 
-/** The rollup as far as it goes, then the same computed from the samples. */
-const ROLLED = `SELECT labels, toUnixTimestamp64Milli(ts) AS t, avg AS gauge, last AS count,
+const IN_RANGE = `${SERIES} AND ts >= ${FROM} AND ts < ${TO}`;
+
+const ROLLED_5M = `SELECT labels, toUnixTimestamp(ts) * 1000 AS t, avg AS gauge, last AS count,
     toUnixTimestamp64Milli(lastTs) AS countedMs
-  FROM ${DATABASE}.rollup_5m FINAL WHERE ${WHERE} AND ts < ${SEAM}
-  UNION ALL
-  SELECT labels, intDiv(toUnixTimestamp64Milli(ts), ${ROLLUP_MS}) * ${ROLLUP_MS} AS t, avg(value) AS gauge,
-    argMax(value, ts) AS count, toUnixTimestamp64Milli(max(ts)) AS countedMs
-  FROM ${DATABASE}.samples FINAL WHERE ${WHERE} AND ts >= ${SEAM} GROUP BY labels, t`;
+  FROM ${DATABASE}.rollup_5m FINAL WHERE ${IN_RANGE}`;
+
+/** The periods that are rolled up, and the others from the tier below: those that are not over, and where some came late. */
+function rolled(tier: '1h' | '1d', startOf: string): string {
+  const due = `SELECT start FROM ${DATABASE}.rollup_due FINAL
+    WHERE host = {host:String} AND done = 0 AND start >= toStartOfDay(${FROM}) AND tier`;
+  const isDue = tier === '1h' ? `(${due} = '1h')` : `(SELECT toStartOfDay(start) FROM (${due} IN ('1h', '1d')))`;
+  return `SELECT labels, toUnixTimestamp(ts) * 1000 AS t, avg AS gauge, last AS count,
+      toUnixTimestamp64Milli(lastTs) AS countedMs
+    FROM ${DATABASE}.rollup_${tier} FINAL WHERE ${IN_RANGE} AND ts NOT IN ${isDue}
+    UNION ALL
+    SELECT labels, toUnixTimestamp(${startOf}) * 1000 AS t, sum(avg * samples) / sum(samples) AS gauge,
+      argMax(last, lastTs) AS count, toUnixTimestamp64Milli(max(lastTs)) AS countedMs
+    FROM ${DATABASE}.rollup_5m FINAL WHERE ${IN_RANGE} AND ${startOf} IN ${isDue} GROUP BY labels, t`;
+}
+
+const SOURCES: Readonly<Record<Tier, string>> = {
+  raw: RAW,
+  '5m': ROLLED_5M,
+  '1h': rolled('1h', 'toStartOfHour(ts)'),
+  '1d': rolled('1d', 'toStartOfDay(ts)'),
+};
 
 /** As `counterRise` in proto/metric.ts: over a reset there is no rate. */
 const RATE = `if(lagInFrame(t) OVER w = 0 OR count < lagInFrame(count) OVER w, nan,
@@ -121,21 +139,15 @@ const RECENT_MS = 15 * 60_000;
  * The newest sample of every series that is still renewed, and of a host without one the last that says when it was
  * heard: what the fleet looked like before a restart.
  */
-export async function readNewest(
-  engine: Engine,
-  rolledUntilMs: number,
-  nowMs: number,
-): Promise<readonly StoredValue[]> {
+export async function readNewest(engine: Engine, nowMs: number): Promise<readonly StoredValue[]> {
   const rows = await engine.query(
     `SELECT host, metric, labels, toUnixTimestamp64Milli(max(ts)) AS tsMs, argMax(value, ts) AS value
-     FROM ${DATABASE}.samples WHERE ts >= fromUnixTimestamp64Milli({recentMs:Int64}) GROUP BY host, metric, labels
-     UNION ALL
-     SELECT host, metric, labels, toUnixTimestamp64Milli(max(ts)) AS tsMs, argMax(value, ts) AS value
-     FROM ${DATABASE}.samples WHERE metric = 'system.uptime' AND ts >= ${SEAM} GROUP BY host, metric, labels
+     FROM ${DATABASE}.samples WHERE start > fromUnixTimestamp64Milli({recentMs:Int64}) - INTERVAL ${WINDOW_MS / 1000} SECOND
+       AND ts >= fromUnixTimestamp64Milli({recentMs:Int64}) GROUP BY host, metric, labels
      UNION ALL
      SELECT host, metric, labels, toUnixTimestamp64Milli(max(lastTs)) AS tsMs, argMax(last, lastTs) AS value
      FROM ${DATABASE}.rollup_5m WHERE metric = 'system.uptime' GROUP BY host, metric, labels`,
-    { recentMs: nowMs - RECENT_MS, rolledUntilMs },
+    { recentMs: nowMs - RECENT_MS },
   );
   return rows.map((row) => ({
     host: String(row['host']),

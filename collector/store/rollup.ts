@@ -1,150 +1,93 @@
-import type { SampleBlock } from '../domain/samples.ts';
 import { DATABASE, type Engine } from './store.ts';
 
-export const ROLLUP_MS = 300_000;
-/** A window is rolled up this long after its end, when what was on its way has mostly arrived. */
-const GRACE_MS = 15_000;
-/** How much of the past is rolled up in one statement, which bounds its memory. */
-const WINDOWS_AT_ONCE = 12;
+const PERIODS = [
+  { tier: '1h', periodMs: 3_600_000, startOf: 'toStartOfHour(start)', next: '1d', nextStartOf: 'toStartOfDay(start)' },
+  { tier: '1d', periodMs: 86_400_000, startOf: 'toStartOfDay(start)', next: null, nextStartOf: '' },
+] as const;
+type Period = (typeof PERIODS)[number];
+/** A period is rolled up this long after its end, when what was on its way has mostly arrived. */
+const GRACE_MS = 120_000;
+
+/** What the samples of one series come to; `offsets` and `row` are those of all chunks of a period, in any order. */
+const FIGURES = `length(row) AS samples, arrayMin(row) AS min, arrayMax(row) AS max, arrayAvg(row) AS avg,
+  arrayReduce('quantileExactInclusive(0.5)', row) AS median, arrayReduce('stddevPopStable', row) AS stddev,
+  row[indexOf(offsets, arrayMax(offsets))] AS last, fromUnixTimestamp64Milli(arrayMax(offsets), 'UTC') AS lastTs`;
+const COLUMNS = 'metric, host, labels, ts, samples, min, max, avg, median, stddev, last, lastTs, version';
+
+function selectFigures(startOf: string, where: string): string {
+  return `SELECT metric, host, labels, ts, ${FIGURES}, {version:UInt64} AS version FROM (
+    SELECT metric, host, labels, ${startOf} AS ts, groupArrayArray(values) AS row,
+      groupArrayArray(arrayMap(offset -> toInt64(1000) * toUnixTimestamp(start) + offset, offsetsMs)) AS offsets
+    FROM ${DATABASE}.chunks WHERE ${where} GROUP BY metric, host, labels, ts)`;
+}
+
+/** Numbers of versions of rows: each higher than all before, also where the clock was set back. */
+export type Versions = { readonly next: () => number };
+
+export async function openVersions(engine: Engine, now: () => number): Promise<Versions> {
+  const [row] = await engine.query(`SELECT max(version) AS version FROM ${DATABASE}.rollup_due`);
+  let version = Number(row?.['version'] ?? 0);
+  return { next: () => (version = Math.max(version + 1, now())) };
+}
 
 /**
- * Keeps the five-minute rollup up to date: every window in which samples arrived is computed anew from the samples,
- * late ones included. Which windows wait is stored before their samples are, and computing one again replaces it, so
- * that a kill at any moment costs nothing.
+ * Computes the windows of which there are chunks in `chunks_next` anew from all their samples, and notes that their hours
+ * are to be computed. Again, it changes nothing.
  */
-export type Rollup = {
-  /** Call before a block is stored: its windows wait from now on, and are not rolled up until `release` is called. */
-  hold(block: SampleBlock): Promise<{ release: () => void }>;
-  /**
-   * Rolls up what is due, or as much of it as until `closing`: after an outage there may be a day of it, and it waits in
-   * the store as well. Call about once a minute; never twice at once.
-   */
-  readonly run: (closing?: AbortSignal) => Promise<void>;
-  /** Unix ms up to which there are rows; later windows must be read from the samples. */
-  rolledUntilMs(): number;
-};
-
-export async function openRollup(engine: Engine, now: () => number): Promise<Rollup> {
-  const waiting = new Set(await readWaiting(engine));
-  const held = new Map<number, number>();
-  let rolledUntilMs = await readNewest(engine);
-  let version = await readVersion(engine);
-  const nextVersion = (): number => (version = Math.max(version + 1, now()));
-
-  async function rollUpRange(fromMs: number, toMs: number): Promise<void> {
-    const windows = Array.from({ length: (toMs - fromMs) / ROLLUP_MS }, (_, i) => fromMs + i * ROLLUP_MS);
-    // Older than any version that samples which arrive meanwhile give to the same window: they make it wait again.
-    const doneVersion = nextVersion();
-    for (const window of windows) waiting.delete(window);
-    try {
-      await rollUp(engine, { fromMs, toMs, computedMs: doneVersion });
-      await writeWindows(engine, windows, doneVersion, 1);
-    } catch (cause) {
-      for (const window of windows) waiting.add(window);
-      throw new Error('Cannot roll up samples', { cause });
-    }
-    rolledUntilMs = Math.max(rolledUntilMs, toMs);
-  }
-
-  return {
-    async hold(block) {
-      const windows = findWindows(block);
-      for (const window of windows) held.set(window, (held.get(window) ?? 0) + 1);
-      const release = (): void => {
-        for (const window of windows) {
-          const count = (held.get(window) ?? 1) - 1;
-          if (count === 0) held.delete(window);
-          else held.set(window, count);
-        }
-      };
-      const fresh = windows.filter((window) => !waiting.has(window));
-      try {
-        await writeWindows(engine, fresh, nextVersion(), 0);
-      } catch (cause) {
-        release();
-        throw cause;
-      }
-      for (const window of fresh) waiting.add(window);
-      return { release };
-    },
-    async run(closing) {
-      while (closing?.aborted !== true) {
-        // Looked for anew each time: while one range was rolled up, windows of another may have come to be held.
-        const isDue = (window: number): boolean => window + ROLLUP_MS + GRACE_MS <= now() && !held.has(window);
-        const [range] = joinWindows([...waiting].filter(isDue).toSorted((a, b) => a - b));
-        if (range === undefined) return;
-        await rollUpRange(...range);
-      }
-    },
-    rolledUntilMs: () => rolledUntilMs,
-  };
-}
-
-async function readWaiting(engine: Engine): Promise<readonly number[]> {
-  const rows = await engine.query(
-    `SELECT toUnixTimestamp64Milli(start) AS start FROM ${DATABASE}.rollup_windows FINAL WHERE done = 0`,
-  );
-  return rows.map((row) => Number(row['start']));
-}
-
-async function readVersion(engine: Engine): Promise<number> {
-  const [row] = await engine.query(`SELECT max(version) AS version FROM ${DATABASE}.rollup_windows`);
-  return Number(row?.['version'] ?? 0);
-}
-
-async function readNewest(engine: Engine): Promise<number> {
-  const [row] = await engine.query(
-    `SELECT count() AS rows, toUnixTimestamp64Milli(max(ts)) AS newest FROM ${DATABASE}.rollup_5m`,
-  );
-  return Number(row?.['rows']) === 0 ? 0 : Number(row?.['newest']) + ROLLUP_MS;
-}
-
-async function writeWindows(engine: Engine, windows: readonly number[], version: number, done: 0 | 1): Promise<void> {
-  if (windows.length === 0) return;
-  await engine.insert('rollup_windows', windows.length, [
-    { name: 'start', type: "DateTime64(3, 'UTC')", values: windows },
-    { name: 'done', type: 'UInt32', values: windows.map(() => done) },
-    { name: 'version', type: 'UInt64', values: windows.map(() => version) },
-  ]);
-}
-
-/** The windows that a block's ticks lie in. Ticks stand in runs, so that most need one comparison. */
-function findWindows({ tsMs }: SampleBlock): readonly number[] {
-  const windows = new Set<number>();
-  let window = NaN;
-  for (const tickMs of tsMs) {
-    if (tickMs >= window && tickMs < window + ROLLUP_MS) continue;
-    window = Math.floor(tickMs / ROLLUP_MS) * ROLLUP_MS;
-    windows.add(window);
-  }
-  return [...windows];
-}
-
-/** Windows in rising order, joined to ranges [from, to) where they follow one another, none longer than allowed. */
-export function joinWindows(windows: readonly number[]): (readonly [fromMs: number, toMs: number])[] {
-  const ranges: [number, number][] = [];
-  for (const window of windows) {
-    const range = ranges.at(-1);
-    if (range !== undefined && range[1] === window && window - range[0] < WINDOWS_AT_ONCE * ROLLUP_MS) {
-      range[1] = window + ROLLUP_MS;
-    } else ranges.push([window, window + ROLLUP_MS]);
-  }
-  return ranges;
-}
-
-type RollUp = { readonly fromMs: number; readonly toMs: number; readonly computedMs: number };
-
-/** `computedMs` says which of two rows counts: it rises even where the clock is set back. */
-async function rollUp(engine: Engine, parameters: RollUp): Promise<void> {
+export async function writeRollup5m(engine: Engine, version: number): Promise<void> {
+  const touched = `SELECT DISTINCT host, start FROM ${DATABASE}.chunks_next`;
+  // First of all: from here on every version is higher.
   await engine.command(
-    `INSERT INTO ${DATABASE}.rollup_5m (metric, host, labels, ts, samples, min, max, avg, median, stddev, last, lastTs,
-       computed)
-     SELECT metric, host, labels, toStartOfInterval(ts, INTERVAL 5 MINUTE) AS start,
-       count(), min(value), max(value), avg(value), median(value), stddevPop(value), argMax(value, samples.ts),
-       max(samples.ts), fromUnixTimestamp64Milli({computedMs:Int64})
-     FROM ${DATABASE}.samples FINAL
-     WHERE ts >= fromUnixTimestamp64Milli({fromMs:Int64}) AND ts < fromUnixTimestamp64Milli({toMs:Int64})
-     GROUP BY metric, host, labels, start`,
+    `INSERT INTO ${DATABASE}.rollup_due (tier, start, host, done, version)
+     SELECT DISTINCT '1h', toStartOfHour(start), host, 0, {version:UInt64} FROM (${touched})`,
+    { version },
+  );
+  await engine.command(
+    `INSERT INTO ${DATABASE}.rollup_5m (${COLUMNS}) ${selectFigures('start', `(host, start) IN (${touched})`)}`,
+    { version },
+  );
+}
+
+/**
+ * Computes the hours and days anew in which samples arrived, of the hosts that they came from, once they are over. A kill
+ * at any moment costs nothing: what is not done is due still. As much of it as until `closing`; never twice at once.
+ */
+export async function rollUpDue(
+  engine: Engine,
+  { versions, now }: { readonly versions: Versions; readonly now: () => number },
+  closing?: AbortSignal,
+): Promise<void> {
+  for (const period of PERIODS) {
+    const { tier, periodMs } = period;
+    const due = await engine.query(
+      `SELECT DISTINCT toUnixTimestamp(start) AS startS FROM ${DUE} AND start <= toDateTime({untilS:Int64}) ORDER BY startS`,
+      { tier, untilS: Math.floor((now() - periodMs - GRACE_MS) / 1000) },
+    );
+    for (const { startS } of due) {
+      if (closing?.aborted === true) return;
+      await rollUp(engine, period, { startS: Number(startS), version: versions.next() });
+    }
+  }
+}
+
+const DUE = `${DATABASE}.rollup_due FINAL WHERE tier = {tier:String} AND done = 0`;
+const HOSTS_DUE = `SELECT host FROM ${DUE} AND start = toDateTime({startS:Int64}) AND version < {version:UInt64}`;
+
+type RollUp = { readonly startS: number; readonly version: number };
+
+async function rollUp(engine: Engine, { tier, periodMs, startOf, next, nextStartOf }: Period, { startS, version }: RollUp) {
+  const parameters = { tier, startS, endS: startS + periodMs / 1000, version };
+  const where = `start >= toDateTime({startS:Int64}) AND start < toDateTime({endS:Int64}) AND host IN (${HOSTS_DUE})`;
+  await engine.command(
+    `INSERT INTO ${DATABASE}.rollup_${tier} (${COLUMNS}) ${selectFigures(startOf, where)}`,
     parameters,
   );
+  const note = (set: string): Promise<void> =>
+    engine.command(
+      `INSERT INTO ${DATABASE}.rollup_due (tier, start, host, done, version)
+       SELECT ${set}, {version:UInt64} FROM (SELECT toDateTime({startS:Int64}, 'UTC') AS start, host FROM (${HOSTS_DUE}))`,
+      parameters,
+    );
+  if (next !== null) await note(`'${next}', ${nextStartOf}, host, 0`);
+  await note(`{tier:String}, start, host, 1`);
 }

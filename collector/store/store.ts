@@ -14,6 +14,8 @@ export type Engine = {
   query(sql: string, parameters?: QueryParameters): Promise<readonly Record<string, unknown>[]>;
   /** Runs a statement without a result. */
   command(sql: string, parameters?: QueryParameters): Promise<void>;
+  /** Runs a task while no query is under way: who reads sees the state before it or after it. It must not query. */
+  swap(task: () => Promise<void>): Promise<void>;
   close(): Promise<void>;
 };
 

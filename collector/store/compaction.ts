@@ -1,0 +1,109 @@
+import { writeRollup5m, type Versions } from './rollup.ts';
+import { DATABASE, type Engine } from './store.ts';
+
+/**
+ * Puts what has arrived among the chunks: what comes in the order of hosts and time goes out in the order of series. A
+ * sample that is there already is left out, so that nothing is there twice, however often it came.
+ *
+ * What is compacted together is a generation. Its chunks are made whole in a table of their own, and take the place of
+ * the generation while nobody reads. After a kill at any moment it is done again, and finds its samples there or not.
+ */
+export type Compaction = {
+  /** The generation that a commit belongs to, which is not compacted before `release` is called. */
+  readonly hold: () => Held;
+  /** Compacts all that has arrived until now, or as much of it as until `closing`. Never twice at once. */
+  readonly run: (closing?: AbortSignal) => Promise<void>;
+};
+
+export type Held = { readonly generation: number; readonly release: () => void };
+
+/** What a kill has left is compacted first: until then a part of it may be read twice. */
+export async function openCompaction(engine: Engine, versions: Versions): Promise<Compaction> {
+  const holders = new Map<number, Set<Promise<void>>>();
+  let generation = versions.next();
+
+  async function compact(one: number): Promise<void> {
+    await engine.command(MAKE_CHUNKS, { generation: one });
+    const days = await engine.query(
+      `SELECT DISTINCT partition_id AS id FROM system.parts
+       WHERE database = '${DATABASE}' AND table = 'chunks_next' AND active`,
+    );
+    await engine.swap(async () => {
+      for (const { id } of days)
+        await engine.command(`ALTER TABLE ${DATABASE}.chunks ATTACH PARTITION ID {id:String} FROM ${DATABASE}.chunks_next`, {
+          id: String(id),
+        });
+      await engine.command(`ALTER TABLE ${DATABASE}.arrivals DROP PARTITION {generation:UInt64}`, { generation: one });
+    });
+    await finish();
+  }
+
+  /** What follows from chunks that are there: they may have been there before a kill. */
+  async function finish(): Promise<void> {
+    await writeRollup5m(engine, versions.next());
+    await engine.command(`TRUNCATE TABLE ${DATABASE}.chunks_next`);
+  }
+
+  async function run(closing?: AbortSignal): Promise<void> {
+    generation = versions.next();
+    const waiting = (await listGenerations(engine)).filter((one) => one !== generation);
+    for (const one of waiting) {
+      if (closing?.aborted === true) return;
+      await Promise.all(holders.get(one) ?? []);
+      await compact(one);
+    }
+  }
+
+  await finish();
+  await run();
+  return {
+    hold() {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      const held = generation;
+      const own = holders.get(held) ?? new Set();
+      holders.set(held, own.add(promise));
+      return {
+        generation: held,
+        release: () => {
+          own.delete(promise);
+          if (own.size === 0) holders.delete(held);
+          resolve();
+        },
+      };
+    },
+    run,
+  };
+}
+
+async function listGenerations(engine: Engine): Promise<readonly number[]> {
+  const rows = await engine.query(
+    `SELECT DISTINCT toUInt64(partition) AS generation FROM system.parts
+     WHERE database = '${DATABASE}' AND table = 'arrivals' AND active ORDER BY generation`,
+  );
+  return rows.map((row) => Number(row['generation']));
+}
+
+const OF_GENERATION = `FROM ${DATABASE}.arrivals WHERE generation = {generation:UInt64}`;
+
+/** Each series of a generation in each window, by time, without what is there already. */
+const MAKE_CHUNKS = `INSERT INTO ${DATABASE}.chunks_next (metric, host, labels, start, offsetsMs, values)
+  SELECT metric, host, labels, start,
+    if(isPlain, sorted, arrayFilter((offset, new) -> new, sorted, isNew)) AS offsetsMs,
+    if(isPlain, rows, arrayFilter((value, new) -> new, rows, isNew)) AS values
+  FROM (
+    SELECT metric, host, labels, start,
+      groupArrayArrayIf(offsets, NOT isKnown) AS came, groupArrayArrayIf(offsets, isKnown) AS known,
+      arraySort(came) AS sorted, arraySort((value, offset) -> offset, groupArrayArrayIf(row, NOT isKnown), came) AS rows,
+      empty(known) AND length(arrayDistinct(sorted)) = length(sorted) AS isPlain,
+      if(isPlain, [], arrayMap((offset, i) -> NOT has(known, offset) AND (i = 1 OR sorted[i - 1] != offset),
+        sorted, arrayEnumerate(sorted))) AS isNew
+    FROM (
+      SELECT metric, host, label AS labels, start, false AS isKnown,
+        arrayFilter((offset, value) -> NOT isNaN(value), offsetsMs, one) AS offsets,
+        arrayFilter(value -> NOT isNaN(value), one) AS row
+      ${OF_GENERATION.replace('WHERE', 'ARRAY JOIN metrics AS metric, labels AS label, values AS one WHERE')}
+      UNION ALL
+      SELECT metric, host, labels, start, true, offsetsMs, CAST([], 'Array(Float64)')
+      FROM ${DATABASE}.chunks WHERE (host, start) IN (SELECT DISTINCT host, start ${OF_GENERATION})
+    ) GROUP BY metric, host, labels, start
+  ) WHERE notEmpty(offsetsMs)`;
