@@ -6,7 +6,7 @@ import { join } from 'node:path';
 
 import { expect, onTestFinished, test } from 'vitest';
 
-import { lockState } from './lock.ts';
+import { findHolder, lockState } from './lock.ts';
 
 const ROUNDS = 300;
 
@@ -56,6 +56,23 @@ test.for([
     expect(new Set(directories.flatMap((directory) => readdirSync(directory)))).toEqual(new Set(['lock']));
   },
 );
+
+test('findHolder() finds who runs, by whatever id of the boot it was told, and nobody who does not', () => {
+  const directory = mkdtempSync(join(tmpdir(), 'muster-lock-'));
+  onTestFinished(() => rmSync(directory, { recursive: true }));
+  expect(findHolder(directory)).toBe(null);
+  const lock = lockState(directory);
+  expect(findHolder(directory)).toBe(process.pid);
+  const file = join(directory, 'lock');
+  const text = readFileSync(file, 'utf8');
+  writeFileSync(file, text.replace(/ [0-9a-f-]{36}/, ' another-boot'));
+  expect(findHolder(directory)).toBe(process.pid);
+  writeFileSync(file, text.replace(/"started":"/, '"started":"1'));
+  expect(findHolder(directory)).toBe(null);
+  writeFileSync(file, '{"pid":4194304,"started":"1 another-boot"}');
+  expect(findHolder(directory)).toBe(null);
+  lock.release();
+});
 
 test('a link in the place of what is written first leads nowhere', () => {
   const directory = mkdtempSync(join(tmpdir(), 'muster-lock-'));

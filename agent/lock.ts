@@ -27,10 +27,18 @@ export function lockState(directory: string): { readonly release: () => void } {
   return { release: () => undefined };
 }
 
-/** The process id of the agent that has taken a state directory; null when none runs. */
+/**
+ * The process id of the agent that has taken a state directory; null when none runs. In a container a service may be shown
+ * another boot id than who asks beside it: that it was started at the same tick says enough.
+ */
 export function findHolder(directory: string): number | null {
   const holder = readHolder(join(directory, 'lock'));
-  return isRunning(holder) ? holder.pid : null;
+  const isSame = holder !== null && tickOf(readStarted(holder.pid)) === tickOf(holder.started);
+  return isSame ? holder.pid : null;
+}
+
+function tickOf(started: string | null): string | undefined {
+  return started?.split(' ')[0];
 }
 
 function describeHolder(directory: string, { pid }: Holder): string {
