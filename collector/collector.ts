@@ -142,7 +142,7 @@ type RouteParts = {
 
 function makeRoutes(parts: RouteParts): readonly Route[] {
   const { accessKey, sessions, admission, hub, ingest, latest, onTurnedAway, log, now } = parts;
-  const { engine, rollup, fault } = parts.store;
+  const { engine, fault } = parts.store;
   const accessKeyHash = hashSecret(accessKey);
   const ofHost = { isHost: latest.has, now };
   return [
@@ -166,7 +166,7 @@ function makeRoutes(parts: RouteParts): readonly Route[] {
     makeSeriesRoute({
       isHost: latest.has,
       findMetric: parts.store.metrics.find,
-      readSeries: (query) => readSeries(engine, { ...query }),
+      readSeries: (query) => readSeries(engine, query),
     }),
     makeHostRangeRoute({ ...ofHost, what: 'completeness', read: (query) => readCompleteness(engine, query) }),
     makeHostRangeRoute({ ...ofHost, what: 'events', read: (query) => readEvents(engine, query) }),

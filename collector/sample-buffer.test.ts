@@ -9,9 +9,10 @@ import { makeLog } from '@muster/proto/log';
 import type { Arrival } from './ingest/columns.ts';
 import { judgeBatch } from './ingest/legal.ts';
 import { openSampleBuffer } from './sample-buffer.ts';
+import { openCompaction } from './store/compaction.ts';
 import { openEmbedded } from './store/embedded.ts';
 import { migrate } from './store/migrations.ts';
-import { openRollup } from './store/rollup.ts';
+import { openVersions } from './store/rollup.ts';
 import type { Engine } from './store/store.ts';
 import { makeTestBatch } from './test-collector.ts';
 
@@ -40,10 +41,10 @@ function makeArrival(host: string, offsetMs: number): Arrival {
 }
 
 test('one commit holds samples, what is set aside, and which batches brought them; again, it changes nothing', async () => {
-  const rollup = await openRollup(engine, () => NOW_MS);
+  const compaction = await openCompaction(engine, await openVersions(engine, () => NOW_MS));
   const buffer = openSampleBuffer({
     engine,
-    rollup,
+    compaction,
     onFault: () => undefined,
     log: makeLog(() => undefined, Date.now),
   });
@@ -53,9 +54,10 @@ test('one commit holds samples, what is set aside, and which batches brought the
     expect(await Promise.all(results)).toEqual([{ ok: true }, { ok: true }]);
   }
   await buffer.close();
-  const read = (table: string, columns: string) =>
-    engine.query(`SELECT ${columns} FROM muster.${table} FINAL ORDER BY ALL`);
-  expect(await read('samples', 'host, value')).toEqual([
+  await compaction.run();
+  const read = (table: string, columns: string, final = 'FINAL') =>
+    engine.query(`SELECT ${columns} FROM muster.${table} ${final} ORDER BY ALL`);
+  expect(await read('samples', 'host, value', '')).toEqual([
     { host: 'web-1', value: 0.5 },
     { host: 'web-1', value: 0.75 },
     { host: 'web-2', value: 0.5 },
@@ -77,12 +79,12 @@ test('one commit holds samples, what is set aside, and which batches brought the
 });
 
 test('a batch that the store does not take is logged and told apart, and the others are in', async () => {
-  const rollup = await openRollup(engine, () => NOW_MS);
+  const compaction = await openCompaction(engine, await openVersions(engine, () => NOW_MS));
   const picky: Engine = {
     ...engine,
     insert(table, rows, columns) {
       const hosts = columns.find(({ name }) => name === 'host')?.values;
-      if (table === 'samples' && JSON.stringify(hosts).includes('poison')) return Promise.reject(new Error('too odd'));
+      if (table === 'arrivals' && JSON.stringify(hosts).includes('poison')) return Promise.reject(new Error('too odd'));
       return engine.insert(table, rows, columns);
     },
   };
@@ -90,7 +92,7 @@ test('a batch that the store does not take is logged and told apart, and the oth
   const lines: string[] = [];
   const buffer = openSampleBuffer({
     engine: picky,
-    rollup,
+    compaction,
     onFault: (error) => void faults.push(error),
     log: makeLog((line) => void lines.push(line), Date.now),
   });

@@ -1,6 +1,8 @@
 import { randomInt } from 'node:crypto';
 import { zstdCompressSync } from 'node:zlib';
 
+import { openCompaction } from '@muster/collector/store/compaction';
+import { openVersions } from '@muster/collector/store/rollup';
 import type { Engine } from '@muster/collector/store/store';
 import { encodeBatch, type Batch } from '@muster/proto/batch';
 import { BATCH_CONTENT_TYPE, INGEST_PATH } from '@muster/proto/push';
@@ -87,12 +89,13 @@ export type Audit = {
   readonly altered: number;
 };
 
-/** Compares the samples of a store with the books, from an instant on. The figures count samples. */
+/** Compares the samples of a store, compacted, with the books, from an instant on. The figures count samples. */
 export async function auditBooks(engine: Engine, hosts: readonly BookkeepingHost[], fromMs: number): Promise<Audit> {
+  await openCompaction(engine, await openVersions(engine, Date.now));
   let [acknowledged, lost, duplicated, altered] = [0, 0, 0, 0];
   for (const { host, ...book } of hosts) {
     const rows = await engine.query(
-      `SELECT metric, labels, toUnixTimestamp64Milli(ts) AS tickMs, value FROM muster.samples FINAL
+      `SELECT metric, labels, toUnixTimestamp64Milli(ts) AS tickMs, value FROM muster.samples
        WHERE host = {host:String} AND ts >= fromUnixTimestamp64Milli({fromMs:Int64})`,
       { host, fromMs },
     );

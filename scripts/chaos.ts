@@ -76,7 +76,7 @@ async function run(options: Values<typeof OPTIONS>, directory: string): Promise<
   const stop = await collector.stop();
   await proxy.close();
   const ledgers = new Map(agents.map(({ name, ledger }) => [name, readLedger(ledger)] as const));
-  const verdict = await judge(join(directory, 'data'), ledgers, Date.now());
+  const verdict = await judge(join(directory, 'data'), ledgers);
   console.log(`kills                   ${kills.agents} of agents, ${kills.collector} of the collector
 faults                  ${describeFaults(proxy)}
 all delivered           ${drainedMs === null ? `not within ${DRAIN_MS_MAX / 1000} s` : `${(drainedMs / 1000).toFixed(1)} s after the last kill`}

@@ -71,10 +71,10 @@ test('npm start: what the agent read is what ClickHouse holds, Ctrl-C ends it wi
 
   const engine = await openEmbedded(data);
   const rows = await engine.query(
-    'SELECT metric, labels, max(ts) AS tick, argMax(value, ts) AS value FROM muster.samples FINAL GROUP BY metric, labels',
+    'SELECT metric, labels, max(ts) AS tick, argMax(value, ts) AS value FROM muster.samples GROUP BY metric, labels',
   );
   const times = await engine.query(
-    "SELECT labels, groupArray(value) AS values FROM (SELECT * FROM muster.samples FINAL WHERE metric = 'system.cpu.time' ORDER BY ts) GROUP BY labels",
+    "SELECT labels, groupArray(value) AS values FROM (SELECT * FROM muster.samples WHERE metric = 'system.cpu.time' ORDER BY ts) GROUP BY labels",
   );
   await engine.close();
   const valueOf = (metric: string, labels: string): number =>

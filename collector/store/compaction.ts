@@ -1,5 +1,6 @@
 import { writeRollup5m, type Versions } from './rollup.ts';
 import { DATABASE, type Engine } from './store.ts';
+import { makeTurns } from './turns.ts';
 
 /**
  * Puts what has arrived among the chunks: what comes in the order of hosts and time goes out in the order of series. A
@@ -11,7 +12,7 @@ import { DATABASE, type Engine } from './store.ts';
 export type Compaction = {
   /** The generation that a commit belongs to, which is not compacted before `release` is called. */
   readonly hold: () => Held;
-  /** Compacts all that has arrived until now, or as much of it as until `closing`. Never twice at once. */
+  /** Compacts all that has arrived until now, or as much of it as until `closing`. */
   readonly run: (closing?: AbortSignal) => Promise<void>;
 };
 
@@ -19,6 +20,7 @@ export type Held = { readonly generation: number; readonly release: () => void }
 
 /** What a kill has left is compacted first: until then a part of it may be read twice. */
 export async function openCompaction(engine: Engine, versions: Versions): Promise<Compaction> {
+  const inTurn = makeTurns();
   const holders = new Map<number, Set<Promise<void>>>();
   let generation = versions.next();
 
@@ -30,9 +32,12 @@ export async function openCompaction(engine: Engine, versions: Versions): Promis
     );
     await engine.swap(async () => {
       for (const { id } of days)
-        await engine.command(`ALTER TABLE ${DATABASE}.chunks ATTACH PARTITION ID {id:String} FROM ${DATABASE}.chunks_next`, {
-          id: String(id),
-        });
+        await engine.command(
+          `ALTER TABLE ${DATABASE}.chunks ATTACH PARTITION ID {id:String} FROM ${DATABASE}.chunks_next`,
+          {
+            id: String(id),
+          },
+        );
       await engine.command(`ALTER TABLE ${DATABASE}.arrivals DROP PARTITION {generation:UInt64}`, { generation: one });
     });
     await finish();
@@ -49,7 +54,7 @@ export async function openCompaction(engine: Engine, versions: Versions): Promis
     const waiting = (await listGenerations(engine)).filter((one) => one !== generation);
     for (const one of waiting) {
       if (closing?.aborted === true) return;
-      await Promise.all(holders.get(one) ?? []);
+      for (const released of holders.get(one) ?? []) await released;
       await compact(one);
     }
   }
@@ -71,7 +76,7 @@ export async function openCompaction(engine: Engine, versions: Versions): Promis
         },
       };
     },
-    run,
+    run: (closing) => inTurn(() => run(closing)),
   };
 }
 

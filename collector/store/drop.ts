@@ -2,19 +2,23 @@ import type { DropReply } from '@muster/proto/api';
 
 import { StoreError } from '../domain/store-error.ts';
 import type { Ballast } from './ballast.ts';
+import type { Compaction } from './compaction.ts';
 import type { Mender } from './mend.ts';
 import { DATABASE } from './store.ts';
 
 /** What is dropped by days: the samples as they came, and which batches brought them. Means and events stay. */
-const TABLES = ['samples', 'batches'] as const;
+const TABLES = ['chunks', 'batches'] as const;
 
-export type DropOptions = { readonly mender: Mender; readonly ballast: Ballast };
+const COUNT_SAMPLES = `SELECT sum(length(values)) AS samples FROM ${DATABASE}.chunks WHERE _partition_id = {id:String}`;
+
+export type DropOptions = { readonly compaction: Compaction; readonly mender: Mender; readonly ballast: Ballast };
 
 /**
  * Drops the samples of all whole days (UTC) before an instant. On a disk that is full the ballast makes the room that
  * dropping needs. A window of the rollup whose samples are gone stays as it was computed.
  */
-export async function dropBefore({ mender, ballast }: DropOptions, beforeMs: number): Promise<DropReply> {
+export async function dropBefore({ compaction, mender, ballast }: DropOptions, beforeMs: number): Promise<DropReply> {
+  await compaction.run().catch(() => undefined); // on a full disk; then what has just arrived stays
   const day = new Date(beforeMs).toISOString().slice(0, 10).replaceAll('-', '');
   const days = new Set<string>();
   let rows = 0;
@@ -22,16 +26,17 @@ export async function dropBefore({ mender, ballast }: DropOptions, beforeMs: num
     const drop = (): Promise<void> =>
       mender.drop(table, async (engine) => {
         const partitions = await engine.query(
-          `SELECT partition_id AS id, sum(rows) AS rows FROM system.parts WHERE database = '${DATABASE}'
-           AND table = {table:String} AND active AND partition_id < {day:String} GROUP BY id ORDER BY id`,
+          `SELECT DISTINCT partition_id AS id FROM system.parts WHERE database = '${DATABASE}'
+           AND table = {table:String} AND active AND partition_id < {day:String} ORDER BY id`,
           { table, day },
         );
         for (const partition of partitions) {
           const id = String(partition['id']);
+          const [held] = table === 'chunks' ? await engine.query(COUNT_SAMPLES, { id }) : [];
           await engine.command(`ALTER TABLE ${DATABASE}.${table} DROP PARTITION ID {id:String}`, { id });
-          if (table !== 'samples') continue;
-          days.add(id.replace(/^(\d{4})(\d\d)(\d\d)$/, '$1-$2-$3'));
-          rows += Number(partition['rows']);
+          if (held === undefined) continue;
+          days.add(id.replace(/^(\d{4})(\d\d)(\d\d).*$/, '$1-$2-$3'));
+          rows += Number(held['samples']);
         }
       });
     try {

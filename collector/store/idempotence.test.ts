@@ -7,12 +7,14 @@ import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 
 import type { Batch } from '@muster/proto/batch';
 
-import { makeSampleBlock } from '../ingest/columns.ts';
+import { WINDOW_MS } from '../domain/samples.ts';
+import { makeArrivalBlock } from '../ingest/columns.ts';
+import { openCompaction, type Compaction } from './compaction.ts';
 import { openEmbedded } from './embedded.ts';
-import { insertBatches, insertEvents, insertSamples } from './insert.ts';
+import { insertArrivals, insertBatches, insertEvents } from './insert.ts';
 import { migrate } from './migrations.ts';
 import { readNewest, readSeries } from './queries.ts';
-import { openRollup, ROLLUP_MS, type Rollup } from './rollup.ts';
+import { openVersions, rollUpDue, type Versions } from './rollup.ts';
 import type { Engine } from './store.ts';
 
 // Writing a sample twice is writing it once, for every way in which it is read, before its parts are merged and after.
@@ -31,7 +33,7 @@ afterAll(async () => {
   await rm(directory, { recursive: true });
 });
 
-const TABLES = ['samples', 'rollup_5m', 'rollup_windows', 'events', 'batches'] as const;
+const TABLES = ['arrivals', 'chunks', 'rollup_5m', 'rollup_1h', 'rollup_due', 'events', 'batches'] as const;
 
 beforeEach(async () => {
   for (const table of TABLES) {
@@ -43,7 +45,7 @@ beforeEach(async () => {
   };
 });
 
-const START_MS = Math.floor(Date.now() / ROLLUP_MS) * ROLLUP_MS - 3 * 3_600_000;
+const START_MS = Math.floor(Date.now() / WINDOW_MS) * WINDOW_MS - 3 * 3_600_000;
 const EVERY_MS = 60_000;
 const SERIES = [
   ['m.gauge', 'a=1'],
@@ -72,70 +74,92 @@ function makeBatch([first, count]: Span): Batch {
   };
 }
 
+type Opened = { readonly compaction: Compaction; readonly versions: Versions };
+
+async function open(): Promise<Opened> {
+  const versions = await openVersions(engine, Date.now);
+  return { versions, compaction: await openCompaction(engine, versions) };
+}
+
 /** Puts batches as the buffer does, each commit of one or more. */
-async function put(commits: readonly (readonly Span[])[], rollup: Rollup) {
+async function put(commits: readonly (readonly Span[])[], { compaction }: Opened) {
   for (const spans of commits) {
-    const block = makeSampleBlock(spans.map((span) => ({ host: 'web-1', batch: makeBatch(span) })));
-    const { release } = await rollup.hold(block);
-    await insertSamples(engine, block);
+    const block = makeArrivalBlock(spans.map((span) => ({ host: 'web-1', batch: makeBatch(span) })));
+    const { generation, release } = compaction.hold();
+    await insertArrivals(engine, block, generation);
     release();
   }
 }
 
-/** Everything that is read of samples: both tiers, gauge and counter, the rollup itself, and what a restart reads. */
-async function readAll(rolledUntilMs: number) {
-  const range = { host: 'web-1', fromMs: START_MS, toMs: START_MS + 3 * 3_600_000, rolledUntilMs };
-  const long = { ...range, fromMs: range.toMs - 7 * 3_600_000 };
-  const both = await Promise.all(
-    [range, long].flatMap((asked) => [
-      readSeries(engine, { ...asked, metric: 'm.gauge', kind: 'gauge' }),
-      readSeries(engine, { ...asked, metric: 'system.network.io', kind: 'counter' }),
-    ]),
+/** Everything that is read of samples: all tiers, gauge and counter, the rollup itself, and what a restart reads. */
+async function readAll() {
+  const range = { host: 'web-1', toMs: START_MS + 3 * 3_600_000 };
+  const read = await Promise.all(
+    [0, 7 / 24, 15].flatMap((days) => {
+      const fromMs = START_MS - days * 86_400_000;
+      return [
+        readSeries(engine, { ...range, fromMs, metric: 'm.gauge', kind: 'gauge' }),
+        readSeries(engine, { ...range, fromMs, metric: 'system.network.io', kind: 'counter' }),
+      ];
+    }),
   );
-  const rollup = await engine.query(
-    'SELECT * EXCEPT computed REPLACE round(stddev, 6) AS stddev FROM muster.rollup_5m FINAL ORDER BY ALL',
+  const rollups = await Promise.all(
+    ['5m', '1h'].map((tier) =>
+      engine.query(
+        `SELECT * EXCEPT version REPLACE round(stddev, 6) AS stddev FROM muster.rollup_${tier} FINAL ORDER BY ALL`,
+      ),
+    ),
   );
+  const samples = await engine.query('SELECT * FROM muster.samples ORDER BY ALL');
   const byKey = (a: object, b: object): number => JSON.stringify(a).localeCompare(JSON.stringify(b));
-  const newest = [rolledUntilMs, 0].map((untilMs) => readNewest(engine, untilMs, START_MS + 3 * 3_600_000));
-  return { both, rollup, newest: (await Promise.all(newest)).map((values) => values.toSorted(byKey)) };
+  const newest = (await readNewest(engine, START_MS + 3 * 3_600_000)).toSorted(byKey);
+  return { read, rollups, samples, newest };
+}
+
+async function truncate(): Promise<void> {
+  for (const table of TABLES) await engine.command(`TRUNCATE TABLE muster.${table}`);
 }
 
 test('a history that comes several times, joined in any way, reads as one that came once, before merges and after', async () => {
   const span = fc.tuple(fc.nat({ max: 59 }), fc.integer({ min: 1, max: 20 }));
   const commits = fc.array(fc.array(span, { minLength: 1, maxLength: 3 }), { minLength: 1, maxLength: 5 });
+  const rollUp = ({ versions }: Opened) =>
+    rollUpDue(engine, { versions, now: () => START_MS + 80 * EVERY_MS + 3_600_000 });
   await fc.assert(
-    fc.asyncProperty(commits, fc.nat({ max: 5 }), async (list, rolledAfter) => {
-      for (const table of TABLES) await engine.command(`TRUNCATE TABLE muster.${table}`);
+    fc.asyncProperty(commits, fc.nat({ max: 5 }), async (list, compactedAfter) => {
+      await truncate();
       const once = [
         ...new Set(list.flat().flatMap(([first, count]) => Array.from({ length: count }, (_, i) => first + i))),
       ];
-      const nowMs = START_MS + 60 * EVERY_MS;
-      const plain = await openRollup(engine, () => nowMs);
+      const plain = await open();
       await put([once.map((tick) => [tick, 1] as const)], plain);
-      await plain.run();
-      const expected = await readAll(plain.rolledUntilMs());
+      await plain.compaction.run();
+      await rollUp(plain);
+      const expected = await readAll();
 
-      for (const table of TABLES) await engine.command(`TRUNCATE TABLE muster.${table}`);
-      const rollup = await openRollup(engine, () => nowMs);
-      await put(list.slice(0, rolledAfter), rollup);
-      await rollup.run(); // what comes from here on is late, some of it a repetition
-      await put(list.slice(rolledAfter), rollup);
-      await put(list.toReversed(), rollup);
-      await rollup.run();
-      expect(await readAll(plain.rolledUntilMs())).toEqual(expected);
+      await truncate();
+      const opened = await open();
+      await put(list.slice(0, compactedAfter), opened);
+      await opened.compaction.run(); // what comes from here on is late, some of it a repetition
+      await rollUp(opened);
+      await put(list.slice(compactedAfter), opened);
+      await put(list.toReversed(), opened);
+      await opened.compaction.run();
+      await rollUp(opened);
+      expect(await readAll()).toEqual(expected);
       for (const table of TABLES) {
         await engine.command(`SYSTEM START MERGES muster.${table}`);
         await engine.command(`OPTIMIZE TABLE muster.${table} FINAL`);
         await engine.command(`SYSTEM STOP MERGES muster.${table}`);
       }
-      expect(await readAll(plain.rolledUntilMs())).toEqual(expected);
+      expect(await readAll()).toEqual(expected);
     }),
     { numRuns: 12, endOnFailure: true },
   );
 }, 120_000);
 
 test('the rollup equals one that is computed from the distinct samples by hand', async () => {
-  const rollup = await openRollup(engine, () => START_MS + 60 * EVERY_MS);
+  const opened = await open();
   await put(
     [
       [[0, 13]],
@@ -145,9 +169,9 @@ test('the rollup equals one that is computed from the distinct samples by hand',
       ],
       [[0, 13]],
     ],
-    rollup,
+    opened,
   );
-  await rollup.run();
+  await opened.compaction.run();
   const rows = await engine.query(
     `SELECT samples, min, max, round(avg, 9) AS avg, round(median, 9) AS median, round(stddev, 9) AS stddev, last
      FROM muster.rollup_5m FINAL WHERE metric = 'm.gauge' AND labels = 'a=2' ORDER BY ts`,
@@ -200,14 +224,14 @@ test('events and batches that come twice are there once, before merges and after
 test('a block that was seen before is not dropped for its content', async () => {
   // Where a table remembers blocks, the engine drops one like it: also when the first is gone, as after a kill.
   await engine.command(
-    `CREATE TABLE muster.remembering AS muster.samples ENGINE = ReplacingMergeTree ORDER BY (metric, host, labels, ts)
-     SETTINGS non_replicated_deduplication_window = 100`,
+    `CREATE TABLE muster.remembering AS muster.rollup_5m ENGINE = ReplacingMergeTree ORDER BY (metric, host, labels, ts)
+     SETTINGS allow_experimental_codecs = 1, non_replicated_deduplication_window = 100`,
   );
   const insert = (): Promise<void> =>
     engine.insert('remembering', 1, [
       { name: 'metric', type: 'String', values: ['m.gauge'] },
-      { name: 'ts', type: "DateTime64(3, 'UTC')", values: [START_MS] },
-      { name: 'value', type: 'Float64', values: [1] },
+      { name: 'ts', type: "DateTime('UTC')", values: [START_MS / 1000] },
+      { name: 'last', type: 'Float64', values: [1] },
     ]);
   const count = async (): Promise<unknown> => engine.query('SELECT count() AS n FROM muster.remembering');
   await insert();
@@ -216,10 +240,9 @@ test('a block that was seen before is not dropped for its content', async () => 
   await insert();
   expect(await count()).toEqual([{ n: 1 }]);
 
-  const block = makeSampleBlock([{ host: 'web-1', batch: makeBatch([0, 3]) }]);
-  await insertSamples(engine, block);
-  const day = new Date(START_MS).toISOString().slice(0, 10).replaceAll('-', '');
-  await engine.command(`ALTER TABLE muster.samples DROP PARTITION ID {day:String}`, { day });
-  await insertSamples(engine, block);
+  const block = makeArrivalBlock([{ host: 'web-1', batch: makeBatch([0, 3]) }]);
+  await insertArrivals(engine, block, 1);
+  await engine.command('ALTER TABLE muster.arrivals DROP PARTITION 1');
+  await insertArrivals(engine, block, 1);
   expect(await engine.query('SELECT count() AS n FROM muster.samples')).toEqual([{ n: 3 * SERIES.length }]);
 });

@@ -6,7 +6,7 @@ export async function insertArrivals(engine: Engine, block: ArrivalBlock, genera
   if (block.samples === 0) return;
   const { rows, host, startS, offsetsMs, metrics, labels, values } = block;
   await engine.insert('arrivals', rows, [
-    { name: 'generation', type: 'UInt32', values: new Uint32Array(rows).fill(generation) },
+    { name: 'generation', type: 'UInt64', values: new Float64Array(rows).fill(generation) },
     { name: 'host', type: 'LowCardinality(String)', values: host },
     { name: 'start', type: "DateTime('UTC')", values: startS },
     { name: 'offsetsMs', type: 'Array(UInt32)', ...offsetsMs },

@@ -75,7 +75,11 @@ const HOSTS_DUE = `SELECT host FROM ${DUE} AND start = toDateTime({startS:Int64}
 
 type RollUp = { readonly startS: number; readonly version: number };
 
-async function rollUp(engine: Engine, { tier, periodMs, startOf, next, nextStartOf }: Period, { startS, version }: RollUp) {
+async function rollUp(
+  engine: Engine,
+  { tier, periodMs, startOf, next, nextStartOf }: Period,
+  { startS, version }: RollUp,
+) {
   const parameters = { tier, startS, endS: startS + periodMs / 1000, version };
   const where = `start >= toDateTime({startS:Int64}) AND start < toDateTime({endS:Int64}) AND host IN (${HOSTS_DUE})`;
   await engine.command(

@@ -6,12 +6,14 @@ import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 
 import type { Series } from '@muster/proto/batch';
 
-import { makeSampleBlock } from '../ingest/columns.ts';
+import { WINDOW_MS } from '../domain/samples.ts';
+import { makeArrivalBlock } from '../ingest/columns.ts';
+import { openCompaction } from './compaction.ts';
 import { openEmbedded } from './embedded.ts';
-import { insertEvents, insertSamples } from './insert.ts';
+import { insertArrivals, insertEvents } from './insert.ts';
 import { migrate, MIGRATIONS } from './migrations.ts';
 import { chooseTier, POINTS_MAX, readNewest, readSeries } from './queries.ts';
-import { joinWindows, openRollup } from './rollup.ts';
+import { openVersions, rollUpDue } from './rollup.ts';
 import type { Engine } from './store.ts';
 
 let directory: string;
@@ -31,7 +33,7 @@ afterAll(async () => {
 });
 
 beforeEach(async () => {
-  for (const table of ['samples', 'rollup_5m', 'rollup_windows', 'events'])
+  for (const table of ['arrivals', 'chunks', 'rollup_5m', 'rollup_1h', 'rollup_1d', 'rollup_due', 'events'])
     await engine.command(`TRUNCATE TABLE muster.${table}`);
 });
 
@@ -43,9 +45,9 @@ function makeRow(labels: string, ...points: readonly (readonly [tsMs: number, va
   return { labels, tsMs: points.map(([tsMs]) => tsMs), values: points.map(([, value]) => value) };
 }
 
-const RANGE = { host: 'web-1', metric: 'm.gauge', kind: 'gauge', rolledUntilMs: 0 } as const;
+const RANGE = { host: 'web-1', metric: 'm.gauge', kind: 'gauge' } as const;
 
-/** Puts one series of one host, a value a step. */
+/** Puts one series of one host, a value a step, as arrived. */
 async function put(
   [metric, labels]: Series,
   startMs: number,
@@ -61,7 +63,13 @@ async function put(
     series: [[metric, labels] as const],
     values: Float64Array.from(values),
   };
-  await insertSamples(engine, makeSampleBlock([{ host: 'web-1', batch }]));
+  await insertArrivals(engine, makeArrivalBlock([{ host: 'web-1', batch }]), 1);
+}
+
+/** Compacts all that has arrived. */
+async function compact(now: () => number = Date.now) {
+  const versions = await openVersions(engine, now);
+  return { compaction: await openCompaction(engine, versions), versions };
 }
 
 test.for(['{1,2}', 'a*', 'a?', '[ab]'])('openEmbedded() refuses a path with %s in it', async (name) => {
@@ -72,7 +80,7 @@ test('openEmbedded() clears away blocks that a kill left', async () => {
   expect(await readdir(join(directory, 'incoming'))).toEqual([]);
 });
 
-test('insertSamples() stores text and numbers exactly, whatever the text', async () => {
+test('insertArrivals() stores text and numbers exactly, whatever the text, compacted or not', async () => {
   const texts = [
     "'; DROP TABLE muster.samples; --",
     'a\n\nSELECT 1',
@@ -95,28 +103,39 @@ test('insertSamples() stores text and numbers exactly, whatever the text', async
       values: Float64Array.from(values),
     },
   }));
-  await insertSamples(engine, makeSampleBlock(items));
-  const rows = await engine.query(
-    'SELECT host, labels, groupArray(value) AS v, groupArray(toUnixTimestamp64Milli(ts)) AS t FROM (SELECT * FROM muster.samples ORDER BY ts) GROUP BY host, labels',
-  );
-  const byHost = new Map(rows.map((row) => [row['host'], row]));
-  expect(byHost.size).toBe(texts.length);
-  for (const text of texts) {
-    expect(byHost.get(`host ${text}`)).toEqual({ host: `host ${text}`, labels: text, v: values, t: ticksMs });
+  await insertArrivals(engine, makeArrivalBlock(items), 1);
+  const read = () =>
+    engine.query(
+      'SELECT host, labels, groupArray(value) AS v, groupArray(toUnixTimestamp64Milli(ts)) AS t FROM (SELECT * FROM muster.samples ORDER BY ts) GROUP BY host, labels',
+    );
+  const arrived = await read();
+  await compact();
+  for (const rows of [arrived, await read()]) {
+    const byHost = new Map(rows.map((row) => [row['host'], row]));
+    expect(byHost.size).toBe(texts.length);
+    for (const text of texts) {
+      expect(byHost.get(`host ${text}`)).toEqual({ host: `host ${text}`, labels: text, v: values, t: ticksMs });
+    }
   }
 });
 
-test('insertSamples() of a batch twice stores each sample once', async () => {
+test('a batch that arrives twice is read once, and compacted to one', async () => {
   for (let i = 0; i < 2; i += 1) await put(['m.gauge', ''], START_MS, 1000, [1, 2, 3]);
-  expect(await engine.query('SELECT count() AS n FROM muster.samples FINAL')).toEqual([{ n: 3 }]);
-  const answer = await readSeries(engine, { ...RANGE, fromMs: START_MS, toMs: START_MS + 10_000 });
-  expect(answer.series).toEqual([makeRow('', [START_MS, 1], [START_MS + 1000, 2], [START_MS + 2000, 3])]);
+  const read = () => readSeries(engine, { ...RANGE, fromMs: START_MS, toMs: START_MS + 10_000 });
+  const expected = [makeRow('', [START_MS, 1], [START_MS + 1000, 2], [START_MS + 2000, 3])];
+  expect((await read()).series).toEqual(expected);
+  await compact();
+  expect(await engine.query('SELECT count() AS n FROM muster.samples')).toEqual([{ n: 3 }]);
+  expect((await read()).series).toEqual(expected);
 });
 
-test('insertSamples() leaves out samples that are NaN, and takes a block of nothing', async () => {
+test('insertArrivals() leaves out samples that are NaN, and takes a block of nothing', async () => {
   await put(['m.gauge', ''], START_MS, 1000, [NaN, 2, NaN]);
   await put(['m.gauge', ''], START_MS, 1000, [NaN]);
-  expect(await engine.query('SELECT value FROM muster.samples')).toEqual([{ value: 2 }]);
+  const read = () => engine.query('SELECT value FROM muster.samples');
+  expect(await read()).toEqual([{ value: 2 }]);
+  await compact();
+  expect(await read()).toEqual([{ value: 2 }]);
 });
 
 test('insertEvents() stores an event once', async () => {
@@ -132,7 +151,10 @@ test.for([
   [5 * 60_000, 'raw'],
   [6 * 3_600_000, 'raw'],
   [6 * 3_600_000 + 1, '5m'],
-  [30 * DAY_MS, '5m'],
+  [14 * DAY_MS, '5m'],
+  [30 * DAY_MS, '1h'],
+  [365 * DAY_MS, '1h'],
+  [500 * DAY_MS, '1d'],
 ] as const)('chooseTier() of %i ms is %s', ([rangeMs, tier]) => {
   expect(chooseTier(0, rangeMs)).toBe(tier);
 });
@@ -207,157 +229,64 @@ async function putTwoHours(): Promise<void> {
   }
 }
 
-test('readSeries() over a long range joins the rollup and the samples that follow it', async () => {
+test('readSeries() over a long range reads the five minutes', async () => {
   await putTwoHours();
-  const rollup = await openTouchedRollup(12);
-  const range = { fromMs: START_MS, toMs: START_MS + DAY_MS, rolledUntilMs: rollup.rolledUntilMs() };
-  expect(range.rolledUntilMs).toBe(START_MS + 12 * 300_000);
+  await compact();
+  const range = { fromMs: START_MS, toMs: START_MS + DAY_MS };
   const gauge = await readSeries(engine, { ...RANGE, ...range });
   expect(gauge.tier).toBe('5m');
   const windows = Array.from({ length: 24 }, (_, i) => i).filter((i) => i < 12 || i >= 16);
-  expect(gauge.series).toEqual([makeRow('', ...windows.map((i) => [START_MS + i * 300_000, i] as const))]);
-  expect(gauge.gaps).toEqual([[START_MS + 11 * 300_000, START_MS + 16 * 300_000]]);
+  expect(gauge.series).toEqual([makeRow('', ...windows.map((i) => [START_MS + i * WINDOW_MS, i] as const))]);
+  expect(gauge.gaps).toEqual([[START_MS + 11 * WINDOW_MS, START_MS + 16 * WINDOW_MS]]);
 });
 
-test('readSeries() over a long range gives the true rate in every window: rolled up, partial, after an outage', async () => {
+test('readSeries() over a long range gives the true rate in every window: whole, partial, after an outage', async () => {
   await putTwoHours();
-  const rollup = await openTouchedRollup(20);
-  const range = { fromMs: START_MS, toMs: START_MS + DAY_MS, rolledUntilMs: rollup.rolledUntilMs() };
+  await compact();
+  const range = { fromMs: START_MS, toMs: START_MS + DAY_MS };
   const { series } = await readSeries(engine, { ...RANGE, ...range, metric: 'm.count', kind: 'counter' });
   expect(series[0]?.values.map((value) => Math.round(value * 1e6) / 1e6)).toEqual(Array<number>(19).fill(10));
 });
 
-/** A rollup that has run when so many windows from the start had passed, all of them touched. */
-async function openTouchedRollup(windows: number) {
-  const rollup = await openRollup(engine, () => START_MS + windows * 300_000 + 60_000);
-  const { release } = await rollup.hold(
-    makeTickBlock(Array.from({ length: windows }, (_, i) => START_MS + i * 300_000)),
-  );
-  release();
-  await rollup.run();
-  return rollup;
-}
-
-function makeTickBlock(ticksMs: readonly number[]) {
-  const values = new Float64Array(ticksMs.length);
-  const batch = { epoch: 1, seq: 1, sentMs: 0, ticksMs, series: [['m.gauge', ''] as const], values };
-  return makeSampleBlock([{ host: 'web-1', batch }]);
-}
-
-test('openRollup() computes a window again when late samples come', async () => {
-  await put(['m.gauge', ''], START_MS, 5000, [1, 2, 3]);
-  const rollup = await openTouchedRollup(1);
-  const { release } = await rollup.hold(makeTickBlock([START_MS + 20_000]));
-  await put(['m.gauge', ''], START_MS + 20_000, 5000, [6]);
-  await rollup.run();
-  expect(await engine.query('SELECT samples FROM muster.rollup_5m FINAL')).toEqual([{ samples: 3 }]);
-  release();
-  await rollup.run();
-  const rows = await engine.query(
-    'SELECT samples, min, max, avg, median, round(stddev, 6) AS stddev, last, toUnixTimestamp64Milli(lastTs) AS lastTs FROM muster.rollup_5m FINAL',
-  );
-  const expected = {
-    samples: 4,
-    min: 1,
-    max: 6,
-    avg: 3,
-    median: 2.5,
-    stddev: 1.870829,
-    last: 6,
-    lastTs: START_MS + 20_000,
+test.for([
+  ['1h', 15, 3_600_000],
+  ['1d', 500, DAY_MS],
+] as const)('readSeries() reads %s where they are rolled up, and joins the others', async ([tier, days, periodMs]) => {
+  const startMs = Math.floor(START_MS / DAY_MS) * DAY_MS;
+  const everyMs = periodMs / 4;
+  for (let i = 0; i < 12; i += 1) await put(['m.gauge', ''], startMs - 3 * periodMs + i * everyMs, 1000, [i, i]);
+  const { versions, compaction } = await compact();
+  const range = { ...RANGE, fromMs: startMs - days * DAY_MS, toMs: startMs + DAY_MS };
+  const expected = [1.5, 5.5, 9.5].map((value, i) => [startMs + (i - 3) * periodMs, value] as const);
+  const read = async () => {
+    const answer = await readSeries(engine, range);
+    return [answer.tier, answer.series];
   };
-  expect(rows).toEqual([expected]);
-});
-
-test('openRollup() counts the later of two results, also when the clock was set back between them', async () => {
-  const aheadMs = Date.now() + DAY_MS; // the clock of the engine is right
-  for (const [value, nowMs] of [
-    [1, aheadMs],
-    [2, START_MS + DAY_MS / 2],
-  ] as const) {
-    const rollup = await openRollup(engine, () => nowMs);
-    await put(['m.gauge', ''], START_MS, 5000, [value]);
-    (await rollup.hold(makeTickBlock([START_MS]))).release();
-    await rollup.run();
-  }
-  expect(
-    await engine.query(
-      'SELECT last, computed > fromUnixTimestamp64Milli({aheadMs:Int64}) AS isLater FROM muster.rollup_5m FINAL',
-      { aheadMs },
-    ),
-  ).toEqual([{ last: 2, isLater: 1 }]);
-});
-
-test('openRollup() leaves the rest for later when it is to close', async () => {
-  const rollup = await openRollup(engine, () => START_MS + DAY_MS);
-  await put(['m.gauge', ''], START_MS, 3_600_000, [1, 2, 3]);
-  (await rollup.hold(makeTickBlock([START_MS, START_MS + 3_600_000, START_MS + 7_200_000]))).release();
-  const closing = new AbortController();
-  const running = rollup.run(closing.signal);
-  closing.abort();
-  await running;
-  expect(await engine.query('SELECT last FROM muster.rollup_5m FINAL')).toEqual([{ last: 1 }]);
-  await rollup.run();
-  expect(await engine.query('SELECT count() AS rows FROM muster.rollup_5m FINAL')).toEqual([{ rows: 3 }]);
-});
-
-test('openRollup() leaves a window alone that comes to be held while another is rolled up', async () => {
-  const farMs = START_MS + 20 * 300_000;
-  await put(['m.gauge', ''], START_MS, 5000, [1]);
-  const rollup = await openRollup(engine, () => START_MS + DAY_MS / 2);
-  (await rollup.hold(makeTickBlock([START_MS, farMs]))).release();
-  const running = rollup.run();
-  const { release } = await rollup.hold(makeTickBlock([farMs]));
-  await running;
-  await put(['m.gauge', ''], farMs, 5000, [2]);
-  release();
-  await rollup.run();
-  expect(await engine.query('SELECT last FROM muster.rollup_5m FINAL ORDER BY ts')).toEqual([{ last: 1 }, { last: 2 }]);
-});
-
-test('openRollup() finds after a kill which windows wait, and which are done', async () => {
-  await put(['m.gauge', ''], START_MS, 5000, [1]);
-  await openTouchedRollup(1);
-  const killed = await openRollup(engine, () => START_MS);
-  await killed.hold(makeTickBlock([START_MS - 3 * 300_000]));
-  await put(['m.gauge', ''], START_MS - 3 * 300_000, 5000, [7]);
-  await put(['m.gauge', ''], START_MS + 10_000, 5000, [9]); // stored without a word: must not be looked for
-  const after = await openRollup(engine, () => START_MS + DAY_MS);
-  await after.run();
-  expect(await engine.query('SELECT samples, last FROM muster.rollup_5m FINAL ORDER BY ts')).toEqual([
-    { samples: 1, last: 7 },
-    { samples: 1, last: 1 },
-  ]);
-});
-
-const window = (i: number): number => i * 300_000;
-
-test('joinWindows() joins windows that follow one another, an hour at most', () => {
-  expect(joinWindows([0, 1, 2, 4].map(window))).toEqual([
-    [window(0), window(3)],
-    [window(4), window(5)],
-  ]);
-  expect(joinWindows(Array.from({ length: 13 }, (_, i) => window(i)))).toEqual([
-    [window(0), window(12)],
-    [window(12), window(13)],
-  ]);
+  expect(await read()).toEqual([tier, [makeRow('', ...expected)]]);
+  // The last of the three is not over yet.
+  await rollUpDue(engine, { versions, now: () => startMs - 1 });
+  const count = () => engine.query(`SELECT count() AS n FROM muster.rollup_${tier} FINAL`);
+  expect(await count()).toEqual([{ n: 2 }]);
+  expect(await read()).toEqual([tier, [makeRow('', ...expected)]]);
+  // What comes late is there at once.
+  await put(['m.gauge', ''], startMs - 3 * periodMs + 60_000, 1000, [25]);
+  await compaction.run();
+  const late = [[startMs - 3 * periodMs, 37 / 9] as const, ...expected.slice(1)];
+  expect(await read()).toEqual([tier, [makeRow('', ...late)]]);
+  await rollUpDue(engine, { versions, now: () => startMs + 2 * DAY_MS });
+  expect(await count()).toEqual([{ n: 3 }]);
+  expect(await read()).toEqual([tier, [makeRow('', ...late)]]);
 });
 
 test('readNewest() gives the newest value of each series, and of a silent host when it was heard', async () => {
   const nowMs = START_MS + DAY_MS / 2;
-  const uptime = { host: 'web-1', metric: 'system.uptime', labels: '' };
+  const uptime = { host: 'web-1', metric: 'system.uptime', labels: '', tsMs: START_MS + 10_000, value: 3 };
   await put(['system.uptime', ''], START_MS, 5000, [1, 2, 3]);
-  expect(await readNewest(engine, 0, nowMs)).toEqual([{ ...uptime, tsMs: START_MS + 10_000, value: 3 }]);
-  const rolledUntilMs = (await openTouchedRollup(1)).rolledUntilMs();
-  expect(await readNewest(engine, rolledUntilMs, nowMs)).toEqual([{ ...uptime, tsMs: START_MS + 10_000, value: 3 }]);
+  await compact();
+  expect(await readNewest(engine, nowMs)).toEqual([uptime]);
   await put(['m.gauge', 'a=1'], nowMs - 10_000, 5000, [7, 8]);
-  expect(await readNewest(engine, rolledUntilMs, nowMs)).toContainEqual({
-    host: 'web-1',
-    metric: 'm.gauge',
-    labels: 'a=1',
-    tsMs: nowMs - 5000,
-    value: 8,
-  });
+  const gauge = { host: 'web-1', metric: 'm.gauge', labels: 'a=1', tsMs: nowMs - 5000, value: 8 };
+  expect(await readNewest(engine, nowMs)).toEqual(expect.arrayContaining([uptime, gauge]));
 });
 
 test('migrate() twice changes nothing; it refuses the schema of a newer Muster', async () => {

@@ -10,7 +10,13 @@ import { watchEngine } from './watch.ts';
 function makeWatched() {
   let next: Error | null = null;
   const write = (): Promise<void> => (next === null ? Promise.resolve() : Promise.reject(next));
-  const engine: Engine = { insert: write, command: write, query: async () => [], close: async () => undefined };
+  const engine: Engine = {
+    insert: write,
+    command: write,
+    query: async () => [],
+    swap: (task) => task(),
+    close: async () => undefined,
+  };
   const lines: string[] = [];
   const watched = watchEngine(
     engine,

@@ -1,5 +1,7 @@
 import { openEmbedded } from '../../collector/store/embedded.ts';
-import { openRollup, ROLLUP_MS } from '../../collector/store/rollup.ts';
+import { WINDOW_MS } from '../../collector/domain/samples.ts';
+import { openCompaction } from '../../collector/store/compaction.ts';
+import { openVersions } from '../../collector/store/rollup.ts';
 import { DATABASE, type Engine } from '../../collector/store/store.ts';
 import type { Ledger } from './ledger.ts';
 import { makeSamples, valueOf, type SampleName } from './samples.ts';
@@ -10,7 +12,7 @@ const NOTHING = {
   ticksTaken: 0,
   taken: 0,
   acknowledged: 0,
-  /** Distinct samples in the store, and rows before the engine has merged equal ones. */
+  /** Distinct samples in the store, and how many are read before they are compacted. */
   stored: 0,
   rows: 0,
   /** Taken, or acknowledged, and not in the store. */
@@ -31,16 +33,15 @@ const NOTHING = {
 export type Verdict = typeof NOTHING;
 
 /** Compares the ledgers of all hosts with the store of a collector that has stopped. */
-export async function judge(data: string, ledgers: ReadonlyMap<string, Ledger>, nowMs: number): Promise<Verdict> {
+export async function judge(data: string, ledgers: ReadonlyMap<string, Ledger>): Promise<Verdict> {
   const engine = await openEmbedded(data);
   try {
     const verdict = { ...NOTHING };
     const [counted] = await engine.query(`SELECT count() AS rows FROM ${DATABASE}.samples`);
     verdict.rows = Number(counted?.['rows']);
-    // Ten minutes on every window is over, and due.
-    await (await openRollup(engine, () => nowMs + 2 * ROLLUP_MS)).run();
+    await openCompaction(engine, await openVersions(engine, Date.now));
     for (const [host, ledger] of ledgers) await judgeHost(engine, verdict, { host, ledger });
-    await engine.command(`OPTIMIZE TABLE ${DATABASE}.samples FINAL`);
+    await engine.command(`OPTIMIZE TABLE ${DATABASE}.chunks FINAL`);
     const [merged] = await engine.query(`SELECT count() AS rows FROM ${DATABASE}.samples`);
     verdict.duplicated += Math.max(0, Number(merged?.['rows']) - verdict.stored);
     return verdict;
@@ -53,7 +54,7 @@ type Judged = { readonly host: string; readonly ledger: Ledger };
 
 async function judgeHost(engine: Engine, verdict: Verdict, { host, ledger }: Judged): Promise<void> {
   const rows = await engine.query(
-    `SELECT metric, labels, toUnixTimestamp64Milli(ts) AS tsMs, value FROM ${DATABASE}.samples FINAL
+    `SELECT metric, labels, toUnixTimestamp64Milli(ts) AS tsMs, value FROM ${DATABASE}.samples
      WHERE host = {host:String}`,
     { host },
   );
@@ -113,11 +114,11 @@ async function judgeRollup(
   { host, ticks }: { readonly host: string; readonly ticks: readonly number[] },
 ): Promise<void> {
   const rows = await engine.query(
-    `SELECT metric, labels, toUnixTimestamp64Milli(ts) AS tsMs, samples, min, max, avg, last FROM ${DATABASE}.rollup_5m FINAL
+    `SELECT metric, labels, toUnixTimestamp(ts) * 1000 AS tsMs, samples, min, max, avg, last FROM ${DATABASE}.rollup_5m FINAL
      WHERE host = {host:String}`,
     { host },
   );
-  const windows = Map.groupBy(ticks, (tick) => tick - (tick % ROLLUP_MS));
+  const windows = Map.groupBy(ticks, (tick) => tick - (tick % WINDOW_MS));
   const expected = new Map<string, string>();
   for (const [window, inside] of windows) {
     const sorted = inside.toSorted((a, b) => a - b);

@@ -1,4 +1,6 @@
+import { openCompaction } from '../../collector/store/compaction.ts';
 import { openEmbedded } from '../../collector/store/embedded.ts';
+import { openVersions } from '../../collector/store/rollup.ts';
 import { DATABASE } from '../../collector/store/store.ts';
 import type { Ledger } from './fleet.ts';
 
@@ -20,10 +22,11 @@ export async function checkStore(data: string, ledger: Ledger, metrics: number):
   const engine = await openEmbedded(data);
   try {
     const [all] = await engine.query(`SELECT count() AS rows FROM ${DATABASE}.samples`);
+    await openCompaction(engine, await openVersions(engine, Date.now));
     const rows = await engine.query(
       `SELECT host, groupArray(tickMs) AS ticks, groupArray(distinct_) AS distinct, groupArray(rows_) AS rows
        FROM (SELECT host, toUnixTimestamp64Milli(ts) AS tickMs, uniqExact(metric, labels) AS distinct_, count() AS rows_
-         FROM ${DATABASE}.samples FINAL GROUP BY host, tickMs) GROUP BY host`,
+         FROM ${DATABASE}.samples GROUP BY host, tickMs) GROUP BY host`,
     );
     return weigh(rows, { ledger, metrics, arrived: Number(all?.['rows']) });
   } finally {
@@ -46,7 +49,7 @@ function weigh(rows: readonly Record<string, unknown>[], { ledger, metrics, arri
       sum.duplicated += (read[i] ?? 0) - samples;
     }
   }
-  // Rows that were merged by now are not seen here.
+  // What was compacted by now is not seen here.
   const repeated = arrived - sum.stored - sum.unknown;
   return { taken, ...sum, lost: taken - sum.stored, repeated };
 }

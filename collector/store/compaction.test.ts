@@ -1,0 +1,226 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+
+import { WINDOW_MS } from '../domain/samples.ts';
+import { makeArrivalBlock } from '../ingest/columns.ts';
+import { openCompaction, type Compaction } from './compaction.ts';
+import { openEmbedded } from './embedded.ts';
+import { insertArrivals } from './insert.ts';
+import { migrate } from './migrations.ts';
+import { openVersions, rollUpDue } from './rollup.ts';
+import type { Engine } from './store.ts';
+
+let directory: string;
+let engine: Engine;
+
+beforeAll(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'muster-compaction-'));
+  engine = await openEmbedded(directory);
+  await migrate(engine);
+});
+
+afterAll(async () => {
+  await engine.close();
+  await rm(directory, { recursive: true });
+});
+
+beforeEach(async () => {
+  for (const table of ['arrivals', 'chunks', 'chunks_next', 'rollup_5m', 'rollup_1h', 'rollup_1d', 'rollup_due'])
+    await engine.command(`TRUNCATE TABLE muster.${table}`);
+});
+
+const HOUR_MS = 3_600_000;
+/** The start of a four hours, the day before yesterday: what follows lies in two partitions. */
+const START_MS = Math.floor(Date.now() / (4 * HOUR_MS)) * 4 * HOUR_MS - 48 * HOUR_MS;
+
+/** Stores ticks of a host as a commit does. The value of a tick is its number. */
+async function put(compaction: Compaction, host: string, ticks: readonly number[]): Promise<void> {
+  const { generation, release } = compaction.hold();
+  await insert(host, ticks, generation);
+  release();
+}
+
+async function insert(host: string, ticks: readonly number[], generation: number): Promise<void> {
+  const ticksMs = ticks.map((tick) => START_MS + tick * 60_000);
+  const series = [['m.gauge', '']] as const;
+  const batch = { epoch: 1, seq: 1, sentMs: 0, ticksMs, series, values: Float64Array.from(ticks) };
+  await insertArrivals(engine, makeArrivalBlock([{ host, batch }]), generation);
+}
+
+async function open(on: Engine = engine): Promise<Compaction> {
+  return openCompaction(on, await openVersions(on, Date.now));
+}
+
+const range = (from: number, to: number): number[] => Array.from({ length: to - from }, (_, i) => from + i);
+
+async function readTicks(host: string): Promise<unknown> {
+  const [row] = await engine.query(
+    'SELECT arraySort(groupArray(value)) AS ticks FROM muster.samples WHERE host = {host:String}',
+    { host },
+  );
+  return row?.['ticks'];
+}
+
+async function readRollup(): Promise<unknown> {
+  return engine.query('SELECT host, ts, samples, avg, last FROM muster.rollup_5m FINAL ORDER BY ALL');
+}
+
+async function countRows(table: string): Promise<number> {
+  const [row] = await engine.query(`SELECT count() AS n FROM muster.${table}`);
+  return Number(row?.['n']);
+}
+
+test('what has arrived lies in chunks after a run, late and repeated ticks among it, each once', async () => {
+  const compaction = await open();
+  await put(compaction, 'web-1', range(0, 20));
+  await put(compaction, 'web-1', range(25, 30));
+  await compaction.run();
+  await put(compaction, 'web-1', [...range(10, 30), 300]);
+  await put(compaction, 'web-1', range(28, 31));
+  await compaction.run();
+  expect(await countRows('arrivals')).toBe(0);
+  expect(await readTicks('web-1')).toEqual([...range(0, 31), 300]);
+});
+
+test('a commit that is under way is compacted with its generation, when it has ended', async () => {
+  const compaction = await open();
+  const { generation, release } = compaction.hold();
+  await insert('web-1', [1], generation);
+  const running = compaction.run();
+  const findCurrent = () => {
+    const held = compaction.hold();
+    held.release();
+    return held.generation;
+  };
+  await expect.poll(findCurrent).not.toBe(generation);
+  await put(compaction, 'web-1', [2]);
+  await insert('web-1', [3], generation);
+  release();
+  await running;
+  expect([await countRows('arrivals'), await readTicks('web-1')]).toEqual([1, [1, 2, 3]]);
+  await compaction.run();
+  expect([await countRows('arrivals'), await readTicks('web-1')]).toEqual([0, [1, 2, 3]]);
+});
+
+/** The same engine, that is killed with the command of that number. */
+function makeKilled(last: number): Engine & { readonly wasKilled: () => boolean } {
+  let commands = 0;
+  return {
+    ...engine,
+    wasKilled: () => commands > last,
+    async command(sql, parameters) {
+      commands += 1;
+      if (commands > last) throw new Error('killed');
+      await engine.command(sql, parameters);
+    },
+  };
+}
+
+test('killed after any of its commands, a compaction is done again, and nothing is lost or there twice', async () => {
+  const ticks = range(230, 250); // in two partitions
+  const expected = [230, 235, 240, 245].map((first) => {
+    const ts = new Date(START_MS + first * 60_000).toISOString().slice(0, 19).replace('T', ' ');
+    return { host: 'web-1', ts, samples: 5, avg: first + 2, last: first + 4 };
+  });
+  let wasKilled = true;
+  let kills = 0;
+  for (let last = 0; wasKilled; last += 1) {
+    for (const table of ['arrivals', 'chunks', 'chunks_next', 'rollup_5m', 'rollup_due'])
+      await engine.command(`TRUNCATE TABLE muster.${table}`);
+    const whole = await open();
+    await put(whole, 'web-1', ticks.slice(0, 12));
+    await whole.run();
+    await put(whole, 'web-1', ticks.slice(8));
+    const killed = makeKilled(last);
+    const outcome = await open(killed).then(
+      () => null,
+      (error: unknown) => error,
+    );
+    wasKilled = killed.wasKilled();
+    expect(outcome === null).toBe(!wasKilled);
+    kills += wasKilled ? 1 : 0;
+    await open();
+    expect(await readTicks('web-1')).toEqual(ticks);
+    expect(await readRollup()).toEqual(expected);
+    const due = 'SELECT DISTINCT tier, host FROM muster.rollup_due FINAL WHERE done = 0';
+    expect(await engine.query(due)).toEqual([{ tier: '1h', host: 'web-1' }]);
+  }
+  expect(kills).toBeGreaterThan(8);
+});
+
+test('who reads while what has arrived takes its place among the chunks sees each sample once', async () => {
+  const compaction = await open();
+  let isOver = false;
+  let stored = 0;
+  const reading = (async () => {
+    const seen = new Set<number>();
+    while (!isOver) {
+      const atLeast = stored;
+      const ticks = await readTicks('web-1');
+      const count = Array.isArray(ticks) ? ticks.length : 0;
+      expect(new Set(Array.isArray(ticks) ? ticks : []).size).toBe(count);
+      expect(count).toBeGreaterThanOrEqual(atLeast);
+      seen.add(count);
+    }
+    return seen.size;
+  })();
+  for (let round = 0; round < 12; round += 1) {
+    await put(compaction, 'web-1', range(stored, stored + 10));
+    stored += 10;
+    await compaction.run();
+  }
+  isOver = true;
+  expect(await reading).toBeGreaterThan(2);
+});
+
+test('hours and days are computed when they are over, and again when something came late, of that host alone', async () => {
+  const compaction = await open();
+  const versions = await openVersions(engine, Date.now);
+  const rollUp = (hours: number) => rollUpDue(engine, { versions, now: () => START_MS + hours * HOUR_MS });
+  const read = (tier: string) =>
+    engine.query(
+      `SELECT host, toUnixTimestamp(ts) * 1000 AS tsMs, samples, min, max, avg, median, round(stddev, 6) AS stddev, last
+       FROM muster.rollup_${tier} FINAL ORDER BY ALL`,
+    );
+  await put(compaction, 'web-1', [0, 1, 2, 59, 60]);
+  await put(compaction, 'web-2', [3]);
+  await compaction.run();
+  await rollUp(1);
+  expect(await read('1h')).toEqual([]);
+  await rollUp(1.5);
+  const first = { tsMs: START_MS, samples: 4, min: 0, max: 59, avg: 15.5, median: 1.5, stddev: 25.124689, last: 59 };
+  const other = { host: 'web-2', tsMs: START_MS, samples: 1, min: 3, max: 3, avg: 3, median: 3, stddev: 0, last: 3 };
+  expect(await read('1h')).toEqual([{ host: 'web-1', ...first }, other]);
+  await put(compaction, 'web-1', [1, 30]);
+  await compaction.run();
+  await rollUp(3);
+  const late = { ...first, samples: 5, avg: 18.4, median: 2, stddev: 23.208619 };
+  const second = { tsMs: START_MS + HOUR_MS, samples: 1, min: 60, max: 60, avg: 60, median: 60, stddev: 0, last: 60 };
+  expect(await read('1h')).toEqual([{ host: 'web-1', ...late }, { host: 'web-1', ...second }, other]);
+  expect(await read('1d')).toEqual([]);
+  await rollUp(50);
+  const startOfDayMs = Math.floor(START_MS / 86_400_000) * 86_400_000;
+  expect(await read('1d')).toMatchObject([
+    { host: 'web-1', tsMs: startOfDayMs, samples: 6, max: 60, median: 16, last: 60 },
+    { host: 'web-2', tsMs: startOfDayMs, samples: 1, last: 3 },
+  ]);
+  const [due] = await engine.query('SELECT count() AS n FROM muster.rollup_due FINAL WHERE done = 0');
+  expect(due).toEqual({ n: 0 });
+});
+
+test('chunks of one series in one window become one row when the engine merges them', async () => {
+  const compaction = await open();
+  for (const tick of [3, 1, 4, 0, 2]) {
+    await put(compaction, 'web-1', [tick]);
+    await compaction.run();
+  }
+  await engine.command('OPTIMIZE TABLE muster.chunks FINAL');
+  const [row] = await engine.query(
+    'SELECT count() AS rows, max(length(values)) AS most, any(start) AS start FROM muster.chunks',
+  );
+  expect(row).toMatchObject({ rows: 1, most: WINDOW_MS / 60_000 });
+  expect(await readTicks('web-1')).toEqual([0, 1, 2, 3, 4]);
+});
