@@ -18,7 +18,16 @@ export type DropOptions = { readonly compaction: Compaction; readonly mender: Me
  * dropping needs. A window of the rollup whose samples are gone stays as it was computed.
  */
 export async function dropBefore({ compaction, mender, ballast }: DropOptions, beforeMs: number): Promise<DropReply> {
-  await compaction.run().catch(() => undefined); // on a full disk; then what has just arrived stays
+  const withRoom = async (act: () => Promise<void>): Promise<void> => {
+    try {
+      await act();
+    } catch (error) {
+      const isFull = error instanceof StoreError && error.isFull;
+      if (!isFull || !(await ballast.release())) throw error;
+      await act();
+    }
+  };
+  await withRoom(compaction.run).catch(() => undefined); // then what has just arrived stays
   const day = new Date(beforeMs).toISOString().slice(0, 10).replaceAll('-', '');
   const days = new Set<string>();
   let rows = 0;
@@ -39,13 +48,7 @@ export async function dropBefore({ compaction, mender, ballast }: DropOptions, b
           rows += Number(held['samples']);
         }
       });
-    try {
-      await drop();
-    } catch (error) {
-      const isFull = error instanceof StoreError && error.isFull;
-      if (!isFull || !(await ballast.release())) throw error;
-      await drop();
-    }
+    await withRoom(drop);
   }
   return { days: [...days], rows };
 }

@@ -35,15 +35,18 @@ PARTITION BY toYYYYMMDD(start) * 100 + 4 * intDiv(toHour(start), 4)
 TTL start + INTERVAL 30 DAY
 SETTINGS ttl_only_drop_parts = 1, index_granularity = 512, allow_experimental_codecs = 1`;
 
-/** `SELECT avg(value) FROM muster.samples WHERE metric = 'system.uptime' AND host = 'web-1' AND start >= now() - 3600` */
-const SAMPLES_VIEW = `CREATE VIEW IF NOT EXISTS ${DATABASE}.samples AS
-  SELECT metric, host, labels, start, ${tickOf('offsetMs')} AS ts, value
-  FROM ${DATABASE}.chunks ARRAY JOIN offsetsMs AS offsetMs, values AS value
-  UNION ALL
+/** The samples that are not compacted yet. */
+const ARRIVED_VIEW = `CREATE VIEW IF NOT EXISTS ${DATABASE}.arrived_samples AS
   SELECT metric, host, label AS labels, start, ${tickOf('offsetMs')} AS ts, value FROM (
     SELECT metric, host, label, start, offsetsMs, row FROM ${DATABASE}.arrivals
     ARRAY JOIN metrics AS metric, labels AS label, values AS row
   ) ARRAY JOIN offsetsMs AS offsetMs, row AS value WHERE NOT isNaN(value)`;
+
+/** `SELECT avg(value) FROM muster.samples WHERE metric = 'system.uptime' AND host = 'web-1' AND start >= now() - 3600` */
+const SAMPLES_VIEW = `CREATE VIEW IF NOT EXISTS ${DATABASE}.samples AS
+  SELECT metric, host, labels, start, ${tickOf('offsetMs')} AS ts, value
+  FROM ${DATABASE}.chunks ARRAY JOIN offsetsMs AS offsetMs, values AS value
+  UNION ALL SELECT * FROM ${DATABASE}.arrived_samples`;
 
 function tickOf(offsetMs: string): string {
   return `fromUnixTimestamp64Milli(1000 * toUnixTimestamp(start) + ${offsetMs}, 'UTC')`;
@@ -72,6 +75,7 @@ export const MIGRATIONS: readonly Migration[] = [
       CHUNKS,
       // What is compacted, whole, before it is put among the others at once.
       `CREATE TABLE IF NOT EXISTS ${DATABASE}.chunks_next AS ${DATABASE}.chunks`,
+      ARRIVED_VIEW,
       SAMPLES_VIEW,
       makeRollupTable('rollup_5m', '5 minutes', 'toYYYYMM(ts)', 90),
       makeRollupTable('rollup_1h', 'hour', 'toYYYYMM(ts)', 365),

@@ -10,8 +10,8 @@ export const POINTS_MAX = 600;
 const TICKS_MAX = 1200;
 /** The most label sets that one answer holds. */
 const SERIES_MAX = 200;
-/** How long a range each tier answers: 21,600 samples of a series while watched, 4,320 else; 4,032 windows; days beyond. */
-const RANGE_MS_MAX = { raw: 6 * 3_600_000, '5m': 14 * 86_400_000, '1h': 400 * 86_400_000, '1d': Infinity } as const;
+/** How long a range each tier answers: 21,600 samples of a series while watched, 4,320 else; 4,032 windows; 2,880 hours. */
+const RANGE_MS_MAX = { raw: 6 * 3_600_000, '5m': 14 * 86_400_000, '1h': 120 * 86_400_000, '1d': Infinity } as const;
 
 export type Tier = keyof typeof RANGE_MS_MAX;
 const TIERS = ['raw', '5m', '1h', '1d'] as const satisfies readonly Tier[];
@@ -49,8 +49,8 @@ export function chooseTier(fromMs: number, toMs: number): Tier {
  */
 export async function readSeries(engine: Engine, query: SeriesQuery): Promise<SeriesAnswer> {
   const { host, metric, kind, fromMs, toMs } = query;
-  const tier = chooseTier(fromMs, toMs);
   const parameters = { host, metric, fromMs, toMs };
+  const tier = chooseTier(await findOldest(engine, parameters), toMs);
   const source = SOURCES[tier];
   const [counted] = await engine.query(`SELECT uniqExact(labels) AS sets FROM (${source})`, parameters);
   const sets = Number(counted?.['sets'] ?? 0);
@@ -84,6 +84,20 @@ export async function readSeries(engine: Engine, query: SeriesQuery): Promise<Se
   };
 }
 
+/** Where the history of the metric begins in a range, Unix ms: a young host is not to be one point of 30 days. */
+async function findOldest(engine: Engine, query: Omit<SeriesQuery, 'kind'>): Promise<number> {
+  const { fromMs, toMs } = query;
+  if (chooseTier(fromMs, toMs) === 'raw') return fromMs;
+  for (const tier of ['1h', '5m']) {
+    const [row] = await engine.query(
+      `SELECT count() AS rows, toUnixTimestamp(min(ts)) AS oldestS FROM ${DATABASE}.rollup_${tier} WHERE ${IN_RANGE}`,
+      query,
+    );
+    if (Number(row?.['rows'] ?? 0) > 0) return Math.max(fromMs, 1_000 * Number(row?.['oldestS']));
+  }
+  return fromMs;
+}
+
 function readNumbers(value: unknown): readonly number[] {
   return Array.isArray(value) ? value.map(Number) : [];
 }
@@ -103,9 +117,16 @@ const RAW = `SELECT labels, toUnixTimestamp64Milli(ts) AS t, any(value) AS gauge
 
 const IN_RANGE = `${SERIES} AND ts >= ${FROM} AND ts < ${TO}`;
 
-const ROLLED_5M = `SELECT labels, toUnixTimestamp(ts) * 1000 AS t, avg AS gauge, last AS count,
-    toUnixTimestamp64Milli(lastTs) AS countedMs
-  FROM ${DATABASE}.rollup_5m FINAL WHERE ${IN_RANGE}`;
+/** The windows as they were rolled up, and what has arrived since. */
+const ROLLED_5M = `SELECT labels, 1000 * toUnixTimestamp(window) AS t, sum(total) / sum(n) AS gauge,
+    argMax(newest, newestTs) AS count, toUnixTimestamp64Milli(max(newestTs)) AS countedMs
+  FROM (
+    SELECT labels, ts AS window, samples AS n, avg * samples AS total, last AS newest, lastTs AS newestTs
+    FROM ${DATABASE}.rollup_5m FINAL WHERE ${IN_RANGE}
+    UNION ALL
+    SELECT labels, start, count(), sum(value), argMax(value, ts), max(ts)
+    FROM ${DATABASE}.arrived_samples WHERE ${SERIES} AND start >= ${FROM} AND start < ${TO} GROUP BY labels, start
+  ) GROUP BY labels, t`;
 
 /** The periods that are rolled up, and the others from the tier below: those that are not over, and where some came late. */
 function rolled(tier: '1h' | '1d', startOf: string): string {

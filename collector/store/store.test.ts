@@ -153,8 +153,8 @@ test.for([
   [6 * 3_600_000 + 1, '5m'],
   [14 * DAY_MS, '5m'],
   [30 * DAY_MS, '1h'],
-  [365 * DAY_MS, '1h'],
-  [500 * DAY_MS, '1d'],
+  [120 * DAY_MS, '1h'],
+  [365 * DAY_MS, '1d'],
 ] as const)('chooseTier() of %i ms is %s', ([rangeMs, tier]) => {
   expect(chooseTier(0, rangeMs)).toBe(tier);
 });
@@ -248,33 +248,59 @@ test('readSeries() over a long range gives the true rate in every window: whole,
   expect(series[0]?.values.map((value) => Math.round(value * 1e6) / 1e6)).toEqual(Array<number>(19).fill(10));
 });
 
+/** So that the history begins there. */
+async function putOldHour(tsMs: number): Promise<void> {
+  await engine.insert('rollup_1h', 1, [
+    { name: 'metric', type: 'String', values: [RANGE.metric] },
+    { name: 'host', type: 'String', values: [RANGE.host] },
+    { name: 'ts', type: "DateTime('UTC')", values: [tsMs / 1000] },
+    { name: 'avg', type: 'Float64', values: [7] },
+  ]);
+}
+
+test('readSeries() over a long range of which there is little reads that in all detail', async () => {
+  await put(['m.gauge', ''], START_MS, 60_000, [1, 2, 3]);
+  await compact();
+  const { tier, series } = await readSeries(engine, {
+    ...RANGE,
+    fromMs: START_MS - 300 * DAY_MS,
+    toMs: START_MS + 3_600_000,
+  });
+  expect([tier, series]).toEqual([
+    'raw',
+    [makeRow('', [START_MS, 1], [START_MS + 60_000, 2], [START_MS + 120_000, 3])],
+  ]);
+});
+
 test.for([
   ['1h', 15, 3_600_000],
-  ['1d', 500, DAY_MS],
+  ['1d', 200, DAY_MS],
 ] as const)('readSeries() reads %s where they are rolled up, and joins the others', async ([tier, days, periodMs]) => {
   const startMs = Math.floor(START_MS / DAY_MS) * DAY_MS;
   const everyMs = periodMs / 4;
   for (let i = 0; i < 12; i += 1) await put(['m.gauge', ''], startMs - 3 * periodMs + i * everyMs, 1000, [i, i]);
   const { versions, compaction } = await compact();
   const range = { ...RANGE, fromMs: startMs - days * DAY_MS, toMs: startMs + DAY_MS };
+  await putOldHour(range.fromMs);
   const expected = [1.5, 5.5, 9.5].map((value, i) => [startMs + (i - 3) * periodMs, value] as const);
+  const old = tier === '1h' ? [[range.fromMs, 7] as const] : [];
   const read = async () => {
     const answer = await readSeries(engine, range);
     return [answer.tier, answer.series];
   };
-  expect(await read()).toEqual([tier, [makeRow('', ...expected)]]);
+  expect(await read()).toEqual([tier, [makeRow('', ...old, ...expected)]]);
   // The last of the three is not over yet.
   await rollUpDue(engine, { versions, now: () => startMs - 1 });
   const count = () => engine.query(`SELECT count() AS n FROM muster.rollup_${tier} FINAL`);
-  expect(await count()).toEqual([{ n: 2 }]);
-  expect(await read()).toEqual([tier, [makeRow('', ...expected)]]);
+  expect(await count()).toEqual([{ n: old.length + 2 }]);
+  expect(await read()).toEqual([tier, [makeRow('', ...old, ...expected)]]);
   // What comes late is there at once.
   await put(['m.gauge', ''], startMs - 3 * periodMs + 60_000, 1000, [25]);
   await compaction.run();
-  const late = [[startMs - 3 * periodMs, 37 / 9] as const, ...expected.slice(1)];
+  const late = [...old, [startMs - 3 * periodMs, 37 / 9] as const, ...expected.slice(1)];
   expect(await read()).toEqual([tier, [makeRow('', ...late)]]);
   await rollUpDue(engine, { versions, now: () => startMs + 2 * DAY_MS });
-  expect(await count()).toEqual([{ n: 3 }]);
+  expect(await count()).toEqual([{ n: old.length + 3 }]);
   expect(await read()).toEqual([tier, [makeRow('', ...late)]]);
 });
 

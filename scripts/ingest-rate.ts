@@ -1,0 +1,110 @@
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+import { openEmbedded } from '../collector/store/embedded.ts';
+import type { Values } from '@muster/proto/options';
+
+import { numberOption, runCommand, say } from './command.ts';
+import { createEnrolmentToken, enrolHost } from './enrol.ts';
+import type { RateOrder, RateReply } from './ingest-rate/generator.ts';
+import { quantile } from './quantile.ts';
+import { startCollector } from './start-collector.ts';
+import { describeCounts } from './tally.ts';
+import { readUsage } from './usage.ts';
+
+const OPTIONS = {
+  hosts: numberOption({ help: 'hosts', default: 1_000, min: 1 }),
+  metrics: numberOption({ help: 'series of each host', default: 60, min: 1 }),
+  ticks: numberOption({ help: 'ticks in a batch', default: 10, min: 1, max: 100 }),
+  seconds: numberOption({ unit: 'S', help: 'how long to send', default: 60, min: 5 }),
+  rate: numberOption({ help: 'samples a second in all; 0: as many as are taken', default: 0 }),
+  lanes: numberOption({ help: 'requests of each host under way at once', default: 1, min: 1, max: 4 }),
+};
+
+/** Between two ticks of a host. */
+const EVERY_MS = 10_000;
+const LOOK_EVERY_MS = 5_000;
+/** What is sent lies in the past, so that it can be sent faster than it would come to be. */
+const PAST_MS = 20 * 86_400_000;
+
+async function prove({ hosts, metrics, ticks, seconds, rate, lanes }: Values<typeof OPTIONS>): Promise<boolean> {
+  const data = mkdtempSync(join(tmpdir(), 'muster-rate-'));
+  const collector = await startCollector({ data });
+  try {
+    const enrolment = await createEnrolmentToken(collector, hosts);
+    const tokens: string[] = [];
+    for (let i = 0; i < hosts; i += 1) tokens.push((await enrolHost(collector, `rate-${i}`, enrolment)).token);
+    say(`${hosts} hosts have joined; sending for ${seconds} s`);
+    const order: RateOrder = {
+      port: collector.port,
+      tokens,
+      metrics,
+      ticks,
+      everyMs: EVERY_MS,
+      fromMs: Math.floor((Date.now() - PAST_MS) / EVERY_MS) * EVERY_MS,
+      untilMs: Date.now() + 1_000 * seconds,
+      sendEveryMs: rate === 0 ? 0 : (1_000 * hosts * lanes * metrics * ticks) / rate,
+      lanes,
+    };
+    const child = fork(join(import.meta.dirname, 'ingest-rate/generator.ts'), {
+      execArgv: [],
+      serialization: 'advanced',
+    });
+    const before = readUsage(collector.pid);
+    const startedMs = Date.now();
+    child.send(order);
+    const ended = once(child, 'message');
+    const looks: string[] = [];
+    for (let isOver = false; !isOver;) {
+      isOver = await Promise.race([ended.then(() => true), sleep(LOOK_EVERY_MS, false)]);
+      const { rssBytes } = readUsage(collector.pid);
+      looks.push(`${countParts(data)} parts, ${(rssBytes / 1e6).toFixed(0)} MB`);
+    }
+    const [reply] = (await ended) as [RateReply];
+    const elapsedSeconds = (Date.now() - startedMs) / 1_000;
+    const after = readUsage(collector.pid);
+    await collector.stop();
+    console.log(`sent for                  ${elapsedSeconds.toFixed(1)} s, ${metrics * ticks} samples a batch, ${lanes} at once of each host
+samples acknowledged      ${(reply.samples / elapsedSeconds / 1e6).toFixed(3)} M/s
+answers                   ${describeCounts(reply.statuses)}
+acknowledged within       p50 ${quantile([...reply.takenMs], 0.5).toFixed(0)} ms, p99 ${quantile([...reply.takenMs], 0.99).toFixed(0)} ms
+collector                 ${((after.cpuMs - before.cpuMs) / elapsedSeconds / 1_000).toFixed(2)} cores, RSS ${(after.rssBytesMax / 1e6).toFixed(0)} MB at most
+generator                 ${(reply.cpuMs / elapsedSeconds / 1_000).toFixed(2)} cores, p99 of its stalls ${reply.stalledMs.toFixed(0)} ms
+every ${LOOK_EVERY_MS / 1_000} s                 ${looks.join('; ')}`);
+    const engine = await openEmbedded(data);
+    for (const row of await engine.query(
+      `SELECT table, count() AS parts, sum(rows) AS rows, sum(bytes_on_disk) AS bytes FROM system.parts
+       WHERE database = 'muster' AND active AND table IN ('arrivals', 'chunks', 'rollup_5m', 'batches') GROUP BY table ORDER BY table`,
+    ))
+      console.log(
+        `${String(row['table']).padEnd(26)}${Number(row['parts'])} parts, ${Number(row['rows'])} rows, ${(Number(row['bytes']) / reply.samples).toFixed(2)} bytes a sample`,
+      );
+    await engine.close();
+    return true;
+  } finally {
+    collector.kill();
+    rmSync(data, { recursive: true, force: true });
+  }
+}
+
+/** The directories of parts, those among them that were merged and wait to be deleted. */
+function countParts(data: string): number {
+  const store = join(data, 'clickhouse/store');
+  return readdirSync(store)
+    .flatMap((folder) => readdirSync(join(store, folder)).map((table) => join(store, folder, table)))
+    .flatMap((table) => readdirSync(table))
+    .filter((name) => /^[^_]+_\d+_\d+_\d+$/.test(name)).length;
+}
+
+await runCommand({
+  usage: `ingest-rate: sends samples of many hosts to a collector, end to end, and prints how many it takes and how fast it answers
+
+  node scripts/ingest-rate.ts --ticks 1 --lanes 4
+  node scripts/ingest-rate.ts --ticks 1 --rate 60000`,
+  options: OPTIONS,
+  prove,
+});

@@ -1,0 +1,109 @@
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { zstdCompressSync } from 'node:zlib';
+
+import { encodeBatch, type Series } from '@muster/proto/batch';
+import { BATCH_CONTENT_TYPE, INGEST_PATH } from '@muster/proto/push';
+
+import { seededRandom } from '../random.ts';
+import { countIn } from '../tally.ts';
+import { openWire } from '../wire.ts';
+
+/** `pauseMs`: after each answer; `everyMs` lies between two ticks of a host. */
+export type RateOrder = {
+  readonly port: number;
+  readonly tokens: readonly string[];
+  readonly metrics: number;
+  readonly ticks: number;
+  readonly everyMs: number;
+  /** The first tick. */
+  readonly fromMs: number;
+  readonly untilMs: number;
+  /** How often each host sends; 0: as soon as it has its answer. */
+  readonly sendEveryMs: number;
+  /** Requests of each host under way at once. */
+  readonly lanes: number;
+};
+
+export type RateReply = {
+  readonly samples: number;
+  readonly requests: number;
+  readonly statuses: ReadonlyMap<number, number>;
+  /** From a request being sent to its answer. */
+  readonly takenMs: Float64Array;
+  readonly cpuMs: number;
+  readonly stalledMs: number;
+};
+
+/** A value of a series at a tick, like those of real hosts: walks with decimals, whole numbers, counters, constants. */
+function makeValue(series: number, random: () => number): () => number {
+  let value = 1_000 * random();
+  switch (series % 8) {
+    case 0:
+    case 1:
+    case 2:
+      return () => Math.round((value += random() - 0.5) * 1_000) / 1_000;
+    case 3:
+      return () => Math.round((value += 10 * (random() - 0.5)));
+    case 4:
+    case 5:
+      return () => (value += Math.round(1_000 * random()));
+    case 6:
+      return () => 4_096;
+    default:
+      return () => (random() < 0.01 ? 1 : 0);
+  }
+}
+
+async function send(order: RateOrder): Promise<RateReply> {
+  const { port, tokens, metrics, ticks, everyMs, fromMs, untilMs, sendEveryMs, lanes } = order;
+  const series: Series[] = Array.from({ length: metrics }, (_, i) => [`bench.m${i}`, '']);
+  const statuses = new Map<number, number>();
+  const taken: number[] = [];
+  const stalls = monitorEventLoopDelay();
+  stalls.enable();
+  const cpu = process.cpuUsage();
+  let samples = 0;
+
+  async function sendOf(token: string, number: number): Promise<void> {
+    const random = seededRandom(1, number);
+    const values = series.map((_, i) => makeValue(i, random));
+    let seq = 0;
+    const makeBody = (): Buffer => {
+      const ticksMs = Array.from({ length: ticks }, (_, i) => fromMs + (seq * ticks + i) * everyMs);
+      const all = Float64Array.from({ length: metrics * ticks }, (_, i) => values[Math.floor(i / ticks)]?.() ?? 0);
+      seq += 1;
+      return zstdCompressSync(encodeBatch({ epoch: 1, seq, sentMs: Date.now(), ticksMs, series, values: all }));
+    };
+    const lane = async (place: number): Promise<void> => {
+      const wire = openWire(port);
+      const offsetMs = sendEveryMs * ((number / tokens.length + place / lanes) % 1);
+      for (let dueMs = Date.now() + offsetMs; Date.now() < untilMs; dueMs += sendEveryMs) {
+        if (sendEveryMs > 0) await new Promise((resolve) => setTimeout(resolve, dueMs - Date.now()));
+        const body = makeBody();
+        const head = `POST ${INGEST_PATH} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer ${token}\r\nContent-Type: ${BATCH_CONTENT_TYPE}\r\nContent-Encoding: zstd\r\nContent-Length: ${body.length}\r\n\r\n`;
+        const startedMs = performance.now();
+        const answer = await wire.ask([Buffer.from(head), body]);
+        taken.push(performance.now() - startedMs);
+        countIn(statuses, answer?.status ?? 0);
+        if (answer?.status === 200) samples += metrics * ticks;
+      }
+      wire.close();
+    };
+    await Promise.all(Array.from({ length: lanes }, (_, place) => lane(place)));
+  }
+
+  await Promise.all(tokens.map(sendOf));
+  const { user, system } = process.cpuUsage(cpu);
+  return {
+    samples,
+    requests: taken.length,
+    statuses,
+    takenMs: Float64Array.from(taken),
+    cpuMs: (user + system) / 1_000,
+    stalledMs: stalls.percentile(99) / 1e6,
+  };
+}
+
+process.once('message', (order: RateOrder) => {
+  void send(order).then((reply) => process.send?.(reply, () => process.disconnect()));
+});
