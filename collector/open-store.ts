@@ -63,7 +63,7 @@ export async function openStore(directory: string, opened: Part[], log: Log, now
   const onFailed = (event: string) => (error: unknown) => {
     if (fault() === null) log.error(event, { error }); // a store that takes nothing has been told of
   };
-  const compaction = await openCompaction(engine, versions);
+  const compaction: Compaction = await openCompaction(engine, versions, () => compacting.wake());
   const compacting = repeat(COMPACTION_MS, compaction.run, onFailed('compaction.failed'));
   opened.push({ name: 'compaction', close: () => compacting.close() });
   const rollUp = (closing: AbortSignal): Promise<void> => rollUpDue(engine, { versions, now }, closing);

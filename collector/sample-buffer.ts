@@ -27,9 +27,10 @@ export type SampleBufferOptions = {
 export function openSampleBuffer({ engine, compaction, onFault, log }: SampleBufferOptions): Buffer<Arrival> {
   return openBuffer<Arrival>({
     async insert(items) {
-      const { generation, release } = compaction.hold();
+      const block = makeArrivalBlock(items);
+      const { generation, release } = compaction.hold(block.samples);
       try {
-        await insertArrivals(engine, makeArrivalBlock(items), generation);
+        await insertArrivals(engine, block, generation);
         await insertEvents(engine, makeEventRows(items));
         await insertQuarantine(
           engine,

@@ -38,7 +38,7 @@ const START_MS = Math.floor(Date.now() / (4 * HOUR_MS)) * 4 * HOUR_MS - 48 * HOU
 
 /** Stores ticks of a host as a commit does. The value of a tick is its number. */
 async function put(compaction: Compaction, host: string, ticks: readonly number[]): Promise<void> {
-  const { generation, release } = compaction.hold();
+  const { generation, release } = compaction.hold(1);
   await insert(host, ticks, generation);
   release();
 }
@@ -87,11 +87,11 @@ test('what has arrived lies in chunks after a run, late and repeated ticks among
 
 test('a commit that is under way is compacted with its generation, when it has ended', async () => {
   const compaction = await open();
-  const { generation, release } = compaction.hold();
+  const { generation, release } = compaction.hold(1);
   await insert('web-1', [1], generation);
   const running = compaction.run();
   const findCurrent = () => {
-    const held = compaction.hold();
+    const held = compaction.hold(1);
     held.release();
     return held.generation;
   };

@@ -10,19 +10,30 @@ import { makeTurns } from './turns.ts';
  * the generation while nobody reads. After a kill at any moment it is done again, and finds its samples there or not.
  */
 export type Compaction = {
-  /** The generation that a commit belongs to, which is not compacted before `release` is called. */
-  readonly hold: () => Held;
+  /** The generation that a commit of so many samples belongs to, which is not compacted before `release` is called. */
+  readonly hold: (samples: number) => Held;
   /** Compacts all that has arrived until now, or as much of it as until `closing`. */
   readonly run: (closing?: AbortSignal) => Promise<void>;
 };
 
 export type Held = { readonly generation: number; readonly release: () => void };
 
-/** What a kill has left is compacted first: until then a part of it may be read twice. */
-export async function openCompaction(engine: Engine, versions: Versions): Promise<Compaction> {
+/** What is compacted at once is held in memory: about 60 bytes a sample. */
+const GENERATION_SAMPLES = 2_000_000;
+
+/**
+ * What a kill has left is compacted first: until then a part of it may be read twice. `onFull`: as much has arrived as
+ * should be compacted at once.
+ */
+export async function openCompaction(
+  engine: Engine,
+  versions: Versions,
+  onFull: () => void = () => undefined,
+): Promise<Compaction> {
   const inTurn = makeTurns();
   const holders = new Map<number, Set<Promise<void>>>();
   let generation = versions.next();
+  let heldSamples = 0;
 
   async function compact(one: number): Promise<void> {
     await engine.command(MAKE_CHUNKS, { generation: one });
@@ -51,6 +62,7 @@ export async function openCompaction(engine: Engine, versions: Versions): Promis
 
   async function run(closing?: AbortSignal): Promise<void> {
     generation = versions.next();
+    heldSamples = 0;
     const waiting = (await listGenerations(engine)).filter((one) => one !== generation);
     for (const one of waiting) {
       if (closing?.aborted === true) return;
@@ -62,7 +74,9 @@ export async function openCompaction(engine: Engine, versions: Versions): Promis
   await finish();
   await run();
   return {
-    hold() {
+    hold(samples) {
+      heldSamples += samples;
+      if (heldSamples >= GENERATION_SAMPLES) onFull();
       const { promise, resolve } = Promise.withResolvers<void>();
       const held = generation;
       const own = holders.get(held) ?? new Set();
@@ -111,4 +125,4 @@ const MAKE_CHUNKS = `INSERT INTO ${DATABASE}.chunks_next (metric, host, labels, 
       SELECT metric, host, labels, start, true, offsetsMs, CAST([], 'Array(Float64)')
       FROM ${DATABASE}.chunks WHERE (host, start) IN (SELECT DISTINCT host, start ${OF_GENERATION})
     ) GROUP BY metric, host, labels, start
-  ) WHERE notEmpty(offsetsMs)`;
+  ) WHERE notEmpty(offsetsMs) SETTINGS max_threads = 1, max_insert_threads = 1`;

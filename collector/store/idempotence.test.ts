@@ -85,7 +85,7 @@ async function open(): Promise<Opened> {
 async function put(commits: readonly (readonly Span[])[], { compaction }: Opened) {
   for (const spans of commits) {
     const block = makeArrivalBlock(spans.map((span) => ({ host: 'web-1', batch: makeBatch(span) })));
-    const { generation, release } = compaction.hold();
+    const { generation, release } = compaction.hold(1);
     await insertArrivals(engine, block, generation);
     release();
   }
