@@ -143,7 +143,7 @@ function describeStops(stops: readonly { readonly code: number | null; readonly 
 
 function describeVerdict(verdict: Verdict): string {
   return `ticks                   ${verdict.ticksSampled} sampled, ${verdict.ticksTaken} known to be taken
-samples                 ${verdict.taken} taken, ${verdict.acknowledged} acknowledged, ${verdict.stored} stored (${verdict.rows} rows before merging)
+samples                 ${verdict.taken} taken, ${verdict.acknowledged} acknowledged, ${verdict.stored} stored (${verdict.rows} read before they were compacted)
 not written at a kill   ${verdict.ticksInGaps} ticks, told as gaps; not told: ${verdict.ticksUntold}
 rollup                  ${verdict.rollupRows} rows, ${verdict.rollupWrong} wrong
 lost ${verdict.lost} (acknowledged ${verdict.lostAcknowledged}), duplicated ${verdict.duplicated}, altered ${verdict.altered}`;
