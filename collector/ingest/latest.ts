@@ -59,7 +59,7 @@ export function makeLatest(findMetric: FindMetric) {
       const state = hosts.get(host);
       if (state === undefined) return;
       const series = findSeries(state, metric, labels);
-      if (series !== null && tsMs > series.tsMs) stepSeries(series, findMetric(metric), { tsMs, raw: value });
+      if (series !== null && tsMs > series.tsMs) stepSeries(series, findMetric(metric), tsMs, value);
       state.lastMs = Math.max(state.lastMs ?? 0, tsMs);
       // When it arrived is not stored; its tick is near that, unless the host's clock was ahead.
       state.arrivedMs = Math.min(state.lastMs, nowMs);
@@ -114,13 +114,16 @@ function applyBatch(state: HostState, batch: Batch, { findMetric, nowMs }: Knowi
   state.lastMs = tickMs;
   const changed: LatestValue[] = [];
   const ticks = batch.ticksMs.length;
-  for (const [row, [metric, labels]] of batch.series.entries()) {
+  let at = 0;
+  for (const [metric, labels] of batch.series) {
     const series = findSeries(state, metric, labels);
-    if (series === null) continue;
-    for (const [column, tsMs] of batch.ticksMs.entries()) {
-      const raw = batch.values[row * ticks + column] ?? NaN;
-      if (Number.isNaN(raw) || tsMs <= series.tsMs) continue;
-      stepSeries(series, findMetric(metric), { tsMs, raw });
+    const about = findMetric(metric);
+    // By index, for this sees every sample: an iterator makes an object of each.
+    for (let column = 0; column < ticks; column += 1) {
+      const raw = batch.values[at++] ?? NaN;
+      const tsMs = batch.ticksMs[column] ?? NaN;
+      if (series === null || Number.isNaN(raw) || tsMs <= series.tsMs) continue;
+      stepSeries(series, about, tsMs, raw);
       if (column >= ticks - LIVE_TICKS_MAX) changed.push(showSeries(series, findMetric));
     }
   }
@@ -146,11 +149,7 @@ function findSeries(state: HostState, metric: string, labels: string): SeriesSta
   return series;
 }
 
-function stepSeries(
-  series: SeriesState,
-  { kind }: MetricAbout,
-  { tsMs, raw }: Pick<SeriesState, 'tsMs' | 'raw'>,
-): void {
+function stepSeries(series: SeriesState, { kind }: MetricAbout, tsMs: number, raw: number): void {
   if (kind === 'counter') {
     const rise = counterRise(series.raw, raw);
     series.value = rise === null ? null : (rise * 1000) / (tsMs - series.tsMs);

@@ -164,6 +164,14 @@ export async function migrate(engine: Engine, ensureRoom: () => Promise<void> = 
     `CREATE TABLE IF NOT EXISTS ${DATABASE}.migrations (number UInt32, name String, at DateTime DEFAULT now())
      ENGINE = ReplacingMergeTree ORDER BY number`,
   );
+  const old = await engine.query(
+    `SELECT 1 FROM system.tables WHERE database = '${DATABASE}' AND name = 'samples' AND engine != 'View'`,
+  );
+  if (old.length > 0) {
+    throw new Error(
+      'Cannot open the store: a Muster from before the first release has written it, in another form; delete that data directory, or choose another with --data',
+    );
+  }
   const rows = await engine.query(`SELECT toUInt32(max(number)) AS newest FROM ${DATABASE}.migrations`);
   const newest = Number(rows[0]?.['newest'] ?? 0);
   const known = MIGRATIONS.at(-1)?.number ?? 0;

@@ -95,7 +95,7 @@ async function findOldest(engine: Engine, query: Omit<SeriesQuery, 'kind'>): Pro
     );
     if (Number(row?.['rows'] ?? 0) > 0) return Math.max(fromMs, 1_000 * Number(row?.['oldestS']));
   }
-  return fromMs;
+  return toMs; // there is nothing but what has just arrived
 }
 
 function readNumbers(value: unknown): readonly number[] {

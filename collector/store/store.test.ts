@@ -258,19 +258,22 @@ async function putOldHour(tsMs: number): Promise<void> {
   ]);
 }
 
-test('readSeries() over a long range of which there is little reads that in all detail', async () => {
-  await put(['m.gauge', ''], START_MS, 60_000, [1, 2, 3]);
-  await compact();
-  const { tier, series } = await readSeries(engine, {
-    ...RANGE,
-    fromMs: START_MS - 300 * DAY_MS,
-    toMs: START_MS + 3_600_000,
-  });
-  expect([tier, series]).toEqual([
-    'raw',
-    [makeRow('', [START_MS, 1], [START_MS + 60_000, 2], [START_MS + 120_000, 3])],
-  ]);
-});
+test.for([true, false])(
+  'readSeries() over a long range of little reads it in detail; compacted: %s',
+  async (isCompacted) => {
+    await put(['m.gauge', ''], START_MS, 60_000, [1, 2, 3]);
+    if (isCompacted) await compact();
+    const { tier, series } = await readSeries(engine, {
+      ...RANGE,
+      fromMs: START_MS - 300 * DAY_MS,
+      toMs: START_MS + 3_600_000,
+    });
+    expect([tier, series]).toEqual([
+      'raw',
+      [makeRow('', [START_MS, 1], [START_MS + 60_000, 2], [START_MS + 120_000, 3])],
+    ]);
+  },
+);
 
 test.for([
   ['1h', 15, 3_600_000],
@@ -325,4 +328,10 @@ test('migrate() twice changes nothing; it refuses the schema of a newer Muster',
   await expect(migrate(engine)).rejects.toThrow(
     `its schema is version ${newest + 1}, this Muster knows up to ${newest}`,
   );
+});
+
+test('migrate() refuses a store of before the first release, in which samples were rows', async () => {
+  await engine.command('DROP VIEW muster.samples');
+  await engine.command('CREATE TABLE muster.samples (value Float64) ENGINE = MergeTree ORDER BY tuple()');
+  await expect(migrate(engine)).rejects.toThrow('from before the first release');
 });
