@@ -1,7 +1,3 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
 import { makeLog } from '@muster/proto/log';
@@ -10,25 +6,19 @@ import type { Arrival } from './ingest/columns.ts';
 import { judgeBatch } from './ingest/legal.ts';
 import { openSampleBuffer } from './sample-buffer.ts';
 import { openCompaction } from './store/compaction.ts';
-import { openEmbedded } from './store/embedded.ts';
-import { migrate } from './store/migrations.ts';
 import { openVersions } from './store/rollup.ts';
 import type { Engine } from './store/store.ts';
 import { makeTestBatch } from './test-collector.ts';
+import { openTestStore, type TestStore } from './test-store.ts';
 
-let directory: string;
 let engine: Engine;
+let close: TestStore['close'];
 
 beforeAll(async () => {
-  directory = await mkdtemp(join(tmpdir(), 'muster-buffer-'));
-  engine = await openEmbedded(directory);
-  await migrate(engine);
+  ({ engine, close } = await openTestStore());
 });
 
-afterAll(async () => {
-  await engine.close();
-  await rm(directory, { recursive: true });
-});
+afterAll(() => close());
 
 const NOW_MS = Math.floor(Date.now() / 1000) * 1000;
 

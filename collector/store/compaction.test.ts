@@ -1,31 +1,21 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 
 import { WINDOW_MS } from '../domain/samples.ts';
 import { makeArrivalBlock } from '../ingest/columns.ts';
+import { openTestStore, type TestStore } from '../test-store.ts';
 import { openCompaction, type Compaction } from './compaction.ts';
-import { openEmbedded } from './embedded.ts';
 import { insertArrivals } from './insert.ts';
-import { migrate } from './migrations.ts';
 import { openVersions, rollUpDue } from './rollup.ts';
 import type { Engine } from './store.ts';
 
-let directory: string;
 let engine: Engine;
+let close: TestStore['close'];
 
 beforeAll(async () => {
-  directory = await mkdtemp(join(tmpdir(), 'muster-compaction-'));
-  engine = await openEmbedded(directory);
-  await migrate(engine);
+  ({ engine, close } = await openTestStore());
 });
 
-afterAll(async () => {
-  await engine.close();
-  await rm(directory, { recursive: true });
-});
+afterAll(() => close());
 
 beforeEach(async () => {
   for (const table of ['arrivals', 'chunks', 'chunks_next', 'rollup_5m', 'rollup_1h', 'rollup_1d', 'rollup_due'])

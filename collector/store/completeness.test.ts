@@ -1,31 +1,21 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
 import type { BatchRow, EventRow } from '../domain/samples.ts';
+import { openTestStore, type TestStore } from '../test-store.ts';
 import { readCompleteness } from './completeness.ts';
-import { openEmbedded } from './embedded.ts';
 import { insertBatches, insertEvents } from './insert.ts';
-import { migrate } from './migrations.ts';
 import type { Engine } from './store.ts';
 
-let directory: string;
 let engine: Engine;
+let close: TestStore['close'];
 let hosts = 0;
 
 beforeAll(async () => {
-  directory = await mkdtemp(join(tmpdir(), 'muster-completeness-'));
-  engine = await openEmbedded(directory);
-  await migrate(engine);
+  ({ engine, close } = await openTestStore());
 });
 
-afterAll(async () => {
-  await engine.close();
-  await rm(directory, { recursive: true });
-});
+afterAll(() => close());
 
 const HOUR_MS = 3_600_000;
 /** A multiple of every interval, two hours and some before now. */

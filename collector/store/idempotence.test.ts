@@ -1,7 +1,3 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-
 import fc from 'fast-check';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 
@@ -9,29 +5,23 @@ import type { Batch } from '@muster/proto/batch';
 
 import { WINDOW_MS } from '../domain/samples.ts';
 import { makeArrivalBlock } from '../ingest/columns.ts';
+import { openTestStore, type TestStore } from '../test-store.ts';
 import { openCompaction, type Compaction } from './compaction.ts';
-import { openEmbedded } from './embedded.ts';
 import { insertArrivals, insertBatches, insertEvents } from './insert.ts';
-import { migrate } from './migrations.ts';
 import { readNewest, readSeries } from './queries.ts';
 import { openVersions, rollUpDue, type Versions } from './rollup.ts';
 import type { Engine } from './store.ts';
 
 // Writing a sample twice is writing it once, for every way in which it is read, before its parts are merged and after.
 
-let directory: string;
 let engine: Engine;
+let close: TestStore['close'];
 
 beforeAll(async () => {
-  directory = await mkdtemp(join(tmpdir(), 'muster-idempotence-'));
-  engine = await openEmbedded(directory);
-  await migrate(engine);
+  ({ engine, close } = await openTestStore());
 });
 
-afterAll(async () => {
-  await engine.close();
-  await rm(directory, { recursive: true });
-});
+afterAll(() => close());
 
 const TABLES = ['arrivals', 'chunks', 'rollup_5m', 'rollup_1h', 'rollup_due', 'events', 'batches'] as const;
 
