@@ -1,5 +1,5 @@
 import { writeRollup5m, type Versions } from './rollup.ts';
-import { DATABASE, type Engine } from './store.ts';
+import type { Engine } from './store.ts';
 import { makeTurns } from './turns.ts';
 
 /**
@@ -39,17 +39,14 @@ export async function openCompaction(
     await engine.command(MAKE_CHUNKS, { generation: one });
     const days = await engine.query(
       `SELECT DISTINCT partition_id AS id FROM system.parts
-       WHERE database = '${DATABASE}' AND table = 'chunks_next' AND active`,
+       WHERE database = currentDatabase() AND table = 'chunks_next' AND active`,
     );
     await engine.swap(async () => {
       for (const { id } of days)
-        await engine.command(
-          `ALTER TABLE ${DATABASE}.chunks ATTACH PARTITION ID {id:String} FROM ${DATABASE}.chunks_next`,
-          {
-            id: String(id),
-          },
-        );
-      await engine.command(`ALTER TABLE ${DATABASE}.arrivals DROP PARTITION {generation:UInt64}`, { generation: one });
+        await engine.command(`ALTER TABLE chunks ATTACH PARTITION ID {id:String} FROM chunks_next`, {
+          id: String(id),
+        });
+      await engine.command(`ALTER TABLE arrivals DROP PARTITION {generation:UInt64}`, { generation: one });
     });
     await finish();
   }
@@ -57,7 +54,7 @@ export async function openCompaction(
   /** What follows from chunks that are there: they may have been there before a kill. */
   async function finish(): Promise<void> {
     await writeRollup5m(engine, versions.next());
-    await engine.command(`TRUNCATE TABLE ${DATABASE}.chunks_next`);
+    await engine.command(`TRUNCATE TABLE chunks_next`);
   }
 
   async function run(closing?: AbortSignal): Promise<void> {
@@ -97,15 +94,15 @@ export async function openCompaction(
 async function listGenerations(engine: Engine): Promise<readonly number[]> {
   const rows = await engine.query(
     `SELECT DISTINCT toUInt64(partition) AS generation FROM system.parts
-     WHERE database = '${DATABASE}' AND table = 'arrivals' AND active ORDER BY generation`,
+     WHERE database = currentDatabase() AND table = 'arrivals' AND active ORDER BY generation`,
   );
   return rows.map((row) => Number(row['generation']));
 }
 
-const OF_GENERATION = `FROM ${DATABASE}.arrivals WHERE generation = {generation:UInt64}`;
+const OF_GENERATION = `FROM arrivals WHERE generation = {generation:UInt64}`;
 
 /** Each series of a generation in each window, by time, without what is there already. */
-const MAKE_CHUNKS = `INSERT INTO ${DATABASE}.chunks_next (metric, host, labels, start, offsetsMs, values)
+const MAKE_CHUNKS = `INSERT INTO chunks_next (metric, host, labels, start, offsetsMs, values)
   SELECT metric, host, labels, start,
     if(isPlain, sorted, arrayFilter((offset, new) -> new, sorted, isNew)) AS offsetsMs,
     if(isPlain, rows, arrayFilter((value, new) -> new, rows, isNew)) AS values
@@ -123,6 +120,6 @@ const MAKE_CHUNKS = `INSERT INTO ${DATABASE}.chunks_next (metric, host, labels, 
       ${OF_GENERATION.replace('WHERE', 'ARRAY JOIN metrics AS metric, labels AS label, values AS one WHERE')}
       UNION ALL
       SELECT metric, host, labels, start, true, offsetsMs, CAST([], 'Array(Float64)')
-      FROM ${DATABASE}.chunks WHERE (host, start) IN (SELECT DISTINCT host, start ${OF_GENERATION})
+      FROM chunks WHERE (host, start) IN (SELECT DISTINCT host, start ${OF_GENERATION})
     ) GROUP BY metric, host, labels, start
   ) WHERE notEmpty(offsetsMs) SETTINGS max_threads = 1, max_insert_threads = 1`;

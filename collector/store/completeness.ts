@@ -1,7 +1,7 @@
 import type { Completeness, HourCompleteness, Silence } from '@muster/proto/api';
 import { isRecord } from '@muster/proto/record';
 
-import { DATABASE, type Engine } from './store.ts';
+import type { Engine } from './store.ts';
 
 const HOUR_MS = 3_600_000;
 /** The most silences that one answer names; the figures count all of them. */
@@ -13,7 +13,7 @@ const TO = 'fromUnixTimestamp64Milli({toMs:Int64})';
 
 /** The distinct ticks of a host in a range, each with the longest interval under which it came. */
 const TICKS = `SELECT toUnixTimestamp64Milli(tick) AS tickMs, toInt64(max(every)) AS every
-  FROM (SELECT arrayJoin(ticks) AS tick, everyMs AS every FROM ${DATABASE}.batches WHERE ${HOST} AND at >= ${FROM})
+  FROM (SELECT arrayJoin(ticks) AS tick, everyMs AS every FROM batches WHERE ${HOST} AND at >= ${FROM})
   WHERE tick >= ${FROM} AND tick < ${TO} GROUP BY tick`;
 
 /**
@@ -38,7 +38,7 @@ const MISSING = `SELECT hour, ${missingBefore(`hour + ${HOUR_MS}`)} - ${missingB
 /** The distinct records, each in the hour of the newest tick of the batch that brought it, the first of several. */
 const RECORDS = `SELECT epoch, record, min(hour) AS hour
   FROM (SELECT epoch, arrayJoin(range(since, seq + 1)) AS record, ${hourOf('at')} AS hour
-    FROM ${DATABASE}.batches WHERE ${HOST} AND at >= ${FROM} AND at < ${TO})
+    FROM batches WHERE ${HOST} AND at >= ${FROM} AND at < ${TO})
   GROUP BY epoch, record`;
 
 /** As floats: numbers are exact up to 2^53, and their distances in many spools must not add up to more than a type holds. */
@@ -49,24 +49,24 @@ const RECORDS_CHAINED = `SELECT hour,
 /** A gap that was told twice is one, also where its time had to be clamped, which depends on when it came. */
 const GAPS = `SELECT min(${hourOf('ts')}) AS hour, JSONExtractString(body, 'reason') AS named,
     if(named = '', 'unknown', named) AS reason, JSONExtractUInt(body, 'dropped') AS count
-  FROM ${DATABASE}.events WHERE ${HOST} AND kind = 'gap' AND ts >= ${FROM} AND ts < ${TO} GROUP BY body`;
+  FROM events WHERE ${HOST} AND kind = 'gap' AND ts >= ${FROM} AND ts < ${TO} GROUP BY body`;
 
 /** A batch that came twice is one: without a tick in time it stands where it arrived, which differs. */
 const SET_ASIDE = `SELECT min(${hourOf('at')}) AS hour, max(quarantined) AS aside
-  FROM ${DATABASE}.batches WHERE ${HOST} AND at >= ${FROM} AND at < ${TO} AND quarantined > 0 GROUP BY epoch, seq, since`;
+  FROM batches WHERE ${HOST} AND at >= ${FROM} AND at < ${TO} AND quarantined > 0 GROUP BY epoch, seq, since`;
 
 function hourOf(column: string): string {
   return `intDiv(toUnixTimestamp64Milli(${column}), ${HOUR_MS}) * ${HOUR_MS}`;
 }
 
 /** `SELECT * FROM muster.silences(host = 'web-1', fromMs = 0, toMs = 4102444800000)` */
-export const SILENCES_VIEW = `CREATE VIEW IF NOT EXISTS ${DATABASE}.silences AS ${SILENCES}`;
+export const SILENCES_VIEW = `CREATE VIEW IF NOT EXISTS silences AS ${SILENCES}`;
 
 /**
  * `SELECT * FROM muster.completeness(host = 'web-1', fromMs = 0, toMs = 4102444800000)`: of every hour of a range in
  * which there is anything to say, by the clock of the host, what `Completeness` in proto/api.ts defines.
  */
-export const COMPLETENESS_VIEW = `CREATE VIEW IF NOT EXISTS ${DATABASE}.completeness AS
+export const COMPLETENESS_VIEW = `CREATE VIEW IF NOT EXISTS completeness AS
   SELECT hour AS hourMs, sum(t) AS ticksReceived, sum(t) + sum(m) AS ticksExpected,
     sum(r) AS batchesReceived, sum(r) + sum(s) AS batchesExpected, sumMap(d) AS dropped, sum(q) AS quarantined
   FROM (
@@ -91,7 +91,7 @@ const ARGUMENTS = 'host = {host:String}, fromMs = {fromMs:Int64}, toMs = {toMs:I
 
 /** Reads what arrived of a host, against what should have. */
 export async function readCompleteness(engine: Engine, query: CompletenessQuery): Promise<CompletenessAnswer> {
-  const rows = await engine.query(`SELECT * FROM ${DATABASE}.completeness(${ARGUMENTS}) ORDER BY hourMs`, query);
+  const rows = await engine.query(`SELECT * FROM completeness(${ARGUMENTS}) ORDER BY hourMs`, query);
   const hours = rows.map((row) => ({
     hourMs: Number(row['hourMs']),
     ticksReceived: Number(row['ticksReceived']),
@@ -102,7 +102,7 @@ export async function readCompleteness(engine: Engine, query: CompletenessQuery)
     quarantined: Number(row['quarantined']),
   }));
   const silences = await engine.query(
-    `SELECT fromMs, toMs, missing, count() OVER () AS count FROM ${DATABASE}.silences(${ARGUMENTS})
+    `SELECT fromMs, toMs, missing, count() OVER () AS count FROM silences(${ARGUMENTS})
      ORDER BY fromMs DESC LIMIT ${SILENCES_MAX}`,
     query,
   );

@@ -4,12 +4,11 @@ import { StoreError } from '../domain/store-error.ts';
 import type { Ballast } from './ballast.ts';
 import type { Compaction } from './compaction.ts';
 import type { Mender } from './mend.ts';
-import { DATABASE } from './store.ts';
 
 /** What is dropped by days: the samples as they came, and which batches brought them. Means and events stay. */
 const TABLES = ['chunks', 'batches'] as const;
 
-const COUNT_SAMPLES = `SELECT sum(length(values)) AS samples FROM ${DATABASE}.chunks WHERE _partition_id = {id:String}`;
+const COUNT_SAMPLES = `SELECT sum(length(values)) AS samples FROM chunks WHERE _partition_id = {id:String}`;
 
 export type DropOptions = { readonly compaction: Compaction; readonly mender: Mender; readonly ballast: Ballast };
 
@@ -35,14 +34,14 @@ export async function dropBefore({ compaction, mender, ballast }: DropOptions, b
     const drop = (): Promise<void> =>
       mender.drop(table, async (engine) => {
         const partitions = await engine.query(
-          `SELECT DISTINCT partition_id AS id FROM system.parts WHERE database = '${DATABASE}'
+          `SELECT DISTINCT partition_id AS id FROM system.parts WHERE database = currentDatabase()
            AND table = {table:String} AND active AND partition_id < {day:String} ORDER BY id`,
           { table, day },
         );
         for (const partition of partitions) {
           const id = String(partition['id']);
           const [held] = table === 'chunks' ? await engine.query(COUNT_SAMPLES, { id }) : [];
-          await engine.command(`ALTER TABLE ${DATABASE}.${table} DROP PARTITION ID {id:String}`, { id });
+          await engine.command(`ALTER TABLE ${table} DROP PARTITION ID {id:String}`, { id });
           if (held === undefined) continue;
           days.add(id.replace(/^(\d{4})(\d\d)(\d\d).*$/, '$1-$2-$3'));
           rows += Number(held['samples']);

@@ -9,8 +9,11 @@ import { isRecord } from '@muster/proto/record';
 
 import { StoreError } from '../domain/store-error.ts';
 import { encodeBlock, formatStructure, type Column } from './native.ts';
-import { DATABASE, type Engine } from './store.ts';
+import type { Engine } from './store.ts';
 import { makeTurns } from './turns.ts';
+
+/** As people name it in SQL; our own statements name tables alone. */
+const DATABASE = 'muster';
 
 /** The engine's own defaults are meant for a machine that does nothing else: a mark cache of 5 GB, for one. */
 const ENGINE_ARGUMENTS = ['--mark_cache_size=268435456'];
@@ -39,10 +42,9 @@ export async function openEmbedded(directory: string): Promise<Engine> {
   // A block that was being inserted when the process died was never acknowledged: its sender has it still. Only now: where
   // another process has the directory all the same (two containers, say), the engine has just refused, and these are its.
   for (const name of await readdir(incoming)) await rm(join(incoming, name));
-  const writer = connect(path);
-  const reader = connect(path);
-  const worker = connect(path);
+  const [writer, reader, worker] = [connect(path), connect(path), connect(path)];
   await worker.command(`CREATE DATABASE IF NOT EXISTS ${DATABASE}`);
+  for (const client of [writer, reader, worker]) await client.command(`USE ${DATABASE}`);
   let blocks = 0;
   return {
     async insert(table, rows, columns) {
@@ -136,7 +138,7 @@ const INSERT_SETTINGS = "deduplicate_insert_select = 'disable'";
 async function insertFile(client: Client, table: string, file: string, columns: readonly Column[]): Promise<void> {
   const names = columns.map(({ name }) => name).join(', ');
   await client.command(
-    `INSERT INTO ${DATABASE}.${table} (${names}) SETTINGS ${INSERT_SETTINGS} SELECT ${names} FROM file({file:String}, 'Native', {structure:String})`,
+    `INSERT INTO ${table} (${names}) SETTINGS ${INSERT_SETTINGS} SELECT ${names} FROM file({file:String}, 'Native', {structure:String})`,
     { file, structure: formatStructure(columns) },
   );
 }

@@ -1,7 +1,7 @@
 import type { EventsReply, HostEventRow } from '@muster/proto/api';
 import { isRecord } from '@muster/proto/record';
 
-import { DATABASE, type Engine } from './store.ts';
+import type { Engine } from './store.ts';
 
 /** The most events that one answer names. */
 const EVENTS_MAX = 100;
@@ -12,7 +12,7 @@ export async function readEvents(
   { host, fromMs, toMs }: { readonly host: string; readonly fromMs: number; readonly toMs: number },
 ): Promise<Pick<EventsReply, 'events' | 'eventsCount'>> {
   const rows = await engine.query(
-    `SELECT kind, toUnixTimestamp64Milli(ts) AS atMs, body, count() OVER () AS total FROM ${DATABASE}.events FINAL
+    `SELECT kind, toUnixTimestamp64Milli(ts) AS atMs, body, count() OVER () AS total FROM events FINAL
      WHERE host = {host:String} AND ts >= fromUnixTimestamp64Milli({fromMs:Int64})
        AND ts < fromUnixTimestamp64Milli({toMs:Int64})
      ORDER BY ts DESC, kind, body LIMIT ${EVENTS_MAX}`,

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 
 import type { Log } from '@muster/proto/log';
 
-import { DATABASE, type Engine } from './store.ts';
+import type { Engine } from './store.ts';
 import { makeTurns } from './turns.ts';
 
 /**
@@ -44,7 +44,7 @@ export function makeMender(engine: Engine, log: Log, now: () => number): Mender 
   const inTurn = makeTurns();
 
   async function attach(table: string): Promise<void> {
-    await engine.command(`ATTACH TABLE IF NOT EXISTS ${DATABASE}.${table}`);
+    await engine.command(`ATTACH TABLE IF NOT EXISTS ${table}`);
     detached.delete(table);
     returned.add(table);
     await dropAgain(table);
@@ -69,7 +69,7 @@ export function makeMender(engine: Engine, log: Log, now: () => number): Mender 
     for (const [table, part] of broken) {
       log.warn('store.mending', { table, part });
       detached.add(table);
-      await engine.command(`DETACH TABLE IF EXISTS ${DATABASE}.${table} SYNC`);
+      await engine.command(`DETACH TABLE IF EXISTS ${table} SYNC`);
       await attach(table);
     }
     return broken.size > 0;
@@ -92,20 +92,18 @@ export function makeMender(engine: Engine, log: Log, now: () => number): Mender 
 
 async function keepOldParts(engine: Engine, ensureRoom: () => Promise<void>): Promise<void> {
   const tables = await engine.query(
-    `SELECT name FROM system.tables WHERE database = '${DATABASE}' AND engine LIKE '%MergeTree'
+    `SELECT name FROM system.tables WHERE database = currentDatabase() AND engine LIKE '%MergeTree'
      AND position(engine_full, 'old_parts_lifetime = ${OLD_PARTS_SECONDS}') = 0`,
   );
   if (tables.length > 0) await ensureRoom();
   for (const { name } of tables)
-    await engine.command(
-      `ALTER TABLE ${DATABASE}.${String(name)} MODIFY SETTING old_parts_lifetime = ${OLD_PARTS_SECONDS}`,
-    );
+    await engine.command(`ALTER TABLE ${String(name)} MODIFY SETTING old_parts_lifetime = ${OLD_PARTS_SECONDS}`);
 }
 
 /** The directories of the parts that are whole, most of them known before, and of each table one part that is not. */
 async function findBroken(engine: Engine, whole: ReadonlySet<string>) {
   const rows = await engine.query(
-    `SELECT table, name, path, bytes_on_disk AS bytes FROM system.parts WHERE database = '${DATABASE}' AND active`,
+    `SELECT table, name, path, bytes_on_disk AS bytes FROM system.parts WHERE database = currentDatabase() AND active`,
   );
   const found = new Set<string>();
   const broken = new Map<string, string>();

@@ -1,5 +1,5 @@
 import { COMPLETENESS_VIEW, SILENCES_VIEW } from './completeness.ts';
-import { DATABASE, type Engine } from './store.ts';
+import type { Engine } from './store.ts';
 
 /**
  * The schema, as numbered steps that only add. A step may run twice (two collectors starting at once, a kill in the
@@ -13,7 +13,7 @@ const SERIES = `metric LowCardinality(String) COMMENT 'OpenTelemetry name; units
   labels LowCardinality(String) COMMENT 'canonical: key=value, sorted, joined by commas'`;
 
 /** Batches as they came, until they are compacted: a row of a batch for each window of five minutes that it has ticks in. */
-const ARRIVALS = `CREATE TABLE IF NOT EXISTS ${DATABASE}.arrivals (
+const ARRIVALS = `CREATE TABLE IF NOT EXISTS arrivals (
   generation UInt64 COMMENT 'what is compacted together', host LowCardinality(String), start DateTime('UTC'),
   offsetsMs Array(UInt32) COMMENT 'the ticks, counted from start', metrics Array(LowCardinality(String)),
   labels Array(LowCardinality(String)), values Array(Array(Float64)) COMMENT 'of each series, at each tick; NaN: none'
@@ -24,7 +24,7 @@ const ARRIVALS = `CREATE TABLE IF NOT EXISTS ${DATABASE}.arrivals (
  * engine when it merges; no sample is in two of them. The order makes one metric over the fleet, and one metric of one
  * host, short reads; partitions of four hours, what an hour's rollup reads of others.
  */
-const CHUNKS = `CREATE TABLE IF NOT EXISTS ${DATABASE}.chunks (
+const CHUNKS = `CREATE TABLE IF NOT EXISTS chunks (
   ${SERIES}, start DateTime('UTC') COMMENT 'of the five minutes' CODEC(DoubleDelta, ZSTD(1)),
   offsetsMs SimpleAggregateFunction(groupArrayArray, Array(UInt32))
     COMMENT 'the ticks, by the clock of the host, counted from start' CODEC(DoubleDelta, ZSTD(1)),
@@ -36,24 +36,24 @@ TTL start + INTERVAL 30 DAY
 SETTINGS ttl_only_drop_parts = 1, index_granularity = 512, allow_experimental_codecs = 1`;
 
 /** The samples that are not compacted yet. */
-const ARRIVED_VIEW = `CREATE VIEW IF NOT EXISTS ${DATABASE}.arrived_samples AS
+const ARRIVED_VIEW = `CREATE VIEW IF NOT EXISTS arrived_samples AS
   SELECT metric, host, label AS labels, start, ${tickOf('offsetMs')} AS ts, value FROM (
-    SELECT metric, host, label, start, offsetsMs, row FROM ${DATABASE}.arrivals
+    SELECT metric, host, label, start, offsetsMs, row FROM arrivals
     ARRAY JOIN metrics AS metric, labels AS label, values AS row
   ) ARRAY JOIN offsetsMs AS offsetMs, row AS value WHERE NOT isNaN(value)`;
 
 /** `SELECT avg(value) FROM muster.samples WHERE metric = 'system.uptime' AND host = 'web-1' AND start >= now() - 3600` */
-const SAMPLES_VIEW = `CREATE VIEW IF NOT EXISTS ${DATABASE}.samples AS
+const SAMPLES_VIEW = `CREATE VIEW IF NOT EXISTS samples AS
   SELECT metric, host, labels, start, ${tickOf('offsetMs')} AS ts, value
-  FROM ${DATABASE}.chunks ARRAY JOIN offsetsMs AS offsetMs, values AS value
-  UNION ALL SELECT * FROM ${DATABASE}.arrived_samples`;
+  FROM chunks ARRAY JOIN offsetsMs AS offsetMs, values AS value
+  UNION ALL SELECT * FROM arrived_samples`;
 
 function tickOf(offsetMs: string): string {
   return `fromUnixTimestamp64Milli(1000 * toUnixTimestamp(start) + ${offsetMs}, 'UTC')`;
 }
 
 function makeRollupTable(name: string, period: string, partition: string, days: number): string {
-  return `CREATE TABLE IF NOT EXISTS ${DATABASE}.${name} (
+  return `CREATE TABLE IF NOT EXISTS ${name} (
     ${SERIES}, ts DateTime('UTC') COMMENT 'start of the ${period}' CODEC(DoubleDelta, ZSTD(1)),
     samples UInt32, min Float64 CODEC(ALP, ZSTD(1)), max Float64 CODEC(ALP, ZSTD(1)), avg Float64 CODEC(ZSTD(1)),
     median Float64 CODEC(ALP, ZSTD(1)), stddev Float64 CODEC(ZSTD(1)), last Float64 CODEC(ALP, ZSTD(1)),
@@ -74,28 +74,28 @@ export const MIGRATIONS: readonly Migration[] = [
       ARRIVALS,
       CHUNKS,
       // What is compacted, whole, before it is put among the others at once.
-      `CREATE TABLE IF NOT EXISTS ${DATABASE}.chunks_next AS ${DATABASE}.chunks`,
+      `CREATE TABLE IF NOT EXISTS chunks_next AS chunks`,
       ARRIVED_VIEW,
       SAMPLES_VIEW,
       makeRollupTable('rollup_5m', '5 minutes', 'toYYYYMM(ts)', 90),
       makeRollupTable('rollup_1h', 'hour', 'toYYYYMM(ts)', 365),
       makeRollupTable('rollup_1d', 'day', 'toYear(ts)', 365),
       // The hours and days that have samples of a host which their rollup has not seen yet; done says that it has.
-      `CREATE TABLE IF NOT EXISTS ${DATABASE}.rollup_due (
+      `CREATE TABLE IF NOT EXISTS rollup_due (
         tier LowCardinality(String), start DateTime('UTC'), host LowCardinality(String), done UInt32, version UInt64
       ) ENGINE = ReplacingMergeTree(version) ORDER BY (tier, start, host) TTL start + INTERVAL 60 DAY`,
-      `CREATE TABLE IF NOT EXISTS ${DATABASE}.events (
+      `CREATE TABLE IF NOT EXISTS events (
         host LowCardinality(String), ts DateTime64(3, 'UTC'), kind LowCardinality(String), body String COMMENT 'JSON'
       ) ENGINE = ReplacingMergeTree ORDER BY (host, ts, kind, body) PARTITION BY toYYYYMM(ts)
       TTL toDateTime(ts) + INTERVAL 365 DAY`,
-      `CREATE TABLE IF NOT EXISTS ${DATABASE}.hosts (
+      `CREATE TABLE IF NOT EXISTS hosts (
         host String, name String, machine String COMMENT 'hash of the machine id', enrolledMs UInt64,
         inventory String COMMENT 'JSON', ${STATE}
       ) ENGINE = ReplacingMergeTree(version) ORDER BY host`,
-      `CREATE TABLE IF NOT EXISTS ${DATABASE}.host_tokens (
+      `CREATE TABLE IF NOT EXISTS host_tokens (
         hash String COMMENT 'SHA-256 of the token, hex', host String, createdMs UInt64, ${STATE}
       ) ENGINE = ReplacingMergeTree(version) ORDER BY hash`,
-      `CREATE TABLE IF NOT EXISTS ${DATABASE}.sessions (
+      `CREATE TABLE IF NOT EXISTS sessions (
         hash String COMMENT 'SHA-256 of the session id, hex', createdMs UInt64, usedMs UInt64, ${STATE}
       ) ENGINE = ReplacingMergeTree(version) ORDER BY hash`,
     ],
@@ -104,11 +104,11 @@ export const MIGRATIONS: readonly Migration[] = [
     number: 2,
     name: 'enrolment tokens, states of host tokens',
     statements: [
-      `CREATE TABLE IF NOT EXISTS ${DATABASE}.enrolment_tokens (
+      `CREATE TABLE IF NOT EXISTS enrolment_tokens (
         hash String COMMENT 'SHA-256 of the token, hex', createdMs UInt64, expiresMs UInt64,
         hosts UInt64 COMMENT 'how many may join', machines String COMMENT 'JSON: those that did', revoked UInt32, ${STATE}
       ) ENGINE = ReplacingMergeTree(version) ORDER BY hash`,
-      `ALTER TABLE ${DATABASE}.host_tokens
+      `ALTER TABLE host_tokens
         ADD COLUMN IF NOT EXISTS state String DEFAULT 'live' COMMENT 'live, quarantined, revoked or replaced',
         ADD COLUMN IF NOT EXISTS sinceMs UInt64 DEFAULT createdMs COMMENT 'of the state'`,
     ],
@@ -120,7 +120,7 @@ export const MIGRATIONS: readonly Migration[] = [
       // One row a batch. The same records may come again joined in another way: then they are other rows, and whoever
       // counts, counts distinct records and ticks. `since` is part of the key, or the longer of two would be forgotten; and
       // `at`, or those whose numbers come a second time, from a machine that was set back to an earlier state of its disk.
-      `CREATE TABLE IF NOT EXISTS ${DATABASE}.batches (
+      `CREATE TABLE IF NOT EXISTS batches (
         host LowCardinality(String), epoch UInt64 COMMENT 'the spool' CODEC(ZSTD(1)),
         seq UInt64 COMMENT 'its last record here' CODEC(DoubleDelta, ZSTD(1)),
         since UInt64 COMMENT 'its first record here' CODEC(DoubleDelta, ZSTD(1)),
@@ -132,7 +132,7 @@ export const MIGRATIONS: readonly Migration[] = [
       ) ENGINE = ReplacingMergeTree ORDER BY (host, epoch, seq, since, at) PARTITION BY toYYYYMMDD(at)
       TTL toDateTime(at) + INTERVAL 30 DAY SETTINGS ttl_only_drop_parts = 1`,
       // By the collector's clock, so that no clock of a host opens a partition. Text as it is: nobody reads it often.
-      `CREATE TABLE IF NOT EXISTS ${DATABASE}.quarantine (
+      `CREATE TABLE IF NOT EXISTS quarantine (
         metric LowCardinality(String), host LowCardinality(String), labels String,
         tickMs Int64 COMMENT 'as the host said, Unix milliseconds', value Float64,
         reason LowCardinality(String) COMMENT 'future, past: out of time; range: the metric cannot have this value',
@@ -147,7 +147,7 @@ export const MIGRATIONS: readonly Migration[] = [
     number: 4,
     name: 'custom metrics',
     statements: [
-      `CREATE TABLE IF NOT EXISTS ${DATABASE}.metrics (
+      `CREATE TABLE IF NOT EXISTS metrics (
         metric String COMMENT 'the name of one that is not in the catalogue', kind String COMMENT 'gauge or counter',
         unit String COMMENT 'UCUM; empty: nobody said', ${STATE}
       ) ENGINE = ReplacingMergeTree(version) ORDER BY metric`,
@@ -161,18 +161,18 @@ export const MIGRATIONS: readonly Migration[] = [
  */
 export async function migrate(engine: Engine, ensureRoom: () => Promise<void> = async () => undefined): Promise<void> {
   await engine.command(
-    `CREATE TABLE IF NOT EXISTS ${DATABASE}.migrations (number UInt32, name String, at DateTime DEFAULT now())
+    `CREATE TABLE IF NOT EXISTS migrations (number UInt32, name String, at DateTime DEFAULT now())
      ENGINE = ReplacingMergeTree ORDER BY number`,
   );
   const old = await engine.query(
-    `SELECT 1 FROM system.tables WHERE database = '${DATABASE}' AND name = 'samples' AND engine != 'View'`,
+    `SELECT 1 FROM system.tables WHERE database = currentDatabase() AND name = 'samples' AND engine != 'View'`,
   );
   if (old.length > 0) {
     throw new Error(
       'Cannot open the store: a Muster from before the first release has written it, in another form; delete that data directory, or choose another with --data',
     );
   }
-  const rows = await engine.query(`SELECT toUInt32(max(number)) AS newest FROM ${DATABASE}.migrations`);
+  const rows = await engine.query(`SELECT toUInt32(max(number)) AS newest FROM migrations`);
   const newest = Number(rows[0]?.['newest'] ?? 0);
   const known = MIGRATIONS.at(-1)?.number ?? 0;
   if (newest > known) {

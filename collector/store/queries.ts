@@ -2,7 +2,7 @@ import { SILENT_INTERVALS, SILENT_MS_MIN } from '@muster/proto/api';
 import type { MetricKind } from '@muster/proto/metric';
 
 import { WINDOW_MS, type StoredValue } from '../domain/samples.ts';
-import { DATABASE, type Engine } from './store.ts';
+import type { Engine } from './store.ts';
 
 /** Points of a series: what a chart of 600 to 1,200 pixels can show. */
 export const POINTS_MAX = 600;
@@ -90,7 +90,7 @@ async function findOldest(engine: Engine, query: Omit<SeriesQuery, 'kind'>): Pro
   if (chooseTier(fromMs, toMs) === 'raw') return fromMs;
   for (const tier of ['1h', '5m']) {
     const [row] = await engine.query(
-      `SELECT count() AS rows, toUnixTimestamp(min(ts)) AS oldestS FROM ${DATABASE}.rollup_${tier} WHERE ${IN_RANGE}`,
+      `SELECT count() AS rows, toUnixTimestamp(min(ts)) AS oldestS FROM rollup_${tier} WHERE ${IN_RANGE}`,
       query,
     );
     if (Number(row?.['rows'] ?? 0) > 0) return Math.max(fromMs, 1_000 * Number(row?.['oldestS']));
@@ -111,7 +111,7 @@ const SERIES = 'metric = {metric:String} AND host = {host:String}';
  * stood there. What came twice a moment ago may be there twice until it is compacted.
  */
 const RAW = `SELECT labels, toUnixTimestamp64Milli(ts) AS t, any(value) AS gauge, gauge AS count, t AS countedMs
-  FROM ${DATABASE}.samples
+  FROM samples
   WHERE ${SERIES} AND start > ${FROM} - INTERVAL ${WINDOW_MS / 1000} SECOND AND start < ${TO} AND ts >= ${FROM} AND ts < ${TO}
   GROUP BY labels, ts`;
 
@@ -122,24 +122,24 @@ const ROLLED_5M = `SELECT labels, 1000 * toUnixTimestamp(window) AS t, sum(total
     argMax(newest, newestTs) AS count, toUnixTimestamp64Milli(max(newestTs)) AS countedMs
   FROM (
     SELECT labels, ts AS window, samples AS n, avg * samples AS total, last AS newest, lastTs AS newestTs
-    FROM ${DATABASE}.rollup_5m FINAL WHERE ${IN_RANGE}
+    FROM rollup_5m FINAL WHERE ${IN_RANGE}
     UNION ALL
     SELECT labels, start, count(), sum(value), argMax(value, ts), max(ts)
-    FROM ${DATABASE}.arrived_samples WHERE ${SERIES} AND start >= ${FROM} AND start < ${TO} GROUP BY labels, start
+    FROM arrived_samples WHERE ${SERIES} AND start >= ${FROM} AND start < ${TO} GROUP BY labels, start
   ) GROUP BY labels, t`;
 
 /** The periods that are rolled up, and the others from the tier below: those that are not over, and where some came late. */
 function rolled(tier: '1h' | '1d', startOf: string): string {
-  const due = `SELECT start FROM ${DATABASE}.rollup_due FINAL
+  const due = `SELECT start FROM rollup_due FINAL
     WHERE host = {host:String} AND done = 0 AND start >= toStartOfDay(${FROM}) AND tier`;
   const isDue = tier === '1h' ? `(${due} = '1h')` : `(SELECT toStartOfDay(start) FROM (${due} IN ('1h', '1d')))`;
   return `SELECT labels, toUnixTimestamp(ts) * 1000 AS t, avg AS gauge, last AS count,
       toUnixTimestamp64Milli(lastTs) AS countedMs
-    FROM ${DATABASE}.rollup_${tier} FINAL WHERE ${IN_RANGE} AND ts NOT IN ${isDue}
+    FROM rollup_${tier} FINAL WHERE ${IN_RANGE} AND ts NOT IN ${isDue}
     UNION ALL
     SELECT labels, toUnixTimestamp(${startOf}) * 1000 AS t, sum(avg * samples) / sum(samples) AS gauge,
       argMax(last, lastTs) AS count, toUnixTimestamp64Milli(max(lastTs)) AS countedMs
-    FROM ${DATABASE}.rollup_5m FINAL WHERE ${IN_RANGE} AND ${startOf} IN ${isDue} GROUP BY labels, t`;
+    FROM rollup_5m FINAL WHERE ${IN_RANGE} AND ${startOf} IN ${isDue} GROUP BY labels, t`;
 }
 
 const SOURCES: Readonly<Record<Tier, string>> = {
@@ -163,11 +163,11 @@ const RECENT_MS = 15 * 60_000;
 export async function readNewest(engine: Engine, nowMs: number): Promise<readonly StoredValue[]> {
   const rows = await engine.query(
     `SELECT host, metric, labels, toUnixTimestamp64Milli(max(ts)) AS tsMs, argMax(value, ts) AS value
-     FROM ${DATABASE}.samples WHERE start > fromUnixTimestamp64Milli({recentMs:Int64}) - INTERVAL ${WINDOW_MS / 1000} SECOND
+     FROM samples WHERE start > fromUnixTimestamp64Milli({recentMs:Int64}) - INTERVAL ${WINDOW_MS / 1000} SECOND
        AND ts >= fromUnixTimestamp64Milli({recentMs:Int64}) GROUP BY host, metric, labels
      UNION ALL
      SELECT host, metric, labels, toUnixTimestamp64Milli(max(lastTs)) AS tsMs, argMax(last, lastTs) AS value
-     FROM ${DATABASE}.rollup_5m WHERE metric = 'system.uptime' GROUP BY host, metric, labels`,
+     FROM rollup_5m WHERE metric = 'system.uptime' GROUP BY host, metric, labels`,
     { recentMs: nowMs - RECENT_MS },
   );
   return rows.map((row) => ({

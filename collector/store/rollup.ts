@@ -1,4 +1,4 @@
-import { DATABASE, type Engine } from './store.ts';
+import type { Engine } from './store.ts';
 
 const PERIODS = [
   { tier: '1h', periodMs: 3_600_000, startOf: 'toStartOfHour(start)', next: '1d', nextStartOf: 'toStartOfDay(start)' },
@@ -18,14 +18,14 @@ function selectFigures(startOf: string, where: string): string {
   return `SELECT metric, host, labels, ts, ${FIGURES}, {version:UInt64} AS version FROM (
     SELECT metric, host, labels, ${startOf} AS ts, groupArrayArray(values) AS row,
       groupArrayArray(arrayMap(offset -> toInt64(1000) * toUnixTimestamp(start) + offset, offsetsMs)) AS offsets
-    FROM ${DATABASE}.chunks WHERE ${where} GROUP BY metric, host, labels, ts)`;
+    FROM chunks WHERE ${where} GROUP BY metric, host, labels, ts)`;
 }
 
 /** Numbers of versions of rows: each higher than all before, also where the clock was set back. */
 export type Versions = { readonly next: () => number };
 
 export async function openVersions(engine: Engine, now: () => number): Promise<Versions> {
-  const [row] = await engine.query(`SELECT max(version) AS version FROM ${DATABASE}.rollup_due`);
+  const [row] = await engine.query(`SELECT max(version) AS version FROM rollup_due`);
   let version = Number(row?.['version'] ?? 0);
   return { next: () => (version = Math.max(version + 1, now())) };
 }
@@ -35,15 +35,15 @@ export async function openVersions(engine: Engine, now: () => number): Promise<V
  * are to be computed. Again, it changes nothing.
  */
 export async function writeRollup5m(engine: Engine, version: number): Promise<void> {
-  const touched = `SELECT DISTINCT host, start FROM ${DATABASE}.chunks_next`;
+  const touched = `SELECT DISTINCT host, start FROM chunks_next`;
   // First of all: from here on every version is higher.
   await engine.command(
-    `INSERT INTO ${DATABASE}.rollup_due (tier, start, host, done, version)
+    `INSERT INTO rollup_due (tier, start, host, done, version)
      SELECT DISTINCT '1h', toStartOfHour(start), host, 0, {version:UInt64} FROM (${touched})`,
     { version },
   );
   await engine.command(
-    `INSERT INTO ${DATABASE}.rollup_5m (${COLUMNS}) ${selectFigures('start', `(host, start) IN (${touched})`)}`,
+    `INSERT INTO rollup_5m (${COLUMNS}) ${selectFigures('start', `(host, start) IN (${touched})`)}`,
     { version },
   );
 }
@@ -70,7 +70,7 @@ export async function rollUpDue(
   }
 }
 
-const DUE = `${DATABASE}.rollup_due FINAL WHERE tier = {tier:String} AND done = 0`;
+const DUE = `rollup_due FINAL WHERE tier = {tier:String} AND done = 0`;
 const HOSTS_DUE = `SELECT host FROM ${DUE} AND start = toDateTime({startS:Int64}) AND version < {version:UInt64}`;
 
 type RollUp = { readonly startS: number; readonly version: number };
@@ -82,13 +82,10 @@ async function rollUp(
 ) {
   const parameters = { tier, startS, endS: startS + periodMs / 1000, version };
   const where = `start >= toDateTime({startS:Int64}) AND start < toDateTime({endS:Int64}) AND host IN (${HOSTS_DUE})`;
-  await engine.command(
-    `INSERT INTO ${DATABASE}.rollup_${tier} (${COLUMNS}) ${selectFigures(startOf, where)}`,
-    parameters,
-  );
+  await engine.command(`INSERT INTO rollup_${tier} (${COLUMNS}) ${selectFigures(startOf, where)}`, parameters);
   const note = (set: string): Promise<void> =>
     engine.command(
-      `INSERT INTO ${DATABASE}.rollup_due (tier, start, host, done, version)
+      `INSERT INTO rollup_due (tier, start, host, done, version)
        SELECT ${set}, {version:UInt64} FROM (SELECT toDateTime({startS:Int64}, 'UTC') AS start, host FROM (${HOSTS_DUE}))`,
       parameters,
     );

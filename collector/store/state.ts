@@ -2,7 +2,7 @@ import type { Inventory } from '@muster/proto/batch';
 import type { MetricKind } from '@muster/proto/metric';
 
 import type { Column } from './native.ts';
-import { DATABASE, type Engine } from './store.ts';
+import type { Engine } from './store.ts';
 import { makeTurns } from './turns.ts';
 
 export type HostRecord = {
@@ -144,7 +144,7 @@ async function loadTable<T>(engine: Engine, now: () => number, shape: TableShape
   const decode = (row: Record<string, unknown>): T =>
     Object.fromEntries(names.map((name) => [name, shape.fields[name].decode(row[name])])) as T;
   let version = 0;
-  for (const row of await engine.query(`SELECT * FROM ${DATABASE}.${shape.table} FINAL`)) {
+  for (const row of await engine.query(`SELECT * FROM ${shape.table} FINAL`)) {
     version = Math.max(version, Number(row['version']));
     if (Number(row['removed']) === 0) rows.set(String(row[shape.key]), decode(row));
   }

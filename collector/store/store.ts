@@ -5,7 +5,7 @@ export type QueryParameters = Readonly<Record<string, string | number | readonly
 
 /**
  * A ClickHouse database, embedded or a server: what the rest of the store is written against. A fault of the engine
- * throws with ClickHouse's own message.
+ * throws with ClickHouse's own message. SQL names tables without their database.
  */
 export type Engine = {
   /** Appends one block; resolves when it is committed. The columns are named as in the table, in any order. */
@@ -18,5 +18,3 @@ export type Engine = {
   swap(task: () => Promise<void>): Promise<void>;
   close(): Promise<void>;
 };
-
-export const DATABASE = 'muster';

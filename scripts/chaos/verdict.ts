@@ -2,7 +2,7 @@ import { openEmbedded } from '../../collector/store/embedded.ts';
 import { WINDOW_MS } from '../../collector/domain/samples.ts';
 import { openCompaction } from '../../collector/store/compaction.ts';
 import { openVersions } from '../../collector/store/rollup.ts';
-import { DATABASE, type Engine } from '../../collector/store/store.ts';
+import type { Engine } from '../../collector/store/store.ts';
 import type { Ledger } from './ledger.ts';
 import { makeSamples, valueOf, type SampleName } from './samples.ts';
 
@@ -37,12 +37,12 @@ export async function judge(data: string, ledgers: ReadonlyMap<string, Ledger>):
   const engine = await openEmbedded(data);
   try {
     const verdict = { ...NOTHING };
-    const [counted] = await engine.query(`SELECT count() AS rows FROM ${DATABASE}.samples`);
+    const [counted] = await engine.query(`SELECT count() AS rows FROM samples`);
     verdict.rows = Number(counted?.['rows']);
     await openCompaction(engine, await openVersions(engine, Date.now));
     for (const [host, ledger] of ledgers) await judgeHost(engine, verdict, { host, ledger });
-    await engine.command(`OPTIMIZE TABLE ${DATABASE}.chunks FINAL`);
-    const [merged] = await engine.query(`SELECT count() AS rows FROM ${DATABASE}.samples`);
+    await engine.command(`OPTIMIZE TABLE chunks FINAL`);
+    const [merged] = await engine.query(`SELECT count() AS rows FROM samples`);
     verdict.duplicated += Math.max(0, Number(merged?.['rows']) - verdict.stored);
     return verdict;
   } finally {
@@ -54,7 +54,7 @@ type Judged = { readonly host: string; readonly ledger: Ledger };
 
 async function judgeHost(engine: Engine, verdict: Verdict, { host, ledger }: Judged): Promise<void> {
   const rows = await engine.query(
-    `SELECT metric, labels, toUnixTimestamp64Milli(ts) AS tsMs, value FROM ${DATABASE}.samples
+    `SELECT metric, labels, toUnixTimestamp64Milli(ts) AS tsMs, value FROM samples
      WHERE host = {host:String}`,
     { host },
   );
@@ -100,7 +100,7 @@ async function readGaps(
   host: string,
 ): Promise<readonly { readonly fromMs: number; readonly toMs: number }[]> {
   const rows = await engine.query(
-    `SELECT toUnixTimestamp64Milli(ts) AS fromMs, JSONExtractUInt(body, 'toMs') AS toMs FROM ${DATABASE}.events FINAL
+    `SELECT toUnixTimestamp64Milli(ts) AS fromMs, JSONExtractUInt(body, 'toMs') AS toMs FROM events FINAL
      WHERE host = {host:String} AND kind = 'gap'`,
     { host },
   );
@@ -114,7 +114,7 @@ async function judgeRollup(
   { host, ticks }: { readonly host: string; readonly ticks: readonly number[] },
 ): Promise<void> {
   const rows = await engine.query(
-    `SELECT metric, labels, toUnixTimestamp(ts) * 1000 AS tsMs, samples, min, max, avg, last FROM ${DATABASE}.rollup_5m FINAL
+    `SELECT metric, labels, toUnixTimestamp(ts) * 1000 AS tsMs, samples, min, max, avg, last FROM rollup_5m FINAL
      WHERE host = {host:String}`,
     { host },
   );

@@ -1,7 +1,6 @@
 import { openCompaction } from '../../collector/store/compaction.ts';
 import { openEmbedded } from '../../collector/store/embedded.ts';
 import { openVersions } from '../../collector/store/rollup.ts';
-import { DATABASE } from '../../collector/store/store.ts';
 import type { Ledger } from './fleet.ts';
 
 /**
@@ -21,12 +20,12 @@ export type Balance = {
 export async function checkStore(data: string, ledger: Ledger, metrics: number): Promise<Balance> {
   const engine = await openEmbedded(data);
   try {
-    const [all] = await engine.query(`SELECT count() AS rows FROM ${DATABASE}.samples`);
+    const [all] = await engine.query(`SELECT count() AS rows FROM samples`);
     await openCompaction(engine, await openVersions(engine, Date.now));
     const rows = await engine.query(
       `SELECT host, groupArray(tickMs) AS ticks, groupArray(distinct_) AS distinct, groupArray(rows_) AS rows
        FROM (SELECT host, toUnixTimestamp64Milli(ts) AS tickMs, uniqExact(metric, labels) AS distinct_, count() AS rows_
-         FROM ${DATABASE}.samples GROUP BY host, tickMs) GROUP BY host`,
+         FROM samples GROUP BY host, tickMs) GROUP BY host`,
     );
     return weigh(rows, { ledger, metrics, arrived: Number(all?.['rows']) });
   } finally {
