@@ -40,6 +40,8 @@ import { dropBefore } from './store/drop.ts';
 import { readEvents } from './store/events.ts';
 import { readNewest, readSeries } from './store/queries.ts';
 
+const DAY_MS = 86_400_000;
+
 export type Collector = {
   readonly port: number;
   /** Opens the dashboard and signs in. */
@@ -124,6 +126,7 @@ function makeIngestOptions({ store, latest, hub, buffer, admitRun, log, now }: I
     latest,
     buffer,
     quarantine: makeQuarantineShare(),
+    pastMsMax: store.keep.raw * DAY_MS,
     fault: store.fault,
     onValues: hub.hostChanged,
     learnMetrics: store.metrics.learn,

@@ -4,6 +4,8 @@ import { join } from 'node:path';
 import { parsePort, parseSwitch, parseText, type Option, type Values } from '@muster/proto/options';
 import { err, ok } from '@muster/proto/result';
 
+import { formatKeep, type Keep, KEEP_DEFAULT, parseKeep } from './domain/keep.ts';
+
 /** The collector's settings. Flag before environment before default. */
 export const OPTIONS = {
   port: {
@@ -40,6 +42,13 @@ export const OPTIONS = {
     default: '/var/lib/muster',
     parse: parseText,
   } satisfies Option<string>,
+  keep: {
+    env: 'MUSTER_KEEP',
+    placeholder: 'DAYS',
+    help: `how many days samples and what five minutes, hours and days come to are kept, such as ${formatKeep(KEEP_DEFAULT)}, which a new store begins with; what is not said stays as it is`,
+    default: {},
+    parse: parseKeep,
+  } satisfies Option<Partial<Keep>>,
   agents: {
     env: 'MUSTER_AGENTS',
     placeholder: 'DIRECTORY',

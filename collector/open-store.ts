@@ -1,5 +1,6 @@
 import type { Log } from '@muster/proto/log';
 
+import type { Keep } from './domain/keep.ts';
 import { StoreError } from './domain/store-error.ts';
 import { makeMetrics, type Metrics } from './metrics.ts';
 import { repeat } from './repeat.ts';
@@ -9,7 +10,8 @@ import { openEmbedded } from './store/embedded.ts';
 import { lockDirectory } from './store/lock.ts';
 import { makeMender, withMender, type Mender } from './store/mend.ts';
 import { migrate, probe } from './store/migrations.ts';
-import { openVersions, rollUpDue } from './store/rollup.ts';
+import { applyKeep } from './store/retention.ts';
+import { openVersions, rollUpDue, type Versions } from './store/rollup.ts';
 import { loadState, type State } from './store/state.ts';
 import { watchEngine, type WatchedEngine } from './store/watch.ts';
 
@@ -26,6 +28,10 @@ const PROBE_MS = 2_000;
 export type Part = { readonly name: string; readonly close: () => unknown };
 
 export type Store = WatchedEngine & {
+  readonly directory: string;
+  /** How long each tier is kept, in days. */
+  readonly keep: Keep;
+  readonly versions: Versions;
   readonly state: State;
   readonly metrics: Metrics;
   readonly compaction: Compaction;
@@ -33,12 +39,12 @@ export type Store = WatchedEngine & {
   readonly mender: Mender;
 };
 
-/** What a store is opened by. */
-export type StoreSettings = { readonly data: string };
+/** What a store is opened by. `keep`: how long tiers are kept from now on; what is not said stays as it is. */
+export type StoreSettings = { readonly data: string; readonly keep?: Partial<Keep> };
 
 /** Opens what keeps data in a directory, and what looks after it. Whatever has to be closed is in `opened` at once. */
 export async function openStore(
-  { data: directory }: StoreSettings,
+  { data: directory, keep: wanted = {} }: StoreSettings,
   opened: Part[],
   log: Log,
   now: () => number,
@@ -57,6 +63,7 @@ export async function openStore(
   const ensureRoom = (): Promise<void> => ensureDiskRoom(directory);
   await migrate(engine, ensureRoom);
   await mender.prepare(ensureRoom);
+  const keep = await applyKeep(engine, wanted, ensureRoom);
   const mending = repeat(
     MEND_MS,
     async () => void (await mender.mend()),
@@ -89,5 +96,6 @@ export async function openStore(
   await ballast.restore().catch(onBallastFault);
   const ballasting = repeat(BALLAST_MS, ballast.restore, onBallastFault);
   opened.push({ name: 'ballast', close: () => ballasting.close() });
-  return { ...watched, state, metrics: makeMetrics({ table: state.metrics, log, now }), compaction, ballast, mender };
+  const metrics = makeMetrics({ table: state.metrics, log, now });
+  return { ...watched, directory, keep, versions, state, metrics, compaction, ballast, mender };
 }

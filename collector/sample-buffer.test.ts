@@ -27,7 +27,7 @@ function makeArrival(host: string, offsetMs: number): Arrival {
   const batch = makeTestBatch(7, NOW_MS, [['system.cpu.utilization', '', 0.5]]);
   const ticksMs = [NOW_MS, NOW_MS + offsetMs];
   const wide = { ...batch, ticksMs, values: Float64Array.of(0.5, 0.75), everyMs: 1000 };
-  return { host, ...judgeBatch(host, wide, NOW_MS, 10), receivedMs: NOW_MS };
+  return { host, ...judgeBatch(host, wide, { nowMs: NOW_MS, pastMsMax: 86_400_000 }, 10), receivedMs: NOW_MS };
 }
 
 test('one commit holds samples, what is set aside, and which batches brought them; again, it changes nothing', async () => {

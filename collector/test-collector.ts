@@ -8,6 +8,7 @@ import { BATCH_CONTENT_TYPE, INGEST_PATH, readEnrollReply, type EnrollReply } fr
 import { isRecord } from '@muster/proto/record';
 
 import { openCollector } from './collector.ts';
+import type { Keep } from './domain/keep.ts';
 import type { AnyJob } from './job.ts';
 
 /** `data`: a directory that stays; without it, one of its own that goes when the collector is closed. `agents`: a build. */
@@ -15,6 +16,7 @@ export type TestCollectorOptions = {
   readonly data?: string;
   readonly agents?: string;
   readonly now?: () => number;
+  readonly keep?: Partial<Keep>;
   readonly jobs?: readonly AnyJob[];
 };
 
@@ -23,11 +25,12 @@ export async function openTestCollector({
   data: kept,
   agents = '/nowhere',
   now = Date.now,
+  keep = {},
   jobs,
 }: TestCollectorOptions = {}) {
   const data = kept ?? (await mkdtemp(join(tmpdir(), 'muster-collector-')));
   const lines: string[] = [];
-  const config = { port: 0, livePort: 0, bind: '127.0.0.1', insecureHttp: false, data, agents };
+  const config = { port: 0, livePort: 0, bind: '127.0.0.1', insecureHttp: false, data, agents, keep };
   const collector = await openCollector(
     config,
     makeLog((line) => void lines.push(line), now),

@@ -19,6 +19,7 @@ test('acceptBatch() acknowledges what a host says that it is only when that is s
     latest: makeLatest(findAbout),
     buffer: { add: async () => ok(undefined), heldBytes: () => 0, close: async () => undefined },
     quarantine: makeQuarantineShare(),
+    pastMsMax: 86_400_000,
     onValues: () => undefined,
     learnMetrics: async () => undefined,
     async storeInventory(host, inventory) {

@@ -30,6 +30,8 @@ export type IngestOptions = {
   readonly latest: Latest;
   readonly buffer: Buffer<Arrival>;
   readonly quarantine: QuarantineShare;
+  /** How old a sample may be: as old as samples are kept. */
+  readonly pastMsMax: number;
   /** Newer values of a host are known; called before they are stored. */
   readonly onValues: (host: string, values: readonly LatestValue[]) => void;
   /** Takes in what a host says of its custom metrics; rejects with the fault of the store. */
@@ -64,7 +66,12 @@ export async function acceptBatch(
   if (!(await options.admitRun(token, told.run))) return err({ kind: 'quarantined' });
   // Before its values are shown: a counter is no gauge.
   if (told.described !== undefined) await options.learnMetrics(host, told.described);
-  const { batch, quarantined, rows } = judgeBatch(host, told, nowMs, options.quarantine.left(host, nowMs));
+  const { batch, quarantined, rows } = judgeBatch(
+    host,
+    told,
+    { nowMs, pastMsMax: options.pastMsMax },
+    options.quarantine.left(host, nowMs),
+  );
   options.quarantine.take(host, rows.length);
   options.onQuarantined(host, quarantined, batch.sentMs - nowMs);
   const values = options.latest.apply(host, batch, nowMs);

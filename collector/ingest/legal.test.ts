@@ -7,6 +7,7 @@ import { judgeBatch } from './legal.ts';
 import { makeQuarantineShare, QUARANTINE_ROWS_MAX } from './quarantine-share.ts';
 
 const NOW_MS = 1_795_312_800_000;
+const TIMES = { nowMs: NOW_MS, pastMsMax: PAST_MS_MAX } as const;
 const YEAR_MS = 365 * 86_400_000;
 
 function makeBatch(ticksMs: readonly number[], more: Partial<Batch> = {}): Batch {
@@ -33,7 +34,7 @@ test.for([
   [-NOW_MS, 'past'],
 ] as const)('judgeBatch() of a tick %i ms from now sets it aside as %s', ([offsetMs, reason]) => {
   const tickMs = NOW_MS + offsetMs;
-  const { batch, quarantined, rows } = judgeBatch('web-1', makeBatch([tickMs]), NOW_MS, 10);
+  const { batch, quarantined, rows } = judgeBatch('web-1', makeBatch([tickMs]), TIMES, 10);
   expect([batch.ticksMs, batch.values.length]).toEqual(reason === null ? [[tickMs], 1] : [[], 0]);
   expect(quarantined).toBe(reason === null ? 0 : 1);
   const row = { host: 'web-1', metric: 'system.cpu.utilization', labels: '', tickMs, value: 0.5, reason };
@@ -47,7 +48,7 @@ test('judgeBatch() sets a value aside that its metric cannot have, and keeps wha
   ] as const;
   const values = Float64Array.of(0.1, 7, NaN, 3, Infinity, -1e300);
   const ticksMs = [NOW_MS - 2000, NOW_MS - 1000, NOW_MS];
-  const { batch, quarantined, rows } = judgeBatch('web-1', makeBatch(ticksMs, { series, values }), NOW_MS, 10);
+  const { batch, quarantined, rows } = judgeBatch('web-1', makeBatch(ticksMs, { series, values }), TIMES, 10);
   expect(batch.ticksMs).toEqual(ticksMs);
   expect(batch.values).toEqual(Float64Array.of(0.1, NaN, NaN, 3, NaN, -1e300));
   expect(quarantined).toBe(2);
@@ -75,7 +76,7 @@ test('judgeBatch() loses no sample: each is in the batch or counted, whatever th
           ['unheard.of', ''],
         ] as const;
         const values = Float64Array.from(list.slice(0, 2 * ticksMs.length));
-        const { batch, quarantined, rows } = judgeBatch('h', makeBatch(ticksMs, { series, values }), NOW_MS, rowsMax);
+        const { batch, quarantined, rows } = judgeBatch('h', makeBatch(ticksMs, { series, values }), TIMES, rowsMax);
         const count = (all: Float64Array): number => all.filter((sample) => !Number.isNaN(sample)).length;
         expect(count(batch.values) + quarantined).toBe(count(values));
         expect(rows.length).toBe(Math.min(rowsMax, quarantined));

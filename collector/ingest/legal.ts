@@ -12,15 +12,18 @@ export type Judged = {
   readonly rows: readonly QuarantineRow[];
 };
 
+/** When a batch arrived, and how old a sample may be then: as old as samples are kept. */
+export type Times = { readonly nowMs: number; readonly pastMsMax: number };
+
 /**
  * Parts what can be stored from what cannot. A tick far ahead would open a partition of its own, one that is older than
  * what is kept would be deleted at once; a value that its metric cannot have would spoil every mean.
  */
-export function judgeBatch(host: string, batch: Batch, nowMs: number, rowsMax: number): Judged {
-  if (isLegal(batch, nowMs)) return { batch, quarantined: 0, rows: [] };
+export function judgeBatch(host: string, batch: Batch, times: Times, rowsMax: number): Judged {
+  if (isLegal(batch, times)) return { batch, quarantined: 0, rows: [] };
   const rows: QuarantineRow[] = [];
   let quarantined = 0;
-  const judged = batch.ticksMs.map((tickMs) => judgeTime(tickMs, nowMs));
+  const judged = batch.ticksMs.map((tickMs) => judgeTime(tickMs, times));
   const columns = [...judged.keys()].filter((column) => judged[column] === null);
   const ticks = batch.ticksMs.length;
   const values = new Float64Array(batch.series.length * columns.length);
@@ -34,7 +37,7 @@ export function judgeBatch(host: string, batch: Batch, nowMs: number, rowsMax: n
       const reason: QuarantineReason | null = time ?? (isSample && (value < min || value > max) ? 'range' : null);
       if (isSample && reason !== null) {
         quarantined += 1;
-        if (rows.length < rowsMax) rows.push({ host, metric, labels, tickMs, value, reason, receivedMs: nowMs });
+        if (rows.length < rowsMax) rows.push({ host, metric, labels, tickMs, value, reason, receivedMs: times.nowMs });
       }
       if (time !== null) continue;
       values[place] = reason === null ? value : NaN;
@@ -48,8 +51,8 @@ export function judgeBatch(host: string, batch: Batch, nowMs: number, rowsMax: n
 const ANY = { min: -Number.MAX_VALUE, max: Number.MAX_VALUE } as const;
 
 /** Almost always. By index, for this sees every sample: an iterator makes an object of each. */
-function isLegal({ ticksMs, series, values }: Batch, nowMs: number): boolean {
-  if (ticksMs.some((tickMs) => judgeTime(tickMs, nowMs) !== null)) return false;
+function isLegal({ ticksMs, series, values }: Batch, times: Times): boolean {
+  if (ticksMs.some((tickMs) => judgeTime(tickMs, times) !== null)) return false;
   let at = 0;
   for (const [metric] of series) {
     const { min, max } = findMetric(metric) ?? ANY;
@@ -61,9 +64,9 @@ function isLegal({ ticksMs, series, values }: Batch, nowMs: number): boolean {
   return true;
 }
 
-function judgeTime(atMs: number, nowMs: number): 'future' | 'past' | null {
+function judgeTime(atMs: number, { nowMs, pastMsMax }: Times): 'future' | 'past' | null {
   if (atMs > nowMs + FUTURE_MS_MAX) return 'future';
-  return atMs < nowMs - PAST_MS_MAX ? 'past' : null;
+  return atMs < nowMs - pastMsMax ? 'past' : null;
 }
 
 /** The nearest legal time: that of an event, since events are few and say what happened. */
