@@ -29,6 +29,7 @@ export type Part = { readonly name: string; readonly close: () => unknown };
 
 export type Store = WatchedEngine & {
   readonly directory: string;
+  readonly now: () => number;
   /** How long each tier is kept, in days. */
   readonly keep: Keep;
   readonly versions: Versions;
@@ -97,5 +98,5 @@ export async function openStore(
   const ballasting = repeat(BALLAST_MS, ballast.restore, onBallastFault);
   opened.push({ name: 'ballast', close: () => ballasting.close() });
   const metrics = makeMetrics({ table: state.metrics, log, now });
-  return { ...watched, directory, keep, versions, state, metrics, compaction, ballast, mender };
+  return { ...watched, directory, now, keep, versions, state, metrics, compaction, ballast, mender };
 }

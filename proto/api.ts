@@ -175,6 +175,57 @@ export type JobEnd<Report extends object = object> =
   | { readonly result: Report }
   | { readonly error: { readonly code: 'cancelled' | 'failed'; readonly message: string } };
 
+/**
+ * What the job `aggregate` did, of each tier: hours or days (5m: hours) in which something was computed, rows of how many
+ * series of how many hosts, and the rows of the range that stayed as they were (with force: since samples are gone).
+ */
+export type AggregateReport = {
+  readonly fromMs: number;
+  readonly toMs: number;
+  readonly force: boolean;
+  readonly tiers: readonly {
+    readonly tier: '5m' | '1h' | '1d';
+    readonly periods: number;
+    readonly hosts: number;
+    readonly series: number;
+    readonly rows: number;
+    readonly left: number;
+  }[];
+  readonly seconds: number;
+};
+
+/** What one table holds, and what of it is past its time. Partitions go whole, so that some of it is older than `keepDays`. */
+export type CleanupTable = {
+  /** Samples, which batches brought them, and the rollups. */
+  readonly kept: 'raw' | 'batches' | '5m' | '1h' | '1d';
+  readonly keepDays: number;
+  readonly rows: number;
+  readonly bytes: number;
+  /** The partitions that are past their time, or were; `samples` is 0 but of raw. */
+  readonly going: {
+    readonly partitions: readonly string[];
+    readonly rows: number;
+    readonly samples: number;
+    readonly bytes: number;
+  };
+  /** On the disk when it is as full as its time allows, were every day like the last full ones; null: there is none yet. */
+  readonly projectedBytes: number | null;
+};
+
+/** What the job `cleanup` found and did. */
+export type CleanupReport = {
+  readonly applied: boolean;
+  readonly tables: readonly CleanupTable[];
+  /** Free on the disk, before anything was done and after. */
+  readonly freeBytes: number;
+  readonly freeBytesAfter: number;
+  /** The last full days, 7 at most, that the projection goes by. */
+  readonly fullDays: number;
+  /** null: not asked for. `skipped`: partitions that are too large to be merged while others wait, or for the disk. */
+  readonly optimized: { readonly partitions: number; readonly skipped: readonly string[] } | null;
+  readonly seconds: number;
+};
+
 /** `POST /api/v1/session`: a key opens a session of the browser. */
 export type SessionRequest = { readonly key: string };
 

@@ -42,7 +42,7 @@ function formatDropped({ days, rows }: DropReply): string {
 }
 
 /** The start of a day in UTC, Unix milliseconds. */
-function parseDay(text: string): Result<number, string> {
+export function parseDay(text: string): Result<number, string> {
   const dayMs = /^\d{4}-\d\d-\d\d$/.test(text) ? Date.parse(text) : NaN;
   const isDay = dayMs >= 0 && new Date(dayMs).toISOString().startsWith(text);
   return isDay ? ok(dayMs) : err('a day such as 2026-10-01');

@@ -17,16 +17,7 @@ export type DropOptions = { readonly compaction: Compaction; readonly mender: Me
  * dropping needs. A window of the rollup whose samples are gone stays as it was computed.
  */
 export async function dropBefore({ compaction, mender, ballast }: DropOptions, beforeMs: number): Promise<DropReply> {
-  const withRoom = async (act: () => Promise<void>): Promise<void> => {
-    try {
-      await act();
-    } catch (error) {
-      const isFull = error instanceof StoreError && error.isFull;
-      if (!isFull || !(await ballast.release())) throw error;
-      await act();
-    }
-  };
-  await withRoom(compaction.run).catch(() => undefined); // then what has just arrived stays
+  await withRoom(ballast, compaction.run).catch(() => undefined); // then what has just arrived stays
   const day = new Date(beforeMs).toISOString().slice(0, 10).replaceAll('-', '');
   const days = new Set<string>();
   let rows = 0;
@@ -47,7 +38,18 @@ export async function dropBefore({ compaction, mender, ballast }: DropOptions, b
           rows += Number(held['samples']);
         }
       });
-    await withRoom(drop);
+    await withRoom(ballast, drop);
   }
   return { days: [...days], rows };
+}
+
+/** Does what needs a little room; once more with that of the ballast, where the disk is full. */
+export async function withRoom(ballast: Ballast, act: () => Promise<void>): Promise<void> {
+  try {
+    await act();
+  } catch (error) {
+    const isFull = error instanceof StoreError && error.isFull;
+    if (!isFull || !(await ballast.release())) throw error;
+    await act();
+  }
 }

@@ -1,24 +1,56 @@
-import type { Engine } from './store.ts';
+import type { Engine, QueryParameters } from './store.ts';
 
-const PERIODS = [
+export const PERIODS = [
   { tier: '1h', periodMs: 3_600_000, startOf: 'toStartOfHour(start)', next: '1d', nextStartOf: 'toStartOfDay(start)' },
   { tier: '1d', periodMs: 86_400_000, startOf: 'toStartOfDay(start)', next: null, nextStartOf: '' },
 ] as const;
-type Period = (typeof PERIODS)[number];
+export type Period = (typeof PERIODS)[number];
 /** A period is rolled up this long after its end, when what was on its way has mostly arrived. */
-const GRACE_MS = 120_000;
+export const GRACE_MS = 120_000;
 
-/** What the samples of one series come to; `offsets` and `row` are those of all chunks of a period, in any order. */
-const FIGURES = `length(row) AS samples, arrayMin(row) AS min, arrayMax(row) AS max, arrayAvg(row) AS avg,
-  arrayReduce('quantileExactInclusive(0.5)', row) AS median, arrayReduce('stddevPopStable', row) AS stddev,
-  row[indexOf(offsets, arrayMax(offsets))] AS last, fromUnixTimestamp64Milli(arrayMax(offsets), 'UTC') AS lastTs`;
-const COLUMNS = 'metric, host, labels, ts, samples, min, max, avg, median, stddev, last, lastTs, version';
+/**
+ * What one statement computes from: medians need all samples of a series at once, 20 bytes each with what else is made of
+ * them. A host that has more in a period is computed alone.
+ */
+const SLICE_SAMPLES = 5_000_000;
 
-function selectFigures(startOf: string, where: string): string {
-  return `SELECT metric, host, labels, ts, ${FIGURES}, {version:UInt64} AS version FROM (
-    SELECT metric, host, labels, ${startOf} AS ts, groupArrayArray(values) AS row,
-      groupArrayArray(arrayMap(offset -> toInt64(1000) * toUnixTimestamp(start) + offset, offsetsMs)) AS offsets
-    FROM chunks WHERE ${where} GROUP BY metric, host, labels, ts)`;
+/** The newest tick of a chunk, Unix ms. */
+const NEWEST = 'toInt64(1000) * toUnixTimestamp(start) + arrayMax(offsetsMs)';
+/** What the samples of one series in a period come to; of one key there may be several chunks, in any order. */
+const FIGURES = `sum(length(values)) AS samples, min(arrayMin(values)) AS min, max(arrayMax(values)) AS max,
+  avgArray(values) AS avg, quantileExactInclusiveArray(0.5)(values) AS median, stddevPopStableArray(values) AS stddev,
+  argMax(values[indexOf(offsetsMs, arrayMax(offsetsMs))], ${NEWEST}) AS last,
+  fromUnixTimestamp64Milli(max(${NEWEST}), 'UTC') AS lastTs`;
+export const COLUMNS = 'metric, host, labels, ts, samples, min, max, avg, median, stddev, last, lastTs, version';
+
+export function selectFigures(startOf: string, where: string): string {
+  return `SELECT metric, host, labels, ${startOf} AS ts, ${FIGURES}, {version:UInt64} AS version
+    FROM chunks WHERE ${where} GROUP BY metric, host, labels, ts SETTINGS optimize_aggregation_in_order = 1, max_threads = 1`;
+}
+
+/** The hosts with chunks that `where` names, in groups that a statement can compute at once; how many samples each has. */
+export async function sliceHosts(
+  engine: Engine,
+  where: string,
+  parameters: QueryParameters,
+): Promise<readonly (readonly string[])[]> {
+  // By name, as the chunks are ordered, so that each group is a stretch of every metric.
+  const rows = await engine.query(
+    `SELECT host, sum(length(offsetsMs)) AS samples FROM chunks WHERE ${where} GROUP BY host ORDER BY host`,
+    parameters,
+  );
+  const slices: string[][] = [];
+  let left = 0;
+  for (const row of rows) {
+    const samples = Number(row['samples']);
+    if (slices.length === 0 || samples > left) {
+      slices.push([]);
+      left = SLICE_SAMPLES;
+    }
+    slices.at(-1)?.push(String(row['host']));
+    left -= samples;
+  }
+  return slices;
 }
 
 /** Numbers of versions of rows: each higher than all before, also where the clock was set back. */
@@ -65,24 +97,40 @@ export async function rollUpDue(
     );
     for (const { startS } of due) {
       if (closing?.aborted === true) return;
-      await rollUp(engine, period, { startS: Number(startS), version: versions.next() });
+      await rollUp(engine, period, { startS: Number(startS), version: versions.next() }, closing);
     }
   }
 }
 
 const DUE = `rollup_due FINAL WHERE tier = {tier:String} AND done = 0`;
-const HOSTS_DUE = `SELECT host FROM ${DUE} AND start = toDateTime({startS:Int64}) AND version < {version:UInt64}`;
+export const HOSTS_DUE = `SELECT host FROM ${DUE} AND start = toDateTime({startS:Int64}) AND version < {version:UInt64}`;
 
 type RollUp = { readonly startS: number; readonly version: number };
 
 async function rollUp(
   engine: Engine,
-  { tier, periodMs, startOf, next, nextStartOf }: Period,
+  period: Period,
   { startS, version }: RollUp,
-) {
+  closing?: AbortSignal,
+): Promise<void> {
+  const { tier, periodMs, startOf } = period;
   const parameters = { tier, startS, endS: startS + periodMs / 1000, version };
-  const where = `start >= toDateTime({startS:Int64}) AND start < toDateTime({endS:Int64}) AND host IN (${HOSTS_DUE})`;
-  await engine.command(`INSERT INTO rollup_${tier} (${COLUMNS}) ${selectFigures(startOf, where)}`, parameters);
+  const where = `start >= toDateTime({startS:Int64}) AND start < toDateTime({endS:Int64})`;
+  for (const hosts of await sliceHosts(engine, `${where} AND host IN (${HOSTS_DUE})`, parameters)) {
+    if (closing?.aborted === true) return;
+    const figures = selectFigures(startOf, `${where} AND host IN {hosts:Array(String)}`);
+    await engine.command(`INSERT INTO rollup_${tier} (${COLUMNS}) ${figures}`, { ...parameters, hosts });
+  }
+  await noteDone(engine, period, { startS, version });
+}
+
+/** Notes that a period is computed of the hosts that were due before `version`; the day that it is part of is due now. */
+export async function noteDone(
+  engine: Engine,
+  { tier, next, nextStartOf }: Period,
+  { startS, version }: RollUp,
+): Promise<void> {
+  const parameters = { tier, startS, version };
   const note = (set: string): Promise<void> =>
     engine.command(
       `INSERT INTO rollup_due (tier, start, host, done, version)
