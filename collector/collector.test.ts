@@ -45,6 +45,7 @@ test('POST /api/v1/ingest acknowledges a batch when it can be read back', async 
     fromMs: nowMs,
     toMs: nowMs + 1,
     tier: 'raw',
+    tiers: [{ tier: 'raw', fromMs: nowMs, stepMs: 0 }],
     series: [{ labels: {}, tsMs: [nowMs], values: [0.25] }],
     gaps: [],
   });

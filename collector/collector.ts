@@ -38,7 +38,8 @@ import { makeSessions, type Sessions } from './sessions.ts';
 import { readCompleteness } from './store/completeness.ts';
 import { dropBefore } from './store/drop.ts';
 import { readEvents } from './store/events.ts';
-import { readNewest, readSeries } from './store/queries.ts';
+import { readHeard, readNewest } from './store/newest.ts';
+import { readSeries } from './store/queries.ts';
 
 const DAY_MS = 86_400_000;
 
@@ -68,6 +69,8 @@ export async function openCollector(
     const latest = makeLatest(metrics.find);
     for (const { host, name, inventory } of state.hosts.all()) latest.addHost(host, name, inventory);
     for (const value of await readNewest(engine, now())) latest.restore(value, now());
+    const hosts = [...latest.hosts()];
+    for (const heard of await readHeard(engine, hosts, now())) latest.restoreHeard(heard, now());
     const hub = openLiveHub(latest, now);
     opened.push({ name: 'live hub', close: () => hub.close() });
 
@@ -193,7 +196,7 @@ function makeRoutes(parts: RouteParts): readonly Route[] {
     makeSeriesRoute({
       isHost: latest.has,
       findMetric: parts.store.metrics.find,
-      readSeries: (query) => readSeries(engine, query),
+      readSeries: (query) => readSeries(engine, query, { keep: parts.store.keep, nowMs: now() }),
     }),
     makeHostRangeRoute({ ...ofHost, what: 'completeness', read: (query) => readCompleteness(engine, query) }),
     makeHostRangeRoute({ ...ofHost, what: 'events', read: (query) => readEvents(engine, query) }),

@@ -70,8 +70,9 @@ export type LatestValue = {
 };
 
 /**
- * `GET /api/v1/series?host=&metric=&fromMs=&toMs=`: every label set of one metric on one host. A counter comes as its
- * rate per second. The collector chooses the tier and the number of points.
+ * `GET /api/v1/series?host=&metric=&fromMs=&toMs=&stepMs=`: every label set of one metric on one host. A counter comes as
+ * its rate per second. The collector chooses the tier and the number of points by the range, and by how far apart points
+ * need to be where `stepMs` says so.
  */
 export type SeriesReply = {
   readonly host: string;
@@ -81,8 +82,10 @@ export type SeriesReply = {
   readonly unit: string;
   readonly fromMs: number;
   readonly toMs: number;
-  /** Which table answered, the most detailed that the range allows: `raw`, `5m`. */
+  /** Which tier answered the newest part of the range: `raw`, `5m`, `1h`, `1d`. */
   readonly tier: string;
+  /** All of them, the oldest part first: what is not kept in detail any more comes from a coarser one. */
+  readonly tiers: readonly TierUsed[];
   readonly series: readonly SeriesPoints[];
   /**
    * Stretches between two samples of the range in which the host sent nothing for this metric; a line must not be
@@ -90,6 +93,12 @@ export type SeriesReply = {
    */
   readonly gaps: readonly (readonly [fromMs: number, toMs: number])[];
 };
+
+/**
+ * A tier from an instant on, up to that of the next one or the end of the range. A point stands for `stepMs` from it on (0:
+ * it is a sample), so that the first one may lie before the range.
+ */
+export type TierUsed = { readonly tier: string; readonly fromMs: number; readonly stepMs: number };
 
 /** `tsMs` and `values` have the same length; ticks rise. */
 export type SeriesPoints = {
@@ -176,8 +185,8 @@ export type JobEnd<Report extends object = object> =
   | { readonly error: { readonly code: 'cancelled' | 'failed'; readonly message: string } };
 
 /**
- * What the job `aggregate` did, of each tier: hours or days (5m: hours) in which something was computed, rows of how many
- * series of how many hosts, and the rows of the range that stayed as they were (with force: since samples are gone).
+ * What the job `aggregate` did, of each tier: in how many five minutes, hours, days something was computed, rows of
+ * how many series of how many hosts, and the rows of the range that stayed as they were (with force: since samples are gone).
  */
 export type AggregateReport = {
   readonly fromMs: number;

@@ -50,7 +50,7 @@ The collector does this by itself, also for what comes late; this is for whoever
 function describe({ tiers, force, seconds }: AggregateReport): string {
   const rows = tiers.map(({ tier, periods, hosts, series, rows, left }) => [
     tier,
-    `${periods} ${tier === '1d' ? 'days' : 'hours'}`,
+    `${periods} ${{ '5m': 'windows', '1h': 'hours', '1d': 'days' }[tier]}`,
     ...[hosts, series, rows, left].map(String),
   ]);
   return [

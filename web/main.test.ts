@@ -351,6 +351,7 @@ function reply(path: string, metric: string): HostReply | HostsReply | SeriesRep
     fromMs: 0,
     toMs: nowMs,
     tier: 'raw',
+    tiers: [],
     series: metric === 'system.cpu.utilization' ? [user] : [],
     gaps: [],
   } satisfies SeriesReply;

@@ -66,3 +66,6 @@ export type StoredValue = {
   readonly tsMs: number;
   readonly value: number;
 };
+
+/** When a host was last heard: its newest tick by its own clock, and when that or another batch arrived. */
+export type HeardHost = { readonly host: string; readonly lastMs: number; readonly arrivedMs: number };

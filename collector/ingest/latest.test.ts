@@ -165,3 +165,15 @@ test('restore() brings a host back as it was, rates excepted', () => {
   latest.apply('web-1', makeBatch([10_000], { [`system.network.io|${IO}`]: [1100] }), 60_100);
   expect(latest.row('web-1', 60_100)).toMatchObject({ status: 'up', receiveBytesPerSecond: 200 });
 });
+
+test('restoreHeard() says that a host was heard of which no value is known, and never in the future', () => {
+  const latest = makeLatest(findAbout);
+  latest.addHost('web-1', 'web-1', null);
+  expect(latest.row('web-1', 9_000_000)?.status).toBe('new');
+  latest.restoreHeard({ host: 'web-1', lastMs: 5_000, arrivedMs: 6_000 }, 9_000_000);
+  expect(latest.row('web-1', 9_000_000)).toMatchObject({ status: 'silent', lastMs: 5_000, arrivedMs: 6_000 });
+  latest.restoreHeard({ host: 'web-1', lastMs: 4_000, arrivedMs: 9_500_000 }, 9_000_000);
+  expect(latest.row('web-1', 9_000_000)).toMatchObject({ lastMs: 5_000, arrivedMs: 9_000_000 });
+  latest.restoreHeard({ host: 'gone', lastMs: 1, arrivedMs: 1 }, 9_000_000);
+  expect(latest.hosts()).toEqual(['web-1']);
+});

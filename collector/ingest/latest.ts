@@ -3,7 +3,7 @@ import { SERIES_MAX, type Batch, type Inventory } from '@muster/proto/batch';
 import { formatRateUnit, type MetricAbout } from '@muster/proto/custom';
 import { counterRise, findMetric as findOurs } from '@muster/proto/metric';
 
-import type { StoredValue } from '../domain/samples.ts';
+import type { HeardHost, StoredValue } from '../domain/samples.ts';
 import { judgeStatus, makeHostRow, type Ended } from '../domain/fleet.ts';
 
 /** A value that nobody has renewed for this long no longer belongs to its host: the disk or the device is gone. */
@@ -63,6 +63,13 @@ export function makeLatest(findMetric: FindMetric) {
       state.lastMs = Math.max(state.lastMs ?? 0, tsMs);
       // When it arrived is not stored; its tick is near that, unless the host's clock was ahead.
       state.arrivedMs = Math.min(state.lastMs, nowMs);
+    },
+    /** Brings back when a host was heard, whatever it said; after its values. */
+    restoreHeard({ host, lastMs, arrivedMs }: HeardHost, nowMs: number): void {
+      const state = hosts.get(host);
+      if (state === undefined) return;
+      state.lastMs = Math.max(state.lastMs ?? 0, lastMs);
+      state.arrivedMs = Math.min(arrivedMs, nowMs); // a clock may have been set back
     },
     /**
      * Takes in a batch and gives back the values to show: those newer than what is known, of the newest ticks. None

@@ -97,7 +97,7 @@ async function readFreeBytes(directory: string): Promise<number> {
 }
 
 /** The partitions of a table, the oldest first; `lastS` is the newest instant in each. */
-const PARTITIONS = `SELECT partition_id AS id, sum(rows) AS rows, sum(bytes_on_disk) AS bytes, count() AS parts,
+const PARTITIONS = `SELECT partition_id AS id, sum(rows) AS allRows, sum(bytes_on_disk) AS bytes, count() AS parts,
     toUnixTimestamp(max(max_time)) AS lastS
   FROM system.parts WHERE database = currentDatabase() AND table = {table:String} AND active AND rows > 0
   GROUP BY partition_id ORDER BY id`;
@@ -114,7 +114,7 @@ async function listPartitions(engine: Engine, table: string): Promise<readonly P
   const rows = await engine.query(PARTITIONS, { table });
   return rows.map((row) => ({
     id: String(row['id']),
-    rows: Number(row['rows']),
+    rows: Number(row['allRows']),
     bytes: Number(row['bytes']),
     parts: Number(row['parts']),
     lastMs: 1000 * Number(row['lastS']),
@@ -176,7 +176,8 @@ async function readGrowth(
      WHERE database = currentDatabase() AND table = {table:String} AND active AND rows > 0`,
     { table },
   );
-  const firstFullMs = Number(first?.['firstS'] ?? 0) * 1000 + DAY_MS;
+  const firstS = Number(first?.['firstS'] ?? 0); // 0: there is nothing
+  const firstFullMs = firstS === 0 ? toMs : firstS * 1000 + DAY_MS;
   const sinceMs = Math.max(fromMs, firstFullMs);
   const days = Math.max(0, Math.round((toMs - sinceMs) / DAY_MS));
   if (days === 0) return { days, rowsADay: 0 };

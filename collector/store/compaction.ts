@@ -101,7 +101,7 @@ async function listGenerations(engine: Engine): Promise<readonly number[]> {
 
 const OF_GENERATION = `FROM arrivals WHERE generation = {generation:UInt64}`;
 
-/** Each series of a generation in each window, by time, without what is there already. */
+/** Each series of a generation in each window, by time, without what is there already; of any number of days. */
 const MAKE_CHUNKS = `INSERT INTO chunks_next (metric, host, labels, start, offsetsMs, values)
   SELECT metric, host, labels, start,
     if(isPlain, sorted, arrayFilter((offset, new) -> new, sorted, isNew)) AS offsetsMs,
@@ -122,4 +122,5 @@ const MAKE_CHUNKS = `INSERT INTO chunks_next (metric, host, labels, start, offse
       SELECT metric, host, labels, start, true, offsetsMs, CAST([], 'Array(Float64)')
       FROM chunks WHERE (host, start) IN (SELECT DISTINCT host, start ${OF_GENERATION})
     ) GROUP BY metric, host, labels, start
-  ) WHERE notEmpty(offsetsMs) SETTINGS max_threads = 1, max_insert_threads = 1`;
+  ) WHERE notEmpty(offsetsMs)
+  SETTINGS max_threads = 1, max_insert_threads = 1, max_partitions_per_insert_block = 0`;

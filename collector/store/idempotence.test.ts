@@ -3,12 +3,14 @@ import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 
 import type { Batch } from '@muster/proto/batch';
 
+import { KEEP_DEFAULT } from '../domain/keep.ts';
 import { WINDOW_MS } from '../domain/samples.ts';
 import { makeArrivalBlock } from '../ingest/columns.ts';
 import { openTestStore, type TestStore } from '../test-store.ts';
 import { openCompaction, type Compaction } from './compaction.ts';
 import { insertArrivals, insertBatches, insertEvents } from './insert.ts';
-import { readNewest, readSeries } from './queries.ts';
+import { readNewest } from './newest.ts';
+import { readSeries } from './queries.ts';
 import { openVersions, rollUpDue, type Versions } from './rollup.ts';
 import type { Engine } from './store.ts';
 
@@ -81,6 +83,8 @@ async function put(commits: readonly (readonly Span[])[], { compaction }: Opened
   }
 }
 
+const KEPT = { keep: KEEP_DEFAULT, nowMs: Date.now() };
+
 /** Everything that is read of samples: all tiers, gauge and counter, the rollup itself, and what a restart reads. */
 async function readAll() {
   const range = { host: 'web-1', toMs: START_MS + 3 * 3_600_000 };
@@ -88,8 +92,8 @@ async function readAll() {
     [0, 7 / 24, 15].flatMap((days) => {
       const fromMs = START_MS - days * 86_400_000;
       return [
-        readSeries(engine, { ...range, fromMs, metric: 'm.gauge', kind: 'gauge' }),
-        readSeries(engine, { ...range, fromMs, metric: 'system.network.io', kind: 'counter' }),
+        readSeries(engine, { ...range, fromMs, metric: 'm.gauge', kind: 'gauge' }, KEPT),
+        readSeries(engine, { ...range, fromMs, metric: 'system.network.io', kind: 'counter' }, KEPT),
       ];
     }),
   );

@@ -13,6 +13,8 @@ export const GRACE_MS = 120_000;
  * them. A host that has more in a period is computed alone.
  */
 const SLICE_SAMPLES = 5_000_000;
+/** They are named in the statement. */
+const SLICE_HOSTS = 1_000;
 
 /** The newest tick of a chunk, Unix ms. */
 const NEWEST = 'toInt64(1000) * toUnixTimestamp(start) + arrayMax(offsetsMs)';
@@ -43,7 +45,7 @@ export async function sliceHosts(
   let left = 0;
   for (const row of rows) {
     const samples = Number(row['samples']);
-    if (slices.length === 0 || samples > left) {
+    if (slices.length === 0 || samples > left || slices.at(-1)?.length === SLICE_HOSTS) {
       slices.push([]);
       left = SLICE_SAMPLES;
     }
@@ -91,51 +93,48 @@ export async function rollUpDue(
 ): Promise<void> {
   for (const period of PERIODS) {
     const { tier, periodMs } = period;
+    // Hours by the day: what comes back after a long time is due for many.
     const due = await engine.query(
-      `SELECT DISTINCT toUnixTimestamp(start) AS startS FROM ${DUE} AND start <= toDateTime({untilS:Int64}) ORDER BY startS`,
+      `SELECT toUnixTimestamp(min(start)) AS firstS, toUnixTimestamp(max(start)) AS lastS FROM ${DUE}
+       AND start <= toDateTime({untilS:Int64}) GROUP BY toStartOfDay(start) ORDER BY firstS`,
       { tier, untilS: Math.floor((now() - periodMs - GRACE_MS) / 1000) },
     );
-    for (const { startS } of due) {
+    for (const { firstS, lastS } of due) {
       if (closing?.aborted === true) return;
-      await rollUp(engine, period, { startS: Number(startS), version: versions.next() }, closing);
+      const endS = Number(lastS) + periodMs / 1000;
+      await rollUp(engine, period, { startS: Number(firstS), endS, version: versions.next() }, closing);
     }
   }
 }
 
 const DUE = `rollup_due FINAL WHERE tier = {tier:String} AND done = 0`;
-export const HOSTS_DUE = `SELECT host FROM ${DUE} AND start = toDateTime({startS:Int64}) AND version < {version:UInt64}`;
+/** The periods of a range that are due, each of one host. */
+export const DUE_IN_RANGE = `SELECT start, host FROM ${DUE} AND start >= toDateTime({startS:Int64})
+  AND start < toDateTime({endS:Int64}) AND version < {version:UInt64}`;
+export const IN_RANGE = `start >= toDateTime({startS:Int64}) AND start < toDateTime({endS:Int64})`;
 
-type RollUp = { readonly startS: number; readonly version: number };
+/** Whole periods of a tier, Unix seconds. What was due before `version` is computed by it. */
+export type RollUp = { readonly startS: number; readonly endS: number; readonly version: number };
 
-async function rollUp(
-  engine: Engine,
-  period: Period,
-  { startS, version }: RollUp,
-  closing?: AbortSignal,
-): Promise<void> {
-  const { tier, periodMs, startOf } = period;
-  const parameters = { tier, startS, endS: startS + periodMs / 1000, version };
-  const where = `start >= toDateTime({startS:Int64}) AND start < toDateTime({endS:Int64})`;
-  for (const hosts of await sliceHosts(engine, `${where} AND host IN (${HOSTS_DUE})`, parameters)) {
+async function rollUp(engine: Engine, period: Period, range: RollUp, closing?: AbortSignal): Promise<void> {
+  const { tier, startOf } = period;
+  const parameters = { tier, ...range };
+  const where = `${IN_RANGE} AND (${startOf}, host) IN (${DUE_IN_RANGE})`;
+  for (const hosts of await sliceHosts(engine, where, parameters)) {
     if (closing?.aborted === true) return;
     const figures = selectFigures(startOf, `${where} AND host IN {hosts:Array(String)}`);
     await engine.command(`INSERT INTO rollup_${tier} (${COLUMNS}) ${figures}`, { ...parameters, hosts });
   }
-  await noteDone(engine, period, { startS, version });
+  await noteDone(engine, period, range);
 }
 
-/** Notes that a period is computed of the hosts that were due before `version`; the day that it is part of is due now. */
-export async function noteDone(
-  engine: Engine,
-  { tier, next, nextStartOf }: Period,
-  { startS, version }: RollUp,
-): Promise<void> {
-  const parameters = { tier, startS, version };
+/** Notes that what was due in a range is computed; the days that computed hours are part of are due now. */
+export async function noteDone(engine: Engine, { tier, next, nextStartOf }: Period, range: RollUp): Promise<void> {
   const note = (set: string): Promise<void> =>
     engine.command(
       `INSERT INTO rollup_due (tier, start, host, done, version)
-       SELECT ${set}, {version:UInt64} FROM (SELECT toDateTime({startS:Int64}, 'UTC') AS start, host FROM (${HOSTS_DUE}))`,
-      parameters,
+       SELECT DISTINCT ${set}, {version:UInt64} FROM (${DUE_IN_RANGE})`,
+      { tier, ...range },
     );
   if (next !== null) await note(`'${next}', ${nextStartOf}, host, 0`);
   await note(`{tier:String}, start, host, 1`);

@@ -6,13 +6,15 @@ import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 
 import type { Series } from '@muster/proto/batch';
 
+import { KEEP_DEFAULT } from '../domain/keep.ts';
 import { WINDOW_MS } from '../domain/samples.ts';
 import { makeArrivalBlock } from '../ingest/columns.ts';
 import { openCompaction } from './compaction.ts';
 import { openEmbedded } from './embedded.ts';
-import { insertArrivals, insertEvents } from './insert.ts';
+import { insertArrivals, insertBatches, insertEvents } from './insert.ts';
 import { migrate, MIGRATIONS } from './migrations.ts';
-import { chooseTier, POINTS_MAX, readNewest, readSeries } from './queries.ts';
+import { readHeard, readNewest } from './newest.ts';
+import { chooseTier, POINTS_MAX, readSeries, type SeriesQuery } from './queries.ts';
 import { openVersions, rollUpDue } from './rollup.ts';
 import type { Engine } from './store.ts';
 
@@ -33,7 +35,7 @@ afterAll(async () => {
 });
 
 beforeEach(async () => {
-  for (const table of ['arrivals', 'chunks', 'rollup_5m', 'rollup_1h', 'rollup_1d', 'rollup_due', 'events'])
+  for (const table of ['arrivals', 'chunks', 'rollup_5m', 'rollup_1h', 'rollup_1d', 'rollup_due', 'events', 'batches'])
     await engine.command(`TRUNCATE TABLE muster.${table}`);
 });
 
@@ -64,6 +66,12 @@ async function put(
     values: Float64Array.from(values),
   };
   await insertArrivals(engine, makeArrivalBlock([{ host: 'web-1', batch }]), 1);
+}
+
+/** As `readSeries` of a store with all that it has, and the tier of the newest part. */
+async function readHere(query: SeriesQuery) {
+  const { tiers, ...answer } = await readSeries(engine, query, { keep: KEEP_DEFAULT, nowMs: Date.now() });
+  return { tier: tiers.at(-1)?.tier, ...answer };
 }
 
 /** Compacts all that has arrived. */
@@ -121,7 +129,7 @@ test('insertArrivals() stores text and numbers exactly, whatever the text, compa
 
 test('a batch that arrives twice is read once, and compacted to one', async () => {
   for (let i = 0; i < 2; i += 1) await put(['m.gauge', ''], START_MS, 1000, [1, 2, 3]);
-  const read = () => readSeries(engine, { ...RANGE, fromMs: START_MS, toMs: START_MS + 10_000 });
+  const read = () => readHere({ ...RANGE, fromMs: START_MS, toMs: START_MS + 10_000 });
   const expected = [makeRow('', [START_MS, 1], [START_MS + 1000, 2], [START_MS + 2000, 3])];
   expect((await read()).series).toEqual(expected);
   await compact();
@@ -162,14 +170,14 @@ test.for([
 test('readSeries() gives a counter as its rate, without one over a reset', async () => {
   await put(['m.count', 'a=1'], START_MS, 1000, [100, 110, 130, 5, 25]);
   const range = { ...RANGE, metric: 'm.count', kind: 'counter', fromMs: START_MS, toMs: START_MS + 10_000 } as const;
-  const answer = await readSeries(engine, range);
+  const answer = await readHere(range);
   expect(answer.series).toEqual([makeRow('a=1', [START_MS + 1000, 10], [START_MS + 2000, 20], [START_MS + 4000, 20])]);
 });
 
 test('readSeries() keeps the peak when it thins a series out', async () => {
   const values = Array.from({ length: 5000 }, (_, i) => (i === 1234 ? 99 : Math.sin(i / 50)));
   await put(['m.gauge', ''], START_MS, 1000, values);
-  const answer = await readSeries(engine, { ...RANGE, fromMs: START_MS, toMs: START_MS + 5_000_000 });
+  const answer = await readHere({ ...RANGE, fromMs: START_MS, toMs: START_MS + 5_000_000 });
   expect(answer.tier).toBe('raw');
   expect(answer.series[0]?.tsMs.length).toBe(POINTS_MAX);
   expect(answer.series[0]?.values).toContain(99);
@@ -183,7 +191,7 @@ test('readSeries() gives all label sets at the same ticks, the peaks of each amo
     );
     await put(['m.gauge', `set=${set}`], START_MS, 1000, values);
   }
-  const { series } = await readSeries(engine, { ...RANGE, fromMs: START_MS, toMs: START_MS + 3_000_000 });
+  const { series } = await readHere({ ...RANGE, fromMs: START_MS, toMs: START_MS + 3_000_000 });
   expect(series.map(({ labels }) => labels)).toEqual(sets.map((set) => `set=${set}`));
   for (const [at, { tsMs, values }] of series.entries()) {
     expect(tsMs).toEqual(series[0]?.tsMs);
@@ -195,12 +203,12 @@ test('readSeries() gives all label sets at the same ticks, the peaks of each amo
 test('readSeries() names the gaps, at the interval of the series', async () => {
   await put(['m.gauge', ''], START_MS, 5000, [1, 2, 3]);
   await put(['m.gauge', ''], START_MS + 60_000, 5000, [4, 5]);
-  const answer = await readSeries(engine, { ...RANGE, fromMs: START_MS, toMs: START_MS + 100_000 });
+  const answer = await readHere({ ...RANGE, fromMs: START_MS, toMs: START_MS + 100_000 });
   expect(answer.gaps).toEqual([[START_MS + 10_000, START_MS + 60_000]]);
 });
 
 test('readSeries() of a host, metric or range without samples is empty', async () => {
-  expect(await readSeries(engine, { ...RANGE, host: "x'y", fromMs: START_MS, toMs: START_MS + 1 })).toEqual({
+  expect(await readHere({ ...RANGE, host: "x'y", fromMs: START_MS, toMs: START_MS + 1 })).toEqual({
     tier: 'raw',
     series: [],
     gaps: [],
@@ -233,7 +241,7 @@ test('readSeries() over a long range reads the five minutes', async () => {
   await putTwoHours();
   await compact();
   const range = { fromMs: START_MS, toMs: START_MS + DAY_MS };
-  const gauge = await readSeries(engine, { ...RANGE, ...range });
+  const gauge = await readHere({ ...RANGE, ...range });
   expect(gauge.tier).toBe('5m');
   const windows = Array.from({ length: 24 }, (_, i) => i).filter((i) => i < 12 || i >= 16);
   expect(gauge.series).toEqual([makeRow('', ...windows.map((i) => [START_MS + i * WINDOW_MS, i] as const))]);
@@ -244,7 +252,7 @@ test('readSeries() over a long range gives the true rate in every window: whole,
   await putTwoHours();
   await compact();
   const range = { fromMs: START_MS, toMs: START_MS + DAY_MS };
-  const { series } = await readSeries(engine, { ...RANGE, ...range, metric: 'm.count', kind: 'counter' });
+  const { series } = await readHere({ ...RANGE, ...range, metric: 'm.count', kind: 'counter' });
   expect(series[0]?.values.map((value) => Math.round(value * 1e6) / 1e6)).toEqual(Array<number>(19).fill(10));
 });
 
@@ -263,7 +271,7 @@ test.for([true, false])(
   async (isCompacted) => {
     await put(['m.gauge', ''], START_MS, 60_000, [1, 2, 3]);
     if (isCompacted) await compact();
-    const { tier, series } = await readSeries(engine, {
+    const { tier, series } = await readHere({
       ...RANGE,
       fromMs: START_MS - 300 * DAY_MS,
       toMs: START_MS + 3_600_000,
@@ -288,7 +296,7 @@ test.for([
   const expected = [1.5, 5.5, 9.5].map((value, i) => [startMs + (i - 3) * periodMs, value] as const);
   const old = tier === '1h' ? [[range.fromMs, 7] as const] : [];
   const read = async () => {
-    const answer = await readSeries(engine, range);
+    const answer = await readHere(range);
     return [answer.tier, answer.series];
   };
   expect(await read()).toEqual([tier, [makeRow('', ...old, ...expected)]]);
@@ -307,15 +315,44 @@ test.for([
   expect(await read()).toEqual([tier, [makeRow('', ...late)]]);
 });
 
-test('readNewest() gives the newest value of each series, and of a silent host when it was heard', async () => {
+test('readNewest() gives the newest value of each series that is renewed, compacted or not', async () => {
   const nowMs = START_MS + DAY_MS / 2;
-  const uptime = { host: 'web-1', metric: 'system.uptime', labels: '', tsMs: START_MS + 10_000, value: 3 };
-  await put(['system.uptime', ''], START_MS, 5000, [1, 2, 3]);
+  await put(['m.gauge', 'a=2'], START_MS, 5000, [1, 2, 3]);
+  await put(['m.gauge', 'a=1'], nowMs - 20_000, 5000, [7, 8]);
   await compact();
-  expect(await readNewest(engine, nowMs)).toEqual([uptime]);
-  await put(['m.gauge', 'a=1'], nowMs - 10_000, 5000, [7, 8]);
-  const gauge = { host: 'web-1', metric: 'm.gauge', labels: 'a=1', tsMs: nowMs - 5000, value: 8 };
-  expect(await readNewest(engine, nowMs)).toEqual(expect.arrayContaining([uptime, gauge]));
+  await put(['m.gauge', 'a=1'], nowMs - 10_000, 5000, [9]);
+  expect(await readNewest(engine, nowMs)).toEqual([
+    { host: 'web-1', metric: 'm.gauge', labels: 'a=1', tsMs: nowMs - 10_000, value: 9 },
+  ]);
+});
+
+test('readHeard() says when hosts were heard, also those that have been silent for weeks', async () => {
+  const nowMs = START_MS + DAY_MS / 2;
+  const heard = [
+    { host: 'web-1', atMs: nowMs - 60_000, receivedMs: nowMs - 59_000 },
+    { host: 'web-1', atMs: nowMs - 120_000, receivedMs: nowMs - 30_000 }, // out of a backlog
+    { host: 'web-1', atMs: nowMs - 9 * DAY_MS, receivedMs: nowMs - 9 * DAY_MS },
+    { host: 'web-2', atMs: nowMs - 20 * DAY_MS, receivedMs: nowMs - 20 * DAY_MS + 5 },
+    { host: 'web-2', atMs: nowMs - 21 * DAY_MS, receivedMs: nowMs - 19 * DAY_MS },
+    { host: 'gone', atMs: nowMs - 20 * DAY_MS, receivedMs: nowMs - 20 * DAY_MS },
+  ];
+  await insertBatches(
+    engine,
+    heard.map((one, seq) => ({
+      ...one,
+      epoch: 1,
+      seq,
+      since: seq,
+      ticksMs: [],
+      everyMs: 0,
+      samples: 0,
+      quarantined: 0,
+    })),
+  );
+  expect(await readHeard(engine, ['web-1', 'web-2', 'new'], nowMs)).toEqual([
+    { host: 'web-1', lastMs: nowMs - 60_000, arrivedMs: nowMs - 30_000 },
+    { host: 'web-2', lastMs: nowMs - 20 * DAY_MS, arrivedMs: nowMs - 19 * DAY_MS },
+  ]);
 });
 
 test('migrate() twice changes nothing; it refuses the schema of a newer Muster', async () => {

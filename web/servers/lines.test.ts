@@ -4,7 +4,7 @@ import { CHART_SPECS } from './chart-specs.ts';
 import { type Colours, makeLines } from './lines.ts';
 import { appendValue, makeWindow, type SeriesWindow } from './window.ts';
 
-const EMPTY = { host: 'a', metric: 'm', kind: 'gauge', unit: '1', fromMs: 0, toMs: 9, tier: 'raw' } as const;
+const EMPTY = { host: 'a', metric: 'm', kind: 'gauge', unit: '1', fromMs: 0, toMs: 9, tier: 'raw', tiers: [] } as const;
 
 function makeFilled(values: Readonly<Record<string, number>>, atMs = 1000): SeriesWindow {
   const window = makeWindow({ ...EMPTY, series: [], gaps: [] }, null);

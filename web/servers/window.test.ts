@@ -10,6 +10,7 @@ function reply(tsMs: readonly number[], gaps: SeriesReply['gaps'] = []): SeriesR
     kind: 'gauge',
     unit: '1',
     tier: 'raw',
+    tiers: [],
     fromMs: 0,
     toMs: 100_000,
     gaps,

@@ -17,12 +17,13 @@ const QUERY = v.object({
   metric: v.pipe(v.string(), v.minLength(1)),
   fromMs: MILLISECONDS,
   toMs: MILLISECONDS,
+  stepMs: v.optional(v.pipe(MILLISECONDS, v.minValue(1))),
 });
 
 export type SeriesRouteOptions = {
   readonly isHost: (host: string) => boolean;
   readonly findMetric: (metric: string) => MetricAbout;
-  readonly readSeries: (query: Omit<SeriesQuery, 'rolledUntilMs'>) => Promise<SeriesAnswer>;
+  readonly readSeries: (query: SeriesQuery) => Promise<SeriesAnswer>;
 };
 
 /** One metric of one host over a time, for a chart. */
@@ -38,16 +39,23 @@ export function makeSeriesRoute({ isHost, findMetric, readSeries }: SeriesRouteO
           context,
           400,
           'bad-query',
-          'Ask with host, metric, fromMs and toMs; the last two in Unix milliseconds',
+          'Ask with host, metric, fromMs and toMs, these two in Unix milliseconds; stepMs, if given, is how far apart points need to be, 1 or more',
         );
       }
-      const { host, metric, fromMs, toMs } = query.output;
+      const { host, metric, fromMs, toMs, stepMs } = query.output;
       if (toMs <= fromMs)
         return refuse(context, 400, 'bad-range', `toMs must be after fromMs, was ${toMs} and ${fromMs}`);
       if (toMs - fromMs > RANGE_MS_MAX) return refuse(context, 400, 'bad-range', 'A range may be 400 days at most');
       if (!isHost(host)) return refuseUnknownHost(context, host);
       const { kind, unit } = findMetric(metric);
-      const answer = await readSeries({ host, metric, kind, fromMs, toMs });
+      const answer = await readSeries({
+        host,
+        metric,
+        kind,
+        fromMs,
+        toMs,
+        ...(stepMs === undefined ? {} : { stepMs }),
+      });
       const reply: SeriesReply = {
         host,
         metric,
@@ -55,7 +63,8 @@ export function makeSeriesRoute({ isHost, findMetric, readSeries }: SeriesRouteO
         unit: kind === 'counter' ? formatRateUnit(unit) : unit,
         fromMs,
         toMs,
-        tier: answer.tier,
+        tier: answer.tiers.at(-1)?.tier ?? 'raw',
+        tiers: answer.tiers,
         series: answer.series.map(({ labels, tsMs, values }) => ({ labels: readLabels(labels), tsMs, values })),
         gaps: answer.gaps,
       };
