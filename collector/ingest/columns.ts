@@ -3,30 +3,33 @@ import { countSamples, type Batch } from '@muster/proto/batch';
 import {
   WINDOW_MS,
   type ArrivalBlock,
-  type BatchRow,
+  type BatchColumn,
   type Dictionary,
   type EventRow,
   type QuarantineRow,
 } from '../domain/samples.ts';
 import { clampTime } from './legal.ts';
 
-/** A batch and the host whose token it came with. */
-export type HostBatch = { readonly host: string; readonly batch: Batch };
-
-/** A batch as far as it is legal, when it arrived, and what of it is set aside: how much, and what is kept of that. */
-export type Arrival = HostBatch & {
+/**
+ * A batch as far as it is legal, the host whose token it came with, when it arrived, and what of it is set aside: how
+ * much, and what is kept of that.
+ */
+export type Arrival = {
+  readonly host: string;
+  readonly batch: Batch;
   readonly quarantined: number;
   readonly rows: readonly QuarantineRow[];
   readonly receivedMs: number;
 };
 
 /** Turns batches into one block of columns, in their order. A series without a sample in a window is left out there. */
-export function makeArrivalBlock(items: readonly HostBatch[]): ArrivalBlock {
-  const parts = items.flatMap(({ host, batch }) => splitTicks(batch.ticksMs).map((ticks) => ({ host, batch, ticks })));
+export function makeArrivalBlock(items: readonly Omit<Arrival, 'rows'>[]): ArrivalBlock {
+  const parts = items.flatMap((arrival) => splitTicks(arrival).map((ticks) => ({ ...arrival, ticks })));
   const seriesMax = parts.reduce((sum, { batch }) => sum + batch.series.length, 0);
   const host = makeDictionary(parts.length);
   const metric = makeDictionary(seriesMax);
   const labels = makeDictionary(seriesMax);
+  const about = makeAbout(parts);
   const startS = new Uint32Array(parts.length);
   const tickEnds = new Float64Array(parts.length);
   const seriesEnds = new Float64Array(parts.length);
@@ -68,6 +71,7 @@ export function makeArrivalBlock(items: readonly HostBatch[]): ArrivalBlock {
     rows: parts.length,
     samples: at.samples,
     host: host.take(parts.length),
+    about,
     startS,
     offsetsMs: { ends: tickEnds, values: offsetsMs },
     metrics: { ends: seriesEnds, values: metric.take(at.series) },
@@ -82,9 +86,10 @@ export function makeArrivalBlock(items: readonly HostBatch[]): ArrivalBlock {
 
 /** Ticks of one window that follow one another in a batch. */
 type Ticks = { readonly startMs: number; readonly first: number; readonly count: number };
-type Part = HostBatch & { readonly ticks: Ticks };
+type Part = Omit<Arrival, 'rows'> & { readonly ticks: Ticks };
 
-function splitTicks(ticksMs: readonly number[]): readonly Ticks[] {
+function splitTicks({ batch: { ticksMs }, receivedMs }: Omit<Arrival, 'rows'>): readonly Ticks[] {
+  if (ticksMs.length === 0) return [{ startMs: Math.floor(receivedMs / WINDOW_MS) * WINDOW_MS, first: 0, count: 0 }];
   const starts = ticksMs.map((tickMs) => Math.floor(tickMs / WINDOW_MS) * WINDOW_MS);
   const firsts = starts.flatMap((startMs, i) => (startMs === starts[i - 1] ? [] : i));
   return firsts.map((first, i) => ({
@@ -113,20 +118,18 @@ export function makeEventRows(items: readonly Arrival[]): readonly EventRow[] {
   );
 }
 
-/** The batches as rows for counting. */
-export function makeBatchRows(items: readonly Arrival[]): readonly BatchRow[] {
-  return items.map(({ host, batch, quarantined, receivedMs }) => ({
-    host,
-    epoch: batch.epoch,
-    since: batch.since ?? batch.seq,
-    seq: batch.seq,
-    atMs: batch.ticksMs.at(-1) ?? receivedMs,
-    ticksMs: batch.ticksMs,
-    everyMs: batch.everyMs ?? 0,
-    samples: countSamples(batch),
-    quarantined,
-    receivedMs,
-  }));
+function makeAbout(parts: readonly Part[]): ArrivalBlock['about'] {
+  const column = (pick: (part: Part) => number): Float64Array => Float64Array.from(parts, pick);
+  return {
+    epoch: column(({ batch }) => batch.epoch),
+    since: column(({ batch }) => batch.since ?? batch.seq),
+    seq: column(({ batch }) => batch.seq),
+    atMs: column(({ batch, receivedMs }) => batch.ticksMs.at(-1) ?? receivedMs),
+    everyMs: column(({ batch }) => batch.everyMs ?? 0),
+    samples: column(({ batch }) => countSamples(batch)),
+    quarantined: column(({ quarantined }) => quarantined),
+    receivedMs: column(({ receivedMs }) => receivedMs),
+  } satisfies Record<BatchColumn, Float64Array>;
 }
 
 function makeDictionary(rowsMax: number) {
