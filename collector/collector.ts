@@ -12,10 +12,11 @@ import { openLiveServer } from './http/live-server.ts';
 import { loadPage } from './http/page.ts';
 import { makeAgentFileRoutes } from './http/routes/agent-files.ts';
 import { makeEnrollRoutes } from './http/routes/enroll.ts';
+import { makeAnswerPush } from './http/direct.ts';
 import { makeHealthRoutes } from './http/routes/health.ts';
 import { makeHostRangeRoute } from './http/routes/host-range.ts';
 import { makeHostRoutes } from './http/routes/hosts.ts';
-import { makeIngestRoute } from './http/routes/ingest.ts';
+import { makeIngestRoute, makeTakePush, type TakePush } from './http/routes/ingest.ts';
 import { makeSamplesRoute } from './http/routes/samples.ts';
 import { makeSeriesRoute } from './http/routes/series.ts';
 import { makeSessionRoutes } from './http/routes/session.ts';
@@ -88,7 +89,8 @@ export async function openCollector(config: Config, log: Log, now: () => number)
     };
     const onTurnedAway = makeTurnedAway(log, now);
     const strangers = makeStrangers(onTurnedAway);
-    const parts = { config, accessKey, sessions, admission, hub, ingest, latest, store, onTurnedAway, log, now };
+    const take = makeTakePush((sender, body) => acceptBatch(ingest, sender, body), onTurnedAway, now);
+    const parts = { config, accessKey, sessions, admission, hub, take, latest, store, onTurnedAway, log, now };
     const routes = makeRoutes({ ...parts, strangers });
     const page = await loadPage(join(import.meta.dirname, '../web/dist'));
     const app = makeApp({ routes, page, authorise, onAdmitted: strangers.trust, log });
@@ -97,7 +99,8 @@ export async function openCollector(config: Config, log: Log, now: () => number)
     const live = await openLiveServer({ port: config.livePort, authorise, handlers: hub });
     opened.push({ name: 'live server', close: () => live.close() });
     const address = { hostname: config.bind, port: config.port, livePort: live.port };
-    const server = await openServer({ app, ...address, strangers, onTurnedAway, log });
+    const answerPush = makeAnswerPush({ take, authorise, onAdmitted: strangers.trust, log });
+    const server = await openServer({ app, answerPush, ...address, strangers, onTurnedAway, log });
     opened.push({ name: 'HTTP server', close: () => server.close() });
 
     const origin = `http://${config.bind.includes(':') ? `[${config.bind}]` : config.bind}:${server.port}`;
@@ -131,7 +134,7 @@ type RouteParts = {
   readonly sessions: Sessions;
   readonly admission: Admission;
   readonly hub: LiveHub;
-  readonly ingest: IngestOptions;
+  readonly take: TakePush;
   readonly latest: Latest;
   readonly store: Store;
   readonly strangers: Strangers;
@@ -141,7 +144,7 @@ type RouteParts = {
 };
 
 function makeRoutes(parts: RouteParts): readonly Route[] {
-  const { accessKey, sessions, admission, hub, ingest, latest, onTurnedAway, log, now } = parts;
+  const { accessKey, sessions, admission, hub, latest, onTurnedAway, log, now } = parts;
   const { engine, fault } = parts.store;
   const accessKeyHash = hashSecret(accessKey);
   const ofHost = { isHost: latest.has, now };
@@ -161,7 +164,7 @@ function makeRoutes(parts: RouteParts): readonly Route[] {
     }),
     ...makeEnrollRoutes(admission.enrolment),
     ...makeTokenRoutes(admission.tokens),
-    makeIngestRoute((sender, body) => acceptBatch(ingest, sender, body), onTurnedAway, now),
+    makeIngestRoute(parts.take),
     ...makeHostRoutes(latest, now),
     makeSeriesRoute({
       isHost: latest.has,

@@ -24,8 +24,8 @@ export type Arrival = {
 
 /** Turns batches into one block of columns, in their order. A series without a sample in a window is left out there. */
 export function makeArrivalBlock(items: readonly Omit<Arrival, 'rows'>[]): ArrivalBlock {
-  const parts = items.flatMap((arrival) => splitTicks(arrival).map((ticks) => ({ ...arrival, ticks })));
-  const seriesMax = parts.reduce((sum, { batch }) => sum + batch.series.length, 0);
+  const parts: readonly Part[] = items.flatMap((arrival) => splitTicks(arrival).map((ticks) => ({ arrival, ticks })));
+  const seriesMax = parts.reduce((sum, { arrival }) => sum + arrival.batch.series.length, 0);
   const host = makeDictionary(parts.length);
   const metric = makeDictionary(seriesMax);
   const labels = makeDictionary(seriesMax);
@@ -35,11 +35,13 @@ export function makeArrivalBlock(items: readonly Omit<Arrival, 'rows'>[]): Arriv
   const seriesEnds = new Float64Array(parts.length);
   const offsetsMs = new Uint32Array(parts.reduce((sum, { ticks }) => sum + ticks.count, 0));
   const innerEnds = new Float64Array(seriesMax);
-  const values = new Float64Array(parts.reduce((sum, { batch, ticks }) => sum + batch.series.length * ticks.count, 0));
+  const values = new Float64Array(
+    parts.reduce((sum, { arrival, ticks }) => sum + arrival.batch.series.length * ticks.count, 0),
+  );
   const at = { tick: 0, series: 0, value: 0, samples: 0 };
 
   /** Whether there is any. */
-  function copyValues({ batch, ticks: { first, count } }: Part, series: number): boolean {
+  function copyValues({ arrival: { batch }, ticks: { first, count } }: Part, series: number): boolean {
     const from = series * batch.ticksMs.length + first;
     let samples = 0;
     for (let i = 0; i < count; i += 1) {
@@ -52,8 +54,9 @@ export function makeArrivalBlock(items: readonly Omit<Arrival, 'rows'>[]): Arriv
   }
 
   for (const [row, part] of parts.entries()) {
-    const { batch, ticks } = part;
-    host.indexes[row] = host.indexOf(part.host);
+    const { arrival, ticks } = part;
+    const { batch } = arrival;
+    host.indexes[row] = host.indexOf(arrival.host);
     startS[row] = ticks.startMs / 1000;
     for (let i = 0; i < ticks.count; i += 1) {
       offsetsMs[at.tick++] = (batch.ticksMs[ticks.first + i] ?? NaN) - ticks.startMs;
@@ -86,7 +89,7 @@ export function makeArrivalBlock(items: readonly Omit<Arrival, 'rows'>[]): Arriv
 
 /** Ticks of one window that follow one another in a batch. */
 type Ticks = { readonly startMs: number; readonly first: number; readonly count: number };
-type Part = Omit<Arrival, 'rows'> & { readonly ticks: Ticks };
+type Part = { readonly arrival: Omit<Arrival, 'rows'>; readonly ticks: Ticks };
 
 function splitTicks({ batch: { ticksMs }, receivedMs }: Omit<Arrival, 'rows'>): readonly Ticks[] {
   if (ticksMs.length === 0) return [{ startMs: Math.floor(receivedMs / WINDOW_MS) * WINDOW_MS, first: 0, count: 0 }];
@@ -119,7 +122,8 @@ export function makeEventRows(items: readonly Arrival[]): readonly EventRow[] {
 }
 
 function makeAbout(parts: readonly Part[]): ArrivalBlock['about'] {
-  const column = (pick: (part: Part) => number): Float64Array => Float64Array.from(parts, pick);
+  const column = (pick: (arrival: Part['arrival']) => number): Float64Array =>
+    Float64Array.from(parts, ({ arrival }) => pick(arrival));
   return {
     epoch: column(({ batch }) => batch.epoch),
     since: column(({ batch }) => batch.since ?? batch.seq),
