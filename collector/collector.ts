@@ -78,6 +78,7 @@ export async function openCollector(config: Config, log: Log, now: () => number)
       quarantine: makeQuarantineShare(),
       fault: store.fault,
       onValues: hub.hostChanged,
+      isShown: (host) => hub.isWatched(host),
       learnMetrics: metrics.learn,
       async storeInventory(host, inventory) {
         if (JSON.stringify(state.hosts.get(host)?.inventory) === JSON.stringify(inventory)) return;
