@@ -12,10 +12,11 @@ import { openLiveServer } from './http/live-server.ts';
 import { loadPage } from './http/page.ts';
 import { makeAgentFileRoutes } from './http/routes/agent-files.ts';
 import { makeEnrollRoutes } from './http/routes/enroll.ts';
+import { makeAnswerPush } from './http/direct.ts';
 import { makeHealthRoutes } from './http/routes/health.ts';
 import { makeHostRangeRoute } from './http/routes/host-range.ts';
 import { makeHostRoutes } from './http/routes/hosts.ts';
-import { makeIngestRoute } from './http/routes/ingest.ts';
+import { makeIngestRoute, makeTakePush, type TakePush } from './http/routes/ingest.ts';
 import { makeJobsRoute } from './http/routes/jobs.ts';
 import { makeSamplesRoute } from './http/routes/samples.ts';
 import { makeSeriesRoute } from './http/routes/series.ts';
@@ -40,6 +41,7 @@ import { dropBefore } from './store/drop.ts';
 import { readEvents } from './store/events.ts';
 import { readHeard, readNewest } from './store/newest.ts';
 import { readSeries } from './store/queries.ts';
+import { withSignal } from './store/store.ts';
 
 const DAY_MS = 86_400_000;
 
@@ -85,8 +87,9 @@ export async function openCollector(
     const ingest = makeIngestOptions({ store, latest, hub, buffer, admitRun, log, now });
     const onTurnedAway = makeTurnedAway(log, now);
     const strangers = makeStrangers(onTurnedAway);
+    const take = makeTakePush((sender, body) => acceptBatch(ingest, sender, body), onTurnedAway, now);
     const storeJobs = openJobs({ jobs, store, log, now });
-    const parts = { config, accessKey, sessions, admission, hub, ingest, latest, store, onTurnedAway, log, now };
+    const parts = { config, accessKey, sessions, admission, hub, take, latest, store, onTurnedAway, log, now };
     const routes = makeRoutes({ ...parts, strangers, storeJobs });
     const page = await loadPage(join(import.meta.dirname, '../web/dist'));
     const app = makeApp({ routes, page, authorise, onAdmitted: strangers.trust, log });
@@ -95,7 +98,8 @@ export async function openCollector(
     const live = await openLiveServer({ port: config.livePort, authorise, handlers: hub });
     opened.push({ name: 'live server', close: () => live.close() });
     const address = { hostname: config.bind, port: config.port, livePort: live.port };
-    const server = await openServer({ app, ...address, strangers, onTurnedAway, log });
+    const answerPush = makeAnswerPush({ take, authorise, onAdmitted: strangers.trust, log });
+    const server = await openServer({ app, answerPush, ...address, strangers, onTurnedAway, log });
     opened.push({ name: 'HTTP server', close: () => server.close() });
     // Whoever waits for a job is told first: the server waits for the answer.
     opened.push({ name: 'job of the store', close: () => storeJobs.close() });
@@ -132,6 +136,7 @@ function makeIngestOptions({ store, latest, hub, buffer, admitRun, log, now }: I
     pastMsMax: store.keep.raw * DAY_MS,
     fault: store.fault,
     onValues: hub.hostChanged,
+    isShown: (host) => hub.isWatched(host),
     learnMetrics: store.metrics.learn,
     async storeInventory(host, inventory) {
       if (JSON.stringify(hosts.get(host)?.inventory) === JSON.stringify(inventory)) return;
@@ -160,7 +165,7 @@ type RouteParts = {
   readonly sessions: Sessions;
   readonly admission: Admission;
   readonly hub: LiveHub;
-  readonly ingest: IngestOptions;
+  readonly take: TakePush;
   readonly latest: Latest;
   readonly store: Store;
   readonly storeJobs: Jobs;
@@ -171,7 +176,7 @@ type RouteParts = {
 };
 
 function makeRoutes(parts: RouteParts): readonly Route[] {
-  const { accessKey, sessions, admission, hub, ingest, latest, onTurnedAway, log, now } = parts;
+  const { accessKey, sessions, admission, hub, latest, onTurnedAway, log, now } = parts;
   const { engine, fault } = parts.store;
   const accessKeyHash = hashSecret(accessKey);
   const ofHost = { isHost: latest.has, now };
@@ -191,15 +196,24 @@ function makeRoutes(parts: RouteParts): readonly Route[] {
     }),
     ...makeEnrollRoutes(admission.enrolment),
     ...makeTokenRoutes(admission.tokens),
-    makeIngestRoute((sender, body) => acceptBatch(ingest, sender, body), onTurnedAway, now),
+    makeIngestRoute(parts.take),
     ...makeHostRoutes(latest, now),
     makeSeriesRoute({
       isHost: latest.has,
       findMetric: parts.store.metrics.find,
-      readSeries: (query) => readSeries(engine, query, { keep: parts.store.keep, nowMs: now() }),
+      readSeries: (query, signal) =>
+        readSeries(withSignal(engine, signal), query, { keep: parts.store.keep, nowMs: now() }),
     }),
-    makeHostRangeRoute({ ...ofHost, what: 'completeness', read: (query) => readCompleteness(engine, query) }),
-    makeHostRangeRoute({ ...ofHost, what: 'events', read: (query) => readEvents(engine, query) }),
+    makeHostRangeRoute({
+      ...ofHost,
+      what: 'completeness',
+      read: (query, signal) => readCompleteness(withSignal(engine, signal), query),
+    }),
+    makeHostRangeRoute({
+      ...ofHost,
+      what: 'events',
+      read: (query, signal) => readEvents(withSignal(engine, signal), query),
+    }),
     makeSamplesRoute({ dropBefore: (beforeMs) => dropBefore(parts.store, beforeMs), log, now }),
     makeJobsRoute(parts.storeJobs),
   ];

@@ -48,13 +48,13 @@ The collector does this by itself, also for what comes late; this is for whoever
 );
 
 function describe({ tiers, force, seconds }: AggregateReport): string {
-  const rows = tiers.map(({ tier, periods, hosts, series, rows, left }) => [
+  const table = tiers.map(({ tier, periods, hosts, series, rows, left }) => [
     tier,
     `${periods} ${{ '5m': 'windows', '1h': 'hours', '1d': 'days' }[tier]}`,
     ...[hosts, series, rows, left].map(String),
   ]);
   return [
-    ...formatTable(['TIER', 'COMPUTED', 'HOSTS', 'SERIES', 'ROWS', 'LEFT AS THEY WERE'], rows),
+    ...formatTable(['TIER', 'COMPUTED', 'HOSTS', 'SERIES', 'ROWS', 'LEFT AS THEY WERE'], table),
     '',
     force
       ? 'Rows are left as they were where samples of theirs are gone, or are past their time.'

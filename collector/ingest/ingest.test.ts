@@ -21,6 +21,7 @@ test('acceptBatch() acknowledges what a host says that it is only when that is s
     quarantine: makeQuarantineShare(),
     pastMsMax: 86_400_000,
     onValues: () => undefined,
+    isShown: () => true,
     learnMetrics: async () => undefined,
     async storeInventory(host, inventory) {
       await Promise.resolve();

@@ -38,7 +38,7 @@ function valueAt(host: string, tickMs: number): number {
 async function put(host: string, ticksMs: readonly number[]): Promise<void> {
   const values = Float64Array.from(ticksMs, (tickMs) => valueAt(host, tickMs));
   const batch = { epoch: 1, seq: 1, sentMs: 0, ticksMs, series: [['m.gauge', ''] as const], values };
-  const block = makeArrivalBlock([{ host, batch }]);
+  const block = makeArrivalBlock([{ host, batch, quarantined: 0, receivedMs: 0 }]);
   const { generation, release } = compaction.hold(block.samples);
   await insertArrivals(store.engine, block, generation).finally(release);
 }
@@ -79,14 +79,15 @@ function computeNaive(tier: Tier, host: string, ticksMs: readonly number[]): rea
     [...new Set(ticksMs)].toSorted((a, b) => a - b),
     (tickMs) => Math.floor(tickMs / PERIOD_MS[tier]) * PERIOD_MS[tier],
   );
-  return [...periods].map(([startMs, ticks]) => {
+  return Array.from(periods, ([startMs, ticks]) => {
     const values = ticks.map((tickMs) => valueAt(host, tickMs));
     const sorted = values.toSorted((a, b) => a - b);
     const mean = values.reduce((a, b) => a + b) / values.length;
     const middle = ((sorted[(values.length - 1) >> 1] ?? NaN) + (sorted[values.length >> 1] ?? NaN)) / 2;
     const spread = Math.sqrt(values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / values.length);
-    const ends = [sorted[0], sorted.at(-1), mean, middle, Math.round(spread * 1e6) / 1e6, values.at(-1)];
-    return [host, startMs, values.length, ...ends, ticks.at(-1)];
+    const rounded = Math.round(spread * 1e6) / 1e6;
+    const [min, max, last] = [sorted[0], sorted.at(-1), values.at(-1)];
+    return [host, startMs, values.length, min, max, mean, middle, rounded, last, ticks.at(-1)];
   });
 }
 

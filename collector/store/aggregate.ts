@@ -3,12 +3,12 @@ import type { AggregateReport, JobProgress } from '@muster/proto/api';
 import { WINDOW_MS } from '../domain/samples.ts';
 import {
   COLUMNS,
-  DUE_IN_RANGE,
   GRACE_MS,
-  IN_RANGE,
+  isIn,
   noteDone,
   PERIODS,
   type RollUp,
+  selectDue,
   selectFigures,
   sliceHosts,
   type Versions,
@@ -110,8 +110,6 @@ function listSteps(days: readonly number[], options: AggregateOptions, nowMs: nu
   );
 }
 
-const ROW_IN_RANGE = `ts >= toDateTime({startS:Int64}) AND ts < toDateTime({endS:Int64})`;
-
 type StepTask = {
   readonly engine: Engine;
   readonly step: Step & RollUp;
@@ -121,31 +119,27 @@ type StepTask = {
 };
 
 async function computeStep({ engine, step, force, onSlice }: StepTask): Promise<void> {
-  const { of, startS, endS, version } = step;
-  const range = { startS, endS, version };
-  const parameters = of.period === null ? range : { ...range, tier: of.tier };
-  const wanted = force ? IN_RANGE : `${IN_RANGE} AND (${missing(of)})`;
-  const slices = await sliceHosts(engine, wanted, parameters);
-  const inSlice = 'host IN {hosts:Array(String)}';
-  for (const [i, hosts] of slices.entries()) {
+  const { of, version } = step;
+  const wanted = force ? isIn('start', step) : `${isIn('start', step)} AND (${missing(of, step)})`;
+  const slices = await sliceHosts(engine, wanted);
+  for (const [i, isOfSlice] of slices.entries()) {
     onSlice(i, slices.length);
     await engine.command(
       `INSERT INTO rollup_${of.tier} (${COLUMNS})
-       SELECT ${COLUMNS} FROM (${selectFigures(of.startOf, `${wanted} AND ${inSlice}`)}) AS new
+       SELECT ${COLUMNS} FROM (${selectFigures(of.startOf, `${wanted} AND ${isOfSlice}`, version)}) AS new
        LEFT JOIN (SELECT metric, host, labels, ts, samples AS had FROM rollup_${of.tier} FINAL
-           WHERE ${ROW_IN_RANGE} AND ${inSlice}) AS old
+           WHERE ${isIn('ts', step)} AND ${isOfSlice}) AS old
          USING (metric, host, labels, ts) WHERE samples >= had`,
-      { ...parameters, hosts },
     );
   }
-  if (slices.length > 0 && of.period !== null) await noteDone(engine, of.period, range);
+  if (slices.length > 0 && of.period !== null) await noteDone(engine, of.period, step);
 }
 
 /** Series of which the rollup has no row, and those of hosts that are due. By a hash of 128 bits: texts take more. */
-function missing({ tier, startOf, period }: RollupTier): string {
+function missing({ tier, startOf, period }: RollupTier, range: RollUp): string {
   const hasNone = `sipHash128(metric, host, labels, ${startOf}) NOT IN
-    (SELECT sipHash128(metric, host, labels, ts) FROM rollup_${tier} WHERE ${ROW_IN_RANGE})`;
-  return period === null ? hasNone : `${hasNone} OR (${startOf}, host) IN (${DUE_IN_RANGE})`;
+    (SELECT sipHash128(metric, host, labels, ts) FROM rollup_${tier} WHERE ${isIn('ts', range)})`;
+  return period === null ? hasNone : `${hasNone} OR (${startOf}, host) IN (${selectDue(tier, range)})`;
 }
 
 type Counted = { readonly fromMs: number; readonly toMs: number; readonly firstVersion: number };
@@ -154,9 +148,8 @@ async function countRows(engine: Engine, tier: TierName, { fromMs, toMs, firstVe
   const [row] = await engine.query(
     `SELECT uniqExactIf(ts, isNew) AS periods, uniqExactIf(host, isNew) AS hosts, uniqExactIf(sipHash128(metric, host, labels), isNew) AS series,
        countIf(isNew) AS rows, countIf(NOT isNew) AS left
-     FROM (SELECT metric, host, labels, ts, version > {firstVersion:UInt64} AS isNew FROM rollup_${tier} FINAL
-       WHERE ts >= toDateTime({fromS:Int64}) AND ts < toDateTime({toS:Int64}))`,
-    { fromS: Math.ceil(fromMs / 1000), toS: Math.ceil(toMs / 1000), firstVersion },
+     FROM (SELECT metric, host, labels, ts, version > ${firstVersion} AS isNew FROM rollup_${tier} FINAL
+       WHERE ts >= toDateTime(${Math.ceil(fromMs / 1000)}) AND ts < toDateTime(${Math.ceil(toMs / 1000)}))`,
   );
   const of = (name: string): number => Number(row?.[name] ?? 0);
   return { periods: of('periods'), hosts: of('hosts'), series: of('series'), rows: of('rows'), left: of('left') };

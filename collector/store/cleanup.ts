@@ -2,7 +2,7 @@ import { statfs } from 'node:fs/promises';
 
 import type { CleanupReport, CleanupTable, JobProgress } from '@muster/proto/api';
 
-import { type Keep, TIERS } from '../domain/keep.ts';
+import type { Keep } from '../domain/keep.ts';
 import type { Ballast } from './ballast.ts';
 import { withRoom } from './drop.ts';
 import type { Mender } from './mend.ts';
@@ -19,12 +19,10 @@ const OPTIMIZE_BYTES_MAX = 2 * 1024 ** 3;
 
 /** How many days a partition spans: some of it is older than it is kept by as much. */
 const TABLES = [
-  ...TIERS.map((tier) => ({
-    ...TIER_TABLES[tier],
-    kept: tier,
-    tier,
-    spanDays: { raw: 1, '5m': 31, '1h': 31, '1d': 366 }[tier],
-  })),
+  { ...TIER_TABLES.raw, kept: 'raw', tier: 'raw', spanDays: 1 },
+  { ...TIER_TABLES['5m'], kept: '5m', tier: '5m', spanDays: 31 },
+  { ...TIER_TABLES['1h'], kept: '1h', tier: '1h', spanDays: 31 },
+  { ...TIER_TABLES['1d'], kept: '1d', tier: '1d', spanDays: 366 },
   { table: 'batches', column: 'at', kept: 'batches', tier: 'raw', spanDays: 1 },
 ] as const;
 type Table = (typeof TABLES)[number];
@@ -97,9 +95,11 @@ async function readFreeBytes(directory: string): Promise<number> {
 }
 
 /** The partitions of a table, the oldest first; `lastS` is the newest instant in each. */
-const PARTITIONS = `SELECT partition_id AS id, sum(rows) AS allRows, sum(bytes_on_disk) AS bytes, count() AS parts,
+const selectPartitions = (
+  table: string,
+): string => `SELECT partition_id AS id, sum(rows) AS allRows, sum(bytes_on_disk) AS bytes, count() AS parts,
     toUnixTimestamp(max(max_time)) AS lastS
-  FROM system.parts WHERE database = currentDatabase() AND table = {table:String} AND active AND rows > 0
+  FROM system.parts WHERE database = currentDatabase() AND table = '${table}' AND active AND rows > 0
   GROUP BY partition_id ORDER BY id`;
 
 type Partition = {
@@ -111,7 +111,7 @@ type Partition = {
 };
 
 async function listPartitions(engine: Engine, table: string): Promise<readonly Partition[]> {
-  const rows = await engine.query(PARTITIONS, { table });
+  const rows = await engine.query(selectPartitions(table));
   return rows.map((row) => ({
     id: String(row['id']),
     rows: Number(row['allRows']),
@@ -138,8 +138,7 @@ async function lookAt(
   const [held] =
     kept === 'raw' && ids.length > 0
       ? await engine.query(
-          'SELECT sum(length(offsetsMs)) AS samples FROM chunks WHERE _partition_id IN {ids:Array(String)}',
-          { ids },
+          `SELECT sum(length(offsetsMs)) AS samples FROM chunks WHERE _partition_id IN (${ids.map((id) => `'${id}'`).join(', ')})`,
         )
       : [];
   const { days, rowsADay } = await readGrowth(engine, { table, column, nowMs });
@@ -173,8 +172,7 @@ async function readGrowth(
   const fromMs = toMs - FULL_DAYS_MAX * DAY_MS;
   const [first] = await engine.query(
     `SELECT toUnixTimestamp(toStartOfDay(min(min_time))) AS firstS FROM system.parts
-     WHERE database = currentDatabase() AND table = {table:String} AND active AND rows > 0`,
-    { table },
+     WHERE database = currentDatabase() AND table = '${table}' AND active AND rows > 0`,
   );
   const firstS = Number(first?.['firstS'] ?? 0); // 0: there is nothing
   const firstFullMs = firstS === 0 ? toMs : firstS * 1000 + DAY_MS;
@@ -182,15 +180,14 @@ async function readGrowth(
   const days = Math.max(0, Math.round((toMs - sinceMs) / DAY_MS));
   if (days === 0) return { days, rowsADay: 0 };
   const [row] = await engine.query(
-    `SELECT count() AS rows FROM ${table} WHERE ${column} >= toDateTime({sinceS:Int64}) AND ${column} < toDateTime({toS:Int64})`,
-    { sinceS: sinceMs / 1000, toS: toMs / 1000 },
+    `SELECT count() AS rows FROM ${table} WHERE ${column} >= toDateTime(${sinceMs / 1000}) AND ${column} < toDateTime(${toMs / 1000})`,
   );
   return { days, rowsADay: Number(row?.['rows'] ?? 0) / days };
 }
 
 async function dropPast(engine: Engine, table: string, pastMs: number): Promise<void> {
   for (const { id, lastMs } of await listPartitions(engine, table))
-    if (lastMs < pastMs) await engine.command(`ALTER TABLE ${table} DROP PARTITION ID {id:String}`, { id });
+    if (lastMs < pastMs) await engine.command(`ALTER TABLE ${table} DROP PARTITION ID '${id}'`);
 }
 
 type OptimizeStore = { readonly engine: Engine; readonly directory: string; readonly nowMs: number };
@@ -209,7 +206,7 @@ async function optimizeClosed({ engine, directory, nowMs }: OptimizeStore, { onP
     onProgress({ done, total: waiting.length, what: `merging ${id} of ${table}` });
     const isTooLarge = bytes > OPTIMIZE_BYTES_MAX || (await readFreeBytes(directory)) < 2 * bytes;
     if (isTooLarge) skipped.push(`${id} of ${table}`);
-    else await engine.command(`OPTIMIZE TABLE ${table} PARTITION ID {id:String} FINAL`, { id });
+    else await engine.command(`OPTIMIZE TABLE ${table} PARTITION ID '${id}' FINAL`);
   }
   return { partitions: waiting.length - skipped.length, skipped };
 }

@@ -1,5 +1,5 @@
 import { WINDOW_MS, type HeardHost, type StoredValue } from '../domain/samples.ts';
-import type { Engine, QueryParameters } from './store.ts';
+import type { Engine } from './store.ts';
 
 /** Of a host that has been silent for longer, only when it was heard is brought back. */
 const RECENT_MS = 15 * 60_000;
@@ -12,9 +12,8 @@ const HOSTS_MAX = 1_000;
 export async function readNewest(engine: Engine, nowMs: number): Promise<readonly StoredValue[]> {
   const rows = await engine.query(
     `SELECT host, metric, labels, toUnixTimestamp64Milli(max(ts)) AS tsMs, argMax(value, ts) AS value
-     FROM samples WHERE start > fromUnixTimestamp64Milli({recentMs:Int64}) - INTERVAL ${WINDOW_MS / 1000} SECOND
-       AND ts >= fromUnixTimestamp64Milli({recentMs:Int64}) GROUP BY host, metric, labels`,
-    { recentMs: nowMs - RECENT_MS },
+     FROM samples WHERE start > fromUnixTimestamp64Milli(${nowMs - RECENT_MS}) - INTERVAL ${WINDOW_MS / 1000} SECOND
+       AND ts >= fromUnixTimestamp64Milli(${nowMs - RECENT_MS}) GROUP BY host, metric, labels`,
   );
   return rows.map((row) => ({
     host: String(row['host']),
@@ -34,11 +33,10 @@ export async function readHeard(
   hosts: readonly string[],
   nowMs: number,
 ): Promise<readonly HeardHost[]> {
-  const read = async (where: string, parameters: QueryParameters): Promise<readonly HeardHost[]> => {
+  const read = async (where: string): Promise<readonly HeardHost[]> => {
     const rows = await engine.query(
       `SELECT host, toUnixTimestamp64Milli(max(at)) AS lastMs, toUnixTimestamp64Milli(max(received)) AS arrivedMs
        FROM batches WHERE ${where} GROUP BY host`,
-      parameters,
     );
     return rows.map((row) => ({
       host: String(row['host']),
@@ -46,10 +44,15 @@ export async function readHeard(
       arrivedMs: Number(row['arrivedMs']),
     }));
   };
-  const heard = [...(await read('at >= fromUnixTimestamp64Milli({sinceMs:Int64})', { sinceMs: nowMs - HEARD_MS }))];
+  const heard = [...(await read(`at >= fromUnixTimestamp64Milli(${nowMs - HEARD_MS})`))];
   const known = new Set(heard.map(({ host }) => host));
   const silent = hosts.filter((host) => !known.has(host));
   for (let i = 0; i < silent.length; i += HOSTS_MAX)
-    heard.push(...(await read('host IN {hosts:Array(String)}', { hosts: silent.slice(i, i + HOSTS_MAX) })));
+    heard.push(...(await read(isOneOf(silent.slice(i, i + HOSTS_MAX)))));
   return heard;
+}
+
+/** In hexadecimal: nothing is bound, for what is has limits, and no text from outside stands in a statement. */
+function isOneOf(hosts: readonly string[]): string {
+  return `host IN (${hosts.map((host) => `unhex('${Buffer.from(host).toString('hex')}')`).join(', ')})`;
 }

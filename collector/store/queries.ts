@@ -1,7 +1,7 @@
 import { SILENT_INTERVALS, SILENT_MS_MIN, type TierUsed } from '@muster/proto/api';
 import type { MetricKind } from '@muster/proto/metric';
 
-import { WINDOW_MS, type StoredValue } from '../domain/samples.ts';
+import { WINDOW_MS } from '../domain/samples.ts';
 import { type Tier, TIERS } from '../domain/keep.ts';
 import { chooseSegments, type Kept, PERIOD_MS, readHeld } from './seams.ts';
 import type { Engine, QueryParameters } from './store.ts';

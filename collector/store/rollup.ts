@@ -1,4 +1,4 @@
-import type { Engine, QueryParameters } from './store.ts';
+import type { Engine } from './store.ts';
 
 export const PERIODS = [
   { tier: '1h', periodMs: 3_600_000, startOf: 'toStartOfHour(start)', next: '1d', nextStartOf: 'toStartOfDay(start)' },
@@ -25,21 +25,17 @@ const FIGURES = `sum(length(values)) AS samples, min(arrayMin(values)) AS min, m
   fromUnixTimestamp64Milli(max(${NEWEST}), 'UTC') AS lastTs`;
 export const COLUMNS = 'metric, host, labels, ts, samples, min, max, avg, median, stddev, last, lastTs, version';
 
-export function selectFigures(startOf: string, where: string): string {
-  return `SELECT metric, host, labels, ${startOf} AS ts, ${FIGURES}, {version:UInt64} AS version
+export function selectFigures(startOf: string, where: string, version: number): string {
+  return `SELECT metric, host, labels, ${startOf} AS ts, ${FIGURES}, ${version} AS version
     FROM chunks WHERE ${where} GROUP BY metric, host, labels, ts SETTINGS optimize_aggregation_in_order = 1, max_threads = 1`;
 }
 
-/** The hosts with chunks that `where` names, in groups that a statement can compute at once; how many samples each has. */
-export async function sliceHosts(
-  engine: Engine,
-  where: string,
-  parameters: QueryParameters,
-): Promise<readonly (readonly string[])[]> {
-  // By name, as the chunks are ordered, so that each group is a stretch of every metric.
+/** The hosts with chunks that `where` names, in groups that a statement can compute at once: conditions that name them. */
+export async function sliceHosts(engine: Engine, where: string): Promise<readonly string[]> {
+  // By name, as the chunks are ordered, so that each group is a stretch of every metric. In hexadecimal: no statement
+  // holds text from outside.
   const rows = await engine.query(
-    `SELECT host, sum(length(offsetsMs)) AS samples FROM chunks WHERE ${where} GROUP BY host ORDER BY host`,
-    parameters,
+    `SELECT hex(host) AS name, sum(length(offsetsMs)) AS samples FROM chunks WHERE ${where} GROUP BY host ORDER BY host`,
   );
   const slices: string[][] = [];
   let left = 0;
@@ -49,10 +45,10 @@ export async function sliceHosts(
       slices.push([]);
       left = SLICE_SAMPLES;
     }
-    slices.at(-1)?.push(String(row['host']));
+    slices.at(-1)?.push(`unhex('${String(row['name'])}')`);
     left -= samples;
   }
-  return slices;
+  return slices.map((names) => `host IN (${names.join(', ')})`);
 }
 
 /** Numbers of versions of rows: each higher than all before, also where the clock was set back. */
@@ -73,12 +69,10 @@ export async function writeRollup5m(engine: Engine, version: number): Promise<vo
   // First of all: from here on every version is higher.
   await engine.command(
     `INSERT INTO rollup_due (tier, start, host, done, version)
-     SELECT DISTINCT '1h', toStartOfHour(start), host, 0, {version:UInt64} FROM (${touched})`,
-    { version },
+     SELECT DISTINCT '1h', toStartOfHour(start), host, 0, ${version} FROM (${touched})`,
   );
   await engine.command(
-    `INSERT INTO rollup_5m (${COLUMNS}) ${selectFigures('start', `(host, start) IN (${touched})`)}`,
-    { version },
+    `INSERT INTO rollup_5m (${COLUMNS}) ${selectFigures('start', `(host, start) IN (${touched})`, version)}`,
   );
 }
 
@@ -95,9 +89,9 @@ export async function rollUpDue(
     const { tier, periodMs } = period;
     // Hours by the day: what comes back after a long time is due for many.
     const due = await engine.query(
-      `SELECT toUnixTimestamp(min(start)) AS firstS, toUnixTimestamp(max(start)) AS lastS FROM ${DUE}
-       AND start <= toDateTime({untilS:Int64}) GROUP BY toStartOfDay(start) ORDER BY firstS`,
-      { tier, untilS: Math.floor((now() - periodMs - GRACE_MS) / 1000) },
+      `SELECT toUnixTimestamp(min(start)) AS firstS, toUnixTimestamp(max(start)) AS lastS FROM ${dueOf(tier)}
+       AND start <= toDateTime(${Math.floor((now() - periodMs - GRACE_MS) / 1000)})
+       GROUP BY toStartOfDay(start) ORDER BY firstS`,
     );
     for (const { firstS, lastS } of due) {
       if (closing?.aborted === true) return;
@@ -107,23 +101,28 @@ export async function rollUpDue(
   }
 }
 
-const DUE = `rollup_due FINAL WHERE tier = {tier:String} AND done = 0`;
-/** The periods of a range that are due, each of one host. */
-export const DUE_IN_RANGE = `SELECT start, host FROM ${DUE} AND start >= toDateTime({startS:Int64})
-  AND start < toDateTime({endS:Int64}) AND version < {version:UInt64}`;
-export const IN_RANGE = `start >= toDateTime({startS:Int64}) AND start < toDateTime({endS:Int64})`;
+const dueOf = (tier: string): string => `rollup_due FINAL WHERE tier = '${tier}' AND done = 0`;
 
 /** Whole periods of a tier, Unix seconds. What was due before `version` is computed by it. */
 export type RollUp = { readonly startS: number; readonly endS: number; readonly version: number };
 
+/** That an instant lies in a range. */
+export function isIn(column: string, { startS, endS }: RollUp): string {
+  return `${column} >= toDateTime(${startS}) AND ${column} < toDateTime(${endS})`;
+}
+
+/** The periods of a range that are due, each of one host. */
+export function selectDue(tier: string, range: RollUp): string {
+  return `SELECT start, host FROM ${dueOf(tier)} AND ${isIn('start', range)} AND version < ${range.version}`;
+}
+
 async function rollUp(engine: Engine, period: Period, range: RollUp, closing?: AbortSignal): Promise<void> {
   const { tier, startOf } = period;
-  const parameters = { tier, ...range };
-  const where = `${IN_RANGE} AND (${startOf}, host) IN (${DUE_IN_RANGE})`;
-  for (const hosts of await sliceHosts(engine, where, parameters)) {
+  const where = `${isIn('start', range)} AND (${startOf}, host) IN (${selectDue(tier, range)})`;
+  for (const isOfSlice of await sliceHosts(engine, where)) {
     if (closing?.aborted === true) return;
-    const figures = selectFigures(startOf, `${where} AND host IN {hosts:Array(String)}`);
-    await engine.command(`INSERT INTO rollup_${tier} (${COLUMNS}) ${figures}`, { ...parameters, hosts });
+    const figures = selectFigures(startOf, `${where} AND ${isOfSlice}`, range.version);
+    await engine.command(`INSERT INTO rollup_${tier} (${COLUMNS}) ${figures}`);
   }
   await noteDone(engine, period, range);
 }
@@ -133,9 +132,8 @@ export async function noteDone(engine: Engine, { tier, next, nextStartOf }: Peri
   const note = (set: string): Promise<void> =>
     engine.command(
       `INSERT INTO rollup_due (tier, start, host, done, version)
-       SELECT DISTINCT ${set}, {version:UInt64} FROM (${DUE_IN_RANGE})`,
-      { tier, ...range },
+       SELECT DISTINCT ${set}, ${range.version} FROM (${selectDue(tier, range)})`,
     );
   if (next !== null) await note(`'${next}', ${nextStartOf}, host, 0`);
-  await note(`{tier:String}, start, host, 1`);
+  await note(`'${tier}', start, host, 1`);
 }

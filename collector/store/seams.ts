@@ -20,8 +20,7 @@ export type Held = Readonly<Record<Tier, number>>;
 export async function readHeld(engine: Engine, { keep, nowMs }: Kept): Promise<Held> {
   const rows = await engine.query(
     `SELECT table, toUnixTimestamp(min(min_time)) AS firstS FROM system.parts
-     WHERE database = currentDatabase() AND table IN {tables:Array(String)} AND active AND rows > 0 GROUP BY table`,
-    { tables: TIERS.map((tier) => TIER_TABLES[tier].table) },
+     WHERE database = currentDatabase() AND table IN (${TIERS.map((tier) => `'${TIER_TABLES[tier].table}'`).join(', ')}) AND active AND rows > 0 GROUP BY table`,
   );
   const firsts = new Map(rows.map((row) => [String(row['table']), Number(row['firstS']) * 1000]));
   const heldSince = (tier: Tier): number => {

@@ -11,7 +11,7 @@ import { WINDOW_MS } from '../domain/samples.ts';
 import { makeArrivalBlock } from '../ingest/columns.ts';
 import { openCompaction } from './compaction.ts';
 import { openEmbedded } from './embedded.ts';
-import { insertArrivals, insertBatches, insertEvents } from './insert.ts';
+import { insertArrivals, insertEvents } from './insert.ts';
 import { migrate, MIGRATIONS } from './migrations.ts';
 import { readHeard, readNewest } from './newest.ts';
 import { chooseTier, POINTS_MAX, readSeries, type SeriesQuery } from './queries.ts';
@@ -65,7 +65,7 @@ async function put(
     series: [[metric, labels] as const],
     values: Float64Array.from(values),
   };
-  await insertArrivals(engine, makeArrivalBlock([{ host: 'web-1', batch }]), 1);
+  await insertArrivals(engine, makeArrivalBlock([{ host: 'web-1', batch, quarantined: 0, receivedMs: 0 }]), 1);
 }
 
 /** As `readSeries` of a store with all that it has, and the tier of the newest part. */
@@ -110,6 +110,8 @@ test('insertArrivals() stores text and numbers exactly, whatever the text, compa
       series: [['m.gauge', text] as const],
       values: Float64Array.from(values),
     },
+    quarantined: 0,
+    receivedMs: 0,
   }));
   await insertArrivals(engine, makeArrivalBlock(items), 1);
   const read = () =>
@@ -336,19 +338,12 @@ test('readHeard() says when hosts were heard, also those that have been silent f
     { host: 'web-2', atMs: nowMs - 21 * DAY_MS, receivedMs: nowMs - 19 * DAY_MS },
     { host: 'gone', atMs: nowMs - 20 * DAY_MS, receivedMs: nowMs - 20 * DAY_MS },
   ];
-  await insertBatches(
-    engine,
-    heard.map((one, seq) => ({
-      ...one,
-      epoch: 1,
-      seq,
-      since: seq,
-      ticksMs: [],
-      everyMs: 0,
-      samples: 0,
-      quarantined: 0,
-    })),
-  );
+  await engine.insert('batches', heard.length, [
+    { name: 'host', type: 'String', values: heard.map(({ host }) => host) },
+    { name: 'seq', type: 'UInt64', values: heard.map((_, seq) => seq) },
+    { name: 'at', type: "DateTime64(3, 'UTC')", values: heard.map(({ atMs }) => atMs) },
+    { name: 'received', type: "DateTime64(3, 'UTC')", values: heard.map(({ receivedMs }) => receivedMs) },
+  ]);
   expect(await readHeard(engine, ['web-1', 'web-2', 'new'], nowMs)).toEqual([
     { host: 'web-1', lastMs: nowMs - 60_000, arrivedMs: nowMs - 30_000 },
     { host: 'web-2', lastMs: nowMs - 20 * DAY_MS, arrivedMs: nowMs - 19 * DAY_MS },
