@@ -65,23 +65,21 @@ export function chooseTier(fromMs: number, toMs: number, stepMs = 0): Tier {
 export async function readSeries(engine: Engine, query: SeriesQuery, kept: Kept): Promise<SeriesAnswer> {
   const { host, metric, kind, fromMs, toMs, stepMs } = query;
   const oldestMs = await findOldest(engine, { host, metric, fromMs, toMs });
-  const segments = chooseSegments(chooseTier(oldestMs, toMs, stepMs), { fromMs, toMs }, await readHeld(engine, kept));
-  const tiers = segments.map(({ tier, fromMs: sinceMs }) => ({ tier, fromMs: sinceMs, stepMs: PERIOD_MS[tier] }));
-  const source = segments.map(({ tier }, i) => SOURCES[tier](`from${i}`, `to${i}`, i)).join(' UNION ALL ');
-  const [{ tier: oldest }] = segments;
-  const parameters: Readonly<Record<string, string | number>> = {
-    host,
-    metric,
-    // A point stands for the time from it on: that in which the range begins is drawn …
-    beforeMs: fromMs - Math.max(1, PERIOD_MS[oldest]),
-    ...Object.fromEntries(
-      segments.flatMap((segment, i) => [
-        // … and of a counter the one before is read, of which its rate is told.
-        [`from${i}`, i === 0 ? fromMs - 2 * PERIOD_MS[oldest] : segment.fromMs],
-        [`to${i}`, segment.toMs],
-      ]),
-    ),
-  };
+  const tier = chooseTier(oldestMs, toMs, stepMs);
+  const held = await readHeld(engine, kept);
+  const segments = chooseSegments(tier, { fromMs, toMs }, held);
+  const tiers = segments.map((one) => ({ tier: one.tier, fromMs: one.fromMs, stepMs: PERIOD_MS[one.tier] }));
+  // A point stands for the time from it on: that in which the range begins is drawn. And the one before is read, of which
+  // the rate of a counter is told; where it is kept no more, that of a coarser tier.
+  const periodMs = PERIOD_MS[segments[0].tier];
+  const beforeMs = fromMs - Math.max(1, periodMs);
+  const parts = periodMs === 0 ? segments : chooseSegments(tier, { fromMs: fromMs - periodMs, toMs }, held);
+  const source = parts.map((part, i) => SOURCES[part.tier](`from${i}`, `to${i}`, i)).join(' UNION ALL ');
+  const bounds = parts.flatMap((part, i) => [
+    [`from${i}`, i === 0 ? part.fromMs + 1 - Math.max(1, PERIOD_MS[part.tier]) : part.fromMs] as const,
+    [`to${i}`, part.toMs] as const,
+  ]);
+  const parameters = { host, metric, beforeMs, ...Object.fromEntries(bounds) };
   const [counted] = await engine.query(`SELECT uniqExact(labels) AS sets FROM (${source})`, parameters);
   const sets = Number(counted?.['sets'] ?? 0);
   if (sets === 0) return { tiers, series: [], gaps: [] };
