@@ -14,6 +14,8 @@ export type Compaction = {
   readonly hold: (samples: number) => Held;
   /** Compacts all that has arrived until now, or as much of it as until `closing`. */
   readonly run: (closing?: AbortSignal) => Promise<void>;
+  /** Runs a task while nothing is being compacted. */
+  readonly between: <T>(task: () => Promise<T>) => Promise<T>;
 };
 
 export type Held = { readonly generation: number; readonly release: () => void };
@@ -88,6 +90,7 @@ export async function openCompaction(
       };
     },
     run: (closing) => inTurn(() => run(closing)),
+    between: inTurn,
   };
 }
 

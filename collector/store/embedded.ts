@@ -8,6 +8,7 @@ import { createChdbConnection } from 'chdb/connection';
 import { isRecord } from '@muster/proto/record';
 
 import { StoreError } from '../domain/store-error.ts';
+import { ENGINE_SETTINGS, writeEngineSettings, type EngineSettings } from './engine-settings.ts';
 import { encodeBlock, formatStructure, type Column } from './native.ts';
 import type { Engine } from './store.ts';
 import { makeTurns } from './turns.ts';
@@ -15,15 +16,12 @@ import { makeTurns } from './turns.ts';
 /** As people name it in SQL; our own statements name tables alone. */
 const DATABASE = 'muster';
 
-/** The engine's own defaults are meant for a machine that does nothing else: a mark cache of 5 GB, for one. */
-const ENGINE_ARGUMENTS = ['--mark_cache_size=268435456'];
-
 /**
  * Opens the engine inside this process on `directory`, which must be locked (lock.ts): the engine takes one process
  * per directory. Inserts, queries and commands (the rollup) have a session each, because a heavy statement holds up its
- * own session only.
+ * own session only. `settings` are for this opening, beside those that always hold.
  */
-export async function openEmbedded(directory: string): Promise<Engine> {
+export async function openEmbedded(directory: string, settings: EngineSettings = {}): Promise<Engine> {
   const path = resolve(directory, 'clickhouse');
   const incoming = resolve(directory, 'incoming');
   // Blocks go in by their path, and the engine reads these characters in a path as a pattern: it would find no block,
@@ -37,8 +35,11 @@ export async function openEmbedded(directory: string): Promise<Engine> {
     await mkdir(folder, { recursive: true });
     await chmod(folder, 0o700);
   }
-  // The first session starts the engine, with its arguments; the clients' sessions join it.
-  const engine = new Session(path, { connectionArgs: ENGINE_ARGUMENTS });
+  // Some settings (where backups may be written) are taken from a file only.
+  const configuration = resolve(directory, 'engine.xml');
+  await writeEngineSettings(configuration, { ...ENGINE_SETTINGS, ...settings });
+  // The first session starts the engine, with its configuration; the clients' sessions join it.
+  const engine = new Session(path, { connectionArgs: [`--config-file=${configuration}`] });
   // A block that was being inserted when the process died was never acknowledged: its sender has it still. Only now: where
   // another process has the directory all the same (two containers, say), the engine has just refused, and these are its.
   for (const name of await readdir(incoming)) await rm(join(incoming, name));
@@ -46,6 +47,7 @@ export async function openEmbedded(directory: string): Promise<Engine> {
   await worker.command(`CREATE DATABASE IF NOT EXISTS ${DATABASE}`);
   for (const client of [writer, reader, worker]) await client.command(`USE ${DATABASE}`);
   let blocks = 0;
+  const aside = new Set<Client>();
   return {
     async insert(table, rows, columns) {
       const file = join(incoming, `${(blocks += 1)}.native`);
@@ -67,11 +69,26 @@ export async function openEmbedded(directory: string): Promise<Engine> {
         throw makeStoreError(cause);
       }
     },
+    async openSession() {
+      const client = connect(path);
+      aside.add(client);
+      await client.command(`USE ${DATABASE}`);
+      return {
+        query: client.query,
+        command: client.command,
+        async close() {
+          aside.delete(client);
+          await client.close();
+        },
+      };
+    },
     async close() {
+      const left = [...aside].map((client) => client.close());
       const read = reader.close();
       // Whoever asked has gone, and the process would not end before its threads have read to the end.
       await worker.command("KILL QUERY WHERE query_kind = 'Select' ASYNC").catch(() => undefined);
       await read;
+      await Promise.all(left);
       await worker.close();
       await writer.close();
       engine.close();
