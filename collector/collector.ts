@@ -16,6 +16,7 @@ import { makeHealthRoutes } from './http/routes/health.ts';
 import { makeHostRangeRoute } from './http/routes/host-range.ts';
 import { makeHostRoutes } from './http/routes/hosts.ts';
 import { makeIngestRoute } from './http/routes/ingest.ts';
+import { makeJobsRoute } from './http/routes/jobs.ts';
 import { makeSamplesRoute } from './http/routes/samples.ts';
 import { makeSeriesRoute } from './http/routes/series.ts';
 import { makeSessionRoutes } from './http/routes/session.ts';
@@ -27,6 +28,8 @@ import { BASES_BYTES_MAX, makeBases } from './ingest/bases.ts';
 import { acceptBatch, type IngestOptions } from './ingest/ingest.ts';
 import { makeLatest, type Latest } from './ingest/latest.ts';
 import { makeQuarantineShare } from './ingest/quarantine-share.ts';
+import type { AnyJob } from './job.ts';
+import { JOBS, openJobs, type Jobs } from './jobs.ts';
 import { openLiveHub, type LiveHub } from './live.ts';
 import { openStore, type Part, type Store } from './open-store.ts';
 import { openSampleBuffer } from './sample-buffer.ts';
@@ -48,11 +51,16 @@ export type Collector = {
   close(): Promise<void>;
 };
 
-/** Opens every part of the collector and joins them. The only file that knows all of them. */
-export async function openCollector(config: Config, log: Log, now: () => number): Promise<Collector> {
+/** Opens every part of the collector and joins them. The only file that knows all of them. `jobs`: those of the store. */
+export async function openCollector(
+  config: Config,
+  log: Log,
+  now: () => number,
+  jobs: readonly AnyJob[] = JOBS,
+): Promise<Collector> {
   const opened: Part[] = [];
   try {
-    const store = await openStore(config.data, opened, log, now);
+    const store = await openStore(config, opened, log, now);
     const { engine, state, metrics, compaction } = store;
 
     const latest = makeLatest(metrics.find);
@@ -69,27 +77,12 @@ export async function openCollector(config: Config, log: Log, now: () => number)
     const onChanged = (host: string): void => hub.hostChanged(host, []);
     const admission = makeAdmission({ state, accessKey, sessions, latest, onChanged, log, now });
     const { authorise, admitRun } = admission;
-    const ingest: IngestOptions = {
-      admitRun,
-      bases: makeBases({ bytesMax: BASES_BYTES_MAX, now }),
-      latest,
-      buffer,
-      quarantine: makeQuarantineShare(),
-      fault: store.fault,
-      onValues: hub.hostChanged,
-      learnMetrics: metrics.learn,
-      async storeInventory(host, inventory) {
-        if (JSON.stringify(state.hosts.get(host)?.inventory) === JSON.stringify(inventory)) return;
-        await state.hosts.change(host, (row) => ({ ...row, inventory }));
-      },
-      everyMs: (host) => (hub.isWatched(host) ? WATCHED_MS : undefined),
-      onQuarantined: makeQuarantineLog(log),
-      now,
-    };
+    const ingest = makeIngestOptions({ store, latest, hub, buffer, admitRun, log, now });
     const onTurnedAway = makeTurnedAway(log, now);
     const strangers = makeStrangers(onTurnedAway);
+    const storeJobs = openJobs({ jobs, store, log, now });
     const parts = { config, accessKey, sessions, admission, hub, ingest, latest, store, onTurnedAway, log, now };
-    const routes = makeRoutes({ ...parts, strangers });
+    const routes = makeRoutes({ ...parts, strangers, storeJobs });
     const page = await loadPage(join(import.meta.dirname, '../web/dist'));
     const app = makeApp({ routes, page, authorise, onAdmitted: strangers.trust, log });
 
@@ -99,6 +92,8 @@ export async function openCollector(config: Config, log: Log, now: () => number)
     const address = { hostname: config.bind, port: config.port, livePort: live.port };
     const server = await openServer({ app, ...address, strangers, onTurnedAway, log });
     opened.push({ name: 'HTTP server', close: () => server.close() });
+    // Whoever waits for a job is told first: the server waits for the answer.
+    opened.push({ name: 'job of the store', close: () => storeJobs.close() });
 
     const origin = `http://${config.bind.includes(':') ? `[${config.bind}]` : config.bind}:${server.port}`;
     return {
@@ -112,6 +107,34 @@ export async function openCollector(config: Config, log: Log, now: () => number)
     await closeAll(opened).catch(() => undefined); // the fault that stopped us is the one worth reporting
     throw cause;
   }
+}
+
+type IngestParts = Pick<IngestOptions, 'latest' | 'buffer' | 'admitRun' | 'now'> & {
+  readonly store: Store;
+  readonly hub: LiveHub;
+  readonly log: Log;
+};
+
+/** What takes batches, joined to what they go to. */
+function makeIngestOptions({ store, latest, hub, buffer, admitRun, log, now }: IngestParts): IngestOptions {
+  const { hosts } = store.state;
+  return {
+    admitRun,
+    bases: makeBases({ bytesMax: BASES_BYTES_MAX, now }),
+    latest,
+    buffer,
+    quarantine: makeQuarantineShare(),
+    fault: store.fault,
+    onValues: hub.hostChanged,
+    learnMetrics: store.metrics.learn,
+    async storeInventory(host, inventory) {
+      if (JSON.stringify(hosts.get(host)?.inventory) === JSON.stringify(inventory)) return;
+      await hosts.change(host, (row) => ({ ...row, inventory }));
+    },
+    everyMs: (host) => (hub.isWatched(host) ? WATCHED_MS : undefined),
+    onQuarantined: makeQuarantineLog(log),
+    now,
+  };
 }
 
 /** Says so when a host begins to send what has to be set aside, and when it has stopped; not with every batch. */
@@ -134,6 +157,7 @@ type RouteParts = {
   readonly ingest: IngestOptions;
   readonly latest: Latest;
   readonly store: Store;
+  readonly storeJobs: Jobs;
   readonly strangers: Strangers;
   readonly onTurnedAway: NoteTurnedAway;
   readonly log: Log;
@@ -171,6 +195,7 @@ function makeRoutes(parts: RouteParts): readonly Route[] {
     makeHostRangeRoute({ ...ofHost, what: 'completeness', read: (query) => readCompleteness(engine, query) }),
     makeHostRangeRoute({ ...ofHost, what: 'events', read: (query) => readEvents(engine, query) }),
     makeSamplesRoute({ dropBefore: (beforeMs) => dropBefore(parts.store, beforeMs), log, now }),
+    makeJobsRoute(parts.storeJobs),
   ];
 }
 

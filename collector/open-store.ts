@@ -33,8 +33,16 @@ export type Store = WatchedEngine & {
   readonly mender: Mender;
 };
 
+/** What a store is opened by. */
+export type StoreSettings = { readonly data: string };
+
 /** Opens what keeps data in a directory, and what looks after it. Whatever has to be closed is in `opened` at once. */
-export async function openStore(directory: string, opened: Part[], log: Log, now: () => number): Promise<Store> {
+export async function openStore(
+  { data: directory }: StoreSettings,
+  opened: Part[],
+  log: Log,
+  now: () => number,
+): Promise<Store> {
   const ballast = makeBallast(directory);
   await ballast.releaseIfFull(); // what fills a disk may also have ended the last process: what is stored can be read
   const lock = await lockDirectory(directory);

@@ -8,15 +8,22 @@ import { BATCH_CONTENT_TYPE, INGEST_PATH, readEnrollReply, type EnrollReply } fr
 import { isRecord } from '@muster/proto/record';
 
 import { openCollector } from './collector.ts';
+import type { AnyJob } from './job.ts';
 
 /** `data`: a directory that stays; without it, one of its own that goes when the collector is closed. `agents`: a build. */
-export type TestCollectorOptions = { readonly data?: string; readonly agents?: string; readonly now?: () => number };
+export type TestCollectorOptions = {
+  readonly data?: string;
+  readonly agents?: string;
+  readonly now?: () => number;
+  readonly jobs?: readonly AnyJob[];
+};
 
 /** A real collector on free ports, for tests; one at a time in a process (the engine's rule). */
 export async function openTestCollector({
   data: kept,
   agents = '/nowhere',
   now = Date.now,
+  jobs,
 }: TestCollectorOptions = {}) {
   const data = kept ?? (await mkdtemp(join(tmpdir(), 'muster-collector-')));
   const lines: string[] = [];
@@ -25,6 +32,7 @@ export async function openTestCollector({
     config,
     makeLog((line) => void lines.push(line), now),
     now,
+    jobs,
   );
   const { origin, hash } = new URL(collector.url);
   const key = hash.slice('#key='.length);

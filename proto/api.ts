@@ -160,6 +160,21 @@ export type EventsReply = {
 /** `DELETE /api/v1/samples?beforeMs=`: the days, as `2026-11-21`, whose samples are gone, and how many rows they had. */
 export type DropReply = { readonly days: readonly string[]; readonly rows: number };
 
+/**
+ * How far a job of the store is: `done` of `total` (null: nobody knows yet), `what` is under way or has just been done,
+ * for people.
+ */
+export type JobProgress = { readonly done: number; readonly total: number | null; readonly what: string };
+
+/**
+ * A line of the answer to `POST /api/v1/store/jobs/:name` (application/x-ndjson). Progress as often as there is some, and
+ * every 10 s what was said last; the last line is a result or an error, or the collector has gone away.
+ */
+export type JobLine<Report extends object = object> = { readonly progress: JobProgress } | JobEnd<Report>;
+export type JobEnd<Report extends object = object> =
+  | { readonly result: Report }
+  | { readonly error: { readonly code: 'cancelled' | 'failed'; readonly message: string } };
+
 /** `POST /api/v1/session`: a key opens a session of the browser. */
 export type SessionRequest = { readonly key: string };
 

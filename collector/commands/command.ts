@@ -95,7 +95,7 @@ export async function runCommand(command: Command, input: CommandInput): Promise
 }
 
 /** The access key, if it may be sent to the target. */
-function findKey(target: Target, readFile: OptionsInput['readFile']): Result<string, readonly string[]> {
+export function findKey(target: Target, readFile: OptionsInput['readFile']): Result<string, readonly string[]> {
   const key = target.key === '' ? readKey(target.data, readFile) : ok(target.key);
   const faults = key.ok ? [] : [key.error];
   if (target.url.startsWith('http:') && !isThisMachine(target.url) && !target.insecureHttp)
@@ -118,29 +118,47 @@ function readKey(data: string, readFile: OptionsInput['readFile']): Result<strin
 }
 
 /** Asks the collector; its answer is taken as typed. The error says what to do. */
-async function ask({ method, path, body }: Question, url: string, key: string): Promise<Result<never, string>> {
+async function ask(question: Question, url: string, key: string): Promise<Result<never, string>> {
+  const sent = await send(question, { url, key, signal: AbortSignal.timeout(ANSWER_MS_MAX) });
+  if (!sent.ok) return sent;
+  const content: unknown = await sent.value.json().catch(() => null);
+  if (isRecord(content)) return ok(content as never); // what the route of this path answers
+  return err(describeStranger(url, sent.value.status));
+}
+
+export type Address = { readonly url: string; readonly key: string; readonly signal: AbortSignal };
+
+/** Sends a question; gives the answer when it begins, unless that is a refusal. The error says what to do. */
+export async function send(
+  { method, path, body }: Omit<Question, 'describe'>,
+  { url, key, signal }: Address,
+): Promise<Result<Response, string>> {
   try {
     const response = await fetch(`${url}${path}`, {
       method,
       headers: { Authorization: `Bearer ${key}` },
       body: body === undefined ? null : JSON.stringify(body),
       redirect: 'manual', // the key is for this address only
-      signal: AbortSignal.timeout(ANSWER_MS_MAX),
+      signal,
     });
+    if (response.ok) return ok(response);
     const content: unknown = await response.json().catch(() => null);
-    if (response.ok && isRecord(content)) return ok(content as never); // what the route of this path answers
     const refusal = isRecord(content) && isRecord(content['error']) ? content['error'] : null;
     if (response.status === 401 && refusal !== null)
       return err(
         `The collector at ${url} does not take this access key; it is in the file access-key of its data directory`,
       );
-    if (typeof refusal?.['message'] === 'string') return err(refusal['message']);
-    return err(`What answers at ${url} with ${response.status} is no Muster collector; --url names another address`);
+    return err(typeof refusal?.['message'] === 'string' ? refusal['message'] : describeStranger(url, response.status));
   } catch (cause) {
     return err(
       `The collector at ${url} does not answer: ${describeError(cause)}; start it, or name another address by --url`,
     );
   }
+}
+
+/** Of whatever answers as no collector does. */
+export function describeStranger(url: string, status: number): string {
+  return `What answers at ${url} with ${status} is no Muster collector; --url names another address`;
 }
 
 /** What a header may carry; anything else would be printed by the one that refuses it. */

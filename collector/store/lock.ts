@@ -28,6 +28,12 @@ export async function lockDirectory(directory: string): Promise<Result<{ release
   return err(`Cannot lock the data directory ${directory}: another process is starting on it; try again`);
 }
 
+/** The process that holds a data directory; null where none does. */
+export async function findHolder(directory: string): Promise<number | null> {
+  const holder = await readHolder(join(directory, 'lock'));
+  return holder !== null && (await readStarted(holder.pid)) === holder.started ? holder.pid : null;
+}
+
 function describeHolder(directory: string, { pid }: Holder): string {
   return `Cannot open the data directory ${directory}: process ${pid} holds it; stop that one (kill ${pid}) or choose another with --data`;
 }
