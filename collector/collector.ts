@@ -69,7 +69,13 @@ export async function openCollector(
     const hub = openLiveHub(latest, now);
     opened.push({ name: 'live hub', close: () => hub.close() });
 
-    const buffer = openSampleBuffer({ engine, compaction, onFault: store.noteFault, log });
+    const buffer = openSampleBuffer({
+      engine,
+      compaction,
+      durability: store.durability,
+      onFault: store.noteFault,
+      log,
+    });
     opened.push({ name: 'ingest buffer', close: () => buffer.close() });
 
     const accessKey = await readAccessKey(config.data);

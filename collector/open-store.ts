@@ -1,3 +1,5 @@
+import { join, resolve } from 'node:path';
+
 import type { Log } from '@muster/proto/log';
 
 import { StoreError } from './domain/store-error.ts';
@@ -5,11 +7,21 @@ import { makeMetrics, type Metrics } from './metrics.ts';
 import { repeat } from './repeat.ts';
 import { ensureDiskRoom, makeBallast, type Ballast } from './store/ballast.ts';
 import { openCompaction, type Compaction } from './store/compaction.ts';
+import {
+  applyDurability,
+  makeChunkSync,
+  oldPartsMs,
+  readDurability,
+  syncStore,
+  type Durability,
+} from './store/durability.ts';
 import { openEmbedded } from './store/embedded.ts';
 import { lockDirectory } from './store/lock.ts';
 import { makeMender, withMender, type Mender } from './store/mend.ts';
 import { migrate, probe } from './store/migrations.ts';
+import { ensureRestored } from './store/restore.ts';
 import { openVersions, rollUpDue } from './store/rollup.ts';
+import { dropSnapshot } from './store/snapshot.ts';
 import { loadState, type State } from './store/state.ts';
 import { watchEngine, type WatchedEngine } from './store/watch.ts';
 
@@ -31,14 +43,23 @@ export type Store = WatchedEngine & {
   readonly compaction: Compaction;
   readonly ballast: Ballast;
   readonly mender: Mender;
+  readonly durability: Durability;
+  /** The folder of its backups. */
+  readonly backups: string;
 };
 
 /** What a store is opened by. */
-export type StoreSettings = { readonly data: string };
+export type StoreSettings = {
+  readonly data: string;
+  /** Where backups are written; empty or left out: to the folder `backups` of the data directory. */
+  readonly backupTo?: string;
+  /** Left out: as the store was opened last. */
+  readonly durability?: Durability;
+};
 
 /** Opens what keeps data in a directory, and what looks after it. Whatever has to be closed is in `opened` at once. */
 export async function openStore(
-  { data: directory }: StoreSettings,
+  { data: directory, backupTo = '', durability: wanted }: StoreSettings,
   opened: Part[],
   log: Log,
   now: () => number,
@@ -49,14 +70,20 @@ export async function openStore(
   if (!lock.ok) throw new Error(lock.error);
   opened.push({ name: 'data directory', close: lock.value.release });
 
-  const embedded = await openEmbedded(directory);
+  await ensureRestored(directory);
+  const backups = resolve(backupTo === '' ? join(directory, 'backups') : backupTo);
+  const embedded = await openEmbedded(directory, { 'backups/allowed_path': backups });
   opened.push({ name: 'store', close: () => embedded.close() });
-  const mender = makeMender(embedded, log, now);
+  let durability: Durability = 'process';
+  const mender = makeMender({ engine: embedded, oldPartsMs: () => oldPartsMs(durability), log, now });
   const watched = watchEngine(withMender(embedded, mender), log);
   const { engine, fault } = watched;
   const ensureRoom = (): Promise<void> => ensureDiskRoom(directory);
   await migrate(engine, ensureRoom);
-  await mender.prepare(ensureRoom);
+  durability = wanted ?? (await readDurability(engine));
+  const isChanged = await applyDurability(engine, durability, ensureRoom);
+  if (isChanged && durability === 'power-loss') await syncStore(resolve(directory));
+  await dropSnapshot(engine);
   const mending = repeat(
     MEND_MS,
     async () => void (await mender.mend()),
@@ -71,7 +98,12 @@ export async function openStore(
   const onFailed = (event: string) => (error: unknown) => {
     if (fault() === null) log.error(event, { error }); // a store that takes nothing has been told of
   };
-  const compaction: Compaction = await openCompaction(engine, versions, () => compacting.wake());
+  const compaction: Compaction = await openCompaction(
+    engine,
+    versions,
+    () => compacting.wake(),
+    durability === 'power-loss' ? await makeChunkSync(engine) : undefined,
+  );
   const compacting = repeat(COMPACTION_MS, compaction.run, onFailed('compaction.failed'));
   opened.push({ name: 'compaction', close: () => compacting.close() });
   const rollUp = (closing: AbortSignal): Promise<void> => rollUpDue(engine, { versions, now }, closing);
@@ -89,5 +121,14 @@ export async function openStore(
   await ballast.restore().catch(onBallastFault);
   const ballasting = repeat(BALLAST_MS, ballast.restore, onBallastFault);
   opened.push({ name: 'ballast', close: () => ballasting.close() });
-  return { ...watched, state, metrics: makeMetrics({ table: state.metrics, log, now }), compaction, ballast, mender };
+  return {
+    ...watched,
+    state,
+    metrics: makeMetrics({ table: state.metrics, log, now }),
+    compaction,
+    ballast,
+    mender,
+    durability,
+    backups,
+  };
 }

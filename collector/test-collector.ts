@@ -8,6 +8,7 @@ import { BATCH_CONTENT_TYPE, INGEST_PATH, readEnrollReply, type EnrollReply } fr
 import { isRecord } from '@muster/proto/record';
 
 import { openCollector } from './collector.ts';
+import type { Config } from './config.ts';
 import type { AnyJob } from './job.ts';
 
 /** `data`: a directory that stays; without it, one of its own that goes when the collector is closed. `agents`: a build. */
@@ -16,6 +17,7 @@ export type TestCollectorOptions = {
   readonly agents?: string;
   readonly now?: () => number;
   readonly jobs?: readonly AnyJob[];
+  readonly backupEvery?: number;
 };
 
 /** A real collector on free ports, for tests; one at a time in a process (the engine's rule). */
@@ -24,10 +26,14 @@ export async function openTestCollector({
   agents = '/nowhere',
   now = Date.now,
   jobs,
+  backupEvery = 0,
 }: TestCollectorOptions = {}) {
   const data = kept ?? (await mkdtemp(join(tmpdir(), 'muster-collector-')));
   const lines: string[] = [];
-  const config = { port: 0, livePort: 0, bind: '127.0.0.1', insecureHttp: false, data, agents };
+  const config: Config = {
+    ...{ port: 0, livePort: 0, bind: '127.0.0.1', insecureHttp: false, data, agents },
+    ...{ durability: 'process', backupTo: '', backupEvery, backupKeep: 2 },
+  };
   const collector = await openCollector(
     config,
     makeLog((line) => void lines.push(line), now),

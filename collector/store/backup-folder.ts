@@ -4,6 +4,8 @@ import { join } from 'node:path';
 import { isRecord } from '@muster/proto/record';
 import { err, ok, type Result } from '@muster/proto/result';
 
+import { syncPath } from './sync.ts';
+
 /** Rows and a hash of their content, which knows no order; `mark` says which files they are in. */
 export type PartitionRecord = {
   readonly rows: number;
@@ -157,25 +159,6 @@ export async function measureTree(directory: string): Promise<{ readonly files: 
     bytes += (await stat(join(entry.parentPath, entry.name))).size;
   }
   return { files, bytes };
-}
-
-/** Puts everything below a directory on the disk, and the directory itself. */
-export async function syncTree(directory: string, signal?: AbortSignal): Promise<void> {
-  for (const entry of await readdir(directory, { recursive: true, withFileTypes: true })) {
-    signal?.throwIfAborted();
-    if (entry.isFile() || entry.isDirectory()) await syncPath(join(entry.parentPath, entry.name));
-  }
-  await syncPath(directory);
-}
-
-/** Puts a file on the disk, or the names in a directory. */
-export async function syncPath(path: string): Promise<void> {
-  const handle = await open(path, 'r');
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
 }
 
 async function readNames(folder: string): Promise<readonly string[]> {

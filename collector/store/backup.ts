@@ -12,8 +12,6 @@ import {
   partialPath,
   removeBackup,
   removePartials,
-  syncPath,
-  syncTree,
   writeManifest,
   type Backup,
   type Manifest,
@@ -23,6 +21,7 @@ import type { Compaction } from './compaction.ts';
 import { lockDirectory } from './lock.ts';
 import { dropSnapshot, hashPartition, takeSnapshot, type Snapshot } from './snapshot.ts';
 import type { Engine, Session } from './store.ts';
+import { syncPath, syncTree } from './sync.ts';
 
 /** After so many incremental backups a full one again: a restore needs all of a chain. With one a day it is a week. */
 const INCREMENTALS_MAX = 6;

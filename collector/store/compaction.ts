@@ -25,12 +25,14 @@ const GENERATION_SAMPLES = 2_000_000;
 
 /**
  * What a kill has left is compacted first: until then a part of it may be read twice. `onFull`: as much has arrived as
- * should be compacted at once.
+ * should be compacted at once. `syncChunks` is waited for after the chunks are attached and before their generation is
+ * dropped: where power may be lost, it puts them on the disk.
  */
 export async function openCompaction(
   engine: Engine,
   versions: Versions,
   onFull: () => void = () => undefined,
+  syncChunks: () => Promise<void> = async () => undefined,
 ): Promise<Compaction> {
   const inTurn = makeTurns();
   const holders = new Map<number, Set<Promise<void>>>();
@@ -48,6 +50,7 @@ export async function openCompaction(
         await engine.command(`ALTER TABLE chunks ATTACH PARTITION ID {id:String} FROM chunks_next`, {
           id: String(id),
         });
+      await syncChunks();
       await engine.command(`ALTER TABLE arrivals DROP PARTITION {generation:UInt64}`, { generation: one });
     });
     await finish();

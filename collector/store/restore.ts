@@ -1,7 +1,7 @@
 import { mkdir, rename, rm, stat, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { findChain, syncPath, syncTree, writeManifest, type Backup, type Manifest } from './backup-folder.ts';
+import { findChain, writeManifest, type Backup, type Manifest } from './backup-folder.ts';
 import { openEmbedded } from './embedded.ts';
 import { WITHOUT_MERGES } from './engine-settings.ts';
 import { lockDirectory } from './lock.ts';
@@ -9,6 +9,7 @@ import { migrate, MIGRATIONS } from './migrations.ts';
 import { hashPartition } from './snapshot.ts';
 import { loadState } from './state.ts';
 import type { Engine, Session } from './store.ts';
+import { syncPath, syncTree } from './sync.ts';
 
 /** Left free beside what is restored. */
 const SPARE_BYTES = 64 * 1024 * 1024;
