@@ -5,6 +5,7 @@ import { WATCHED_MS } from '@muster/proto/push';
 
 import { readAccessKey } from './access.ts';
 import { makeAdmission, type Admission } from './admission.ts';
+import { makeBackups } from './backups.ts';
 import type { Config } from './config.ts';
 import { makeApp, type Route } from './http/app.ts';
 import { makeDownloads } from './http/downloads.ts';
@@ -32,6 +33,7 @@ import type { AnyJob } from './job.ts';
 import { JOBS, openJobs, type Jobs } from './jobs.ts';
 import { openLiveHub, type LiveHub } from './live.ts';
 import { openStore, type Part, type Store } from './open-store.ts';
+import { repeat } from './repeat.ts';
 import { openSampleBuffer } from './sample-buffer.ts';
 import { hashSecret, isSecret } from './secret.ts';
 import { makeSessions, type Sessions } from './sessions.ts';
@@ -39,6 +41,9 @@ import { readCompleteness } from './store/completeness.ts';
 import { dropBefore } from './store/drop.ts';
 import { readEvents } from './store/events.ts';
 import { readNewest, readSeries } from './store/queries.ts';
+
+/** How often it is looked whether a backup is due. */
+const BACKUP_LOOK_MS = 60_000;
 
 export type Collector = {
   readonly port: number;
@@ -98,6 +103,12 @@ export async function openCollector(
     const address = { hostname: config.bind, port: config.port, livePort: live.port };
     const server = await openServer({ app, ...address, strangers, onTurnedAway, log });
     opened.push({ name: 'HTTP server', close: () => server.close() });
+    if (config.backupEvery > 0) {
+      const { backupEvery: everyMs, backupKeep: keep } = config;
+      const makeDue = makeBackups({ folder: store.backups, everyMs, keep, start: storeJobs.start, log, now });
+      const backing = repeat(BACKUP_LOOK_MS, makeDue, (error) => log.error('backup.failed', { error }));
+      opened.push({ name: 'backups', close: () => backing.close() });
+    }
     // Whoever waits for a job is told first: the server waits for the answer.
     opened.push({ name: 'job of the store', close: () => storeJobs.close() });
 

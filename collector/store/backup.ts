@@ -1,6 +1,5 @@
 import { mkdir, rename, statfs } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 
 import {
   choosePruned,
@@ -17,6 +16,7 @@ import {
   type Manifest,
   type PartitionRecord,
 } from './backup-folder.ts';
+import { runOperation } from './backup-operation.ts';
 import type { Compaction } from './compaction.ts';
 import { lockDirectory } from './lock.ts';
 import { dropSnapshot, hashPartition, takeSnapshot, type Snapshot } from './snapshot.ts';
@@ -27,7 +27,6 @@ import { syncPath, syncTree } from './sync.ts';
 const INCREMENTALS_MAX = 6;
 /** Left free beside what a backup may take. */
 const SPARE_BYTES = 64 * 1024 * 1024;
-const LOOK_MS = 200;
 
 export type BackupProgress = {
   readonly step: 'reading' | 'writing' | 'syncing';
@@ -183,45 +182,21 @@ async function hashTables(session: Session, writing: Writing): Promise<Manifest[
   return found;
 }
 
-/** Has the engine copy the snapshot. It does so beside the session, which only looks how far it is. */
+/** Has the engine copy the snapshot. */
 async function runBackup(session: Session, writing: Writing, partial: string): Promise<void> {
   const { parent, snapshot, onProgress, signal } = writing;
   const { database, source, tables, views } = snapshot;
+  const snapshotBytes = snapshot.partitions.reduce((sum, { bytes }) => sum + bytes, 0);
   const elements = [
     ...tables.map((table) => `TABLE ${database}.${table} AS ${source}.${table}`),
     ...views.map((view) => `TABLE ${source}.${view}`),
   ];
   // By names alone: the engine looks for them where it is allowed to, wherever the folder has moved to since.
   const base = parent === null ? '' : `SETTINGS base_backup = File('${parent.name}')`;
-  const [begun] = await session.query(`BACKUP ${elements.join(', ')} TO File('${basename(partial)}') ${base} ASYNC`);
-  const id = String(begun?.['id']);
-  let isKilled = false;
-  for (;;) {
-    const [row] = await session.query(
-      'SELECT toString(status) AS status, error, query_id, total_size AS total FROM system.backups WHERE id = {id:String}',
-      { id },
-    );
-    const status = String(row?.['status']);
-    if (status === 'BACKUP_CREATED') return;
-    if (status !== 'CREATING_BACKUP') {
-      signal?.throwIfAborted();
-      throw new Error(`Cannot back up to ${partial}: ${String(row?.['error'])}`);
-    }
-    onProgress?.({
-      step: 'writing',
-      bytesDone: (await measureWritten(partial)).bytes,
-      bytesTotal: Number(row?.['total']),
-    });
-    if (signal?.aborted === true && !isKilled) {
-      isKilled = true;
-      await session.command('KILL QUERY WHERE query_id = {query:String} ASYNC', { query: String(row?.['query_id']) });
-    }
-    await sleep(LOOK_MS);
-  }
-}
-
-async function measureWritten(partial: string): Promise<{ readonly bytes: number }> {
-  return measureTree(partial).catch(() => ({ bytes: 0 })); // its files come and go under our eyes
+  await runOperation(session, `BACKUP ${elements.join(', ')} TO File('${basename(partial)}') ${base}`, {
+    ...(signal === undefined ? {} : { signal }),
+    onLook: () => onProgress?.({ step: 'writing', bytesDone: snapshotBytes, bytesTotal: snapshotBytes }),
+  });
 }
 
 async function readVersions(session: Session): Promise<Pick<Manifest, 'schema' | 'engine'>> {

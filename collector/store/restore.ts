@@ -2,13 +2,14 @@ import { mkdir, rename, rm, stat, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { findChain, writeManifest, type Backup, type Manifest } from './backup-folder.ts';
+import { runOperation } from './backup-operation.ts';
 import { openEmbedded } from './embedded.ts';
 import { WITHOUT_MERGES } from './engine-settings.ts';
 import { lockDirectory } from './lock.ts';
 import { migrate, MIGRATIONS } from './migrations.ts';
 import { hashPartition } from './snapshot.ts';
 import { loadState } from './state.ts';
-import type { Engine, Session } from './store.ts';
+import type { Session } from './store.ts';
 import { syncPath, syncTree } from './sync.ts';
 
 /** Left free beside what is restored. */
@@ -153,9 +154,14 @@ async function restoreInto(directory: string, manifest: Manifest, options: Resto
   try {
     onProgress?.({ step: 'restoring', bytesDone: 0, bytesTotal });
     const elements = [...Object.keys(manifest.tables), ...manifest.views].map((table) => `TABLE muster.${table}`);
-    await engine.command(`RESTORE ${elements.join(', ')} FROM File('${name}')`);
+    const session = await engine.openSession();
+    await runOperation(session, `RESTORE ${elements.join(', ')} FROM File('${name}')`, {
+      ...(signal === undefined ? {} : { signal }),
+      onLook: (bytesDone) =>
+        onProgress?.({ step: 'restoring', bytesDone: Math.min(bytesDone, bytesTotal), bytesTotal }),
+    });
     let bytesDone = 0;
-    await compare(engine, manifest, (bytes) => {
+    await compare(session, manifest, (bytes) => {
       signal?.throwIfAborted();
       bytesDone += bytes;
       onProgress?.({ step: 'comparing', bytesDone, bytesTotal });
@@ -174,8 +180,7 @@ async function restoreInto(directory: string, manifest: Manifest, options: Resto
   };
 }
 
-async function compare(engine: Engine, manifest: Manifest, onCompared: (bytes: number) => void): Promise<void> {
-  const session: Session = await engine.openSession();
+async function compare(session: Session, manifest: Manifest, onCompared: (bytes: number) => void): Promise<void> {
   const found = await session.query(
     'SELECT DISTINCT table, partition_id AS id FROM system.parts WHERE database = currentDatabase() AND active',
   );
@@ -194,7 +199,6 @@ async function compare(engine: Engine, manifest: Manifest, onCompared: (bytes: n
       onCompared(bytes);
     }
   }
-  await session.close();
 }
 
 async function isThere(path: string): Promise<boolean> {
