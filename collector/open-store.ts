@@ -81,8 +81,7 @@ export async function openStore(
   const ensureRoom = (): Promise<void> => ensureDiskRoom(directory);
   await migrate(engine, ensureRoom);
   durability = wanted ?? (await readDurability(engine));
-  const isChanged = await applyDurability(engine, durability, ensureRoom);
-  if (isChanged && durability === 'power-loss') await syncStore(resolve(directory));
+  if (await applyDurability(engine, durability, ensureRoom)) await syncStore(resolve(directory), durability);
   await dropSnapshot(engine);
   const mending = repeat(
     MEND_MS,
@@ -98,12 +97,8 @@ export async function openStore(
   const onFailed = (event: string) => (error: unknown) => {
     if (fault() === null) log.error(event, { error }); // a store that takes nothing has been told of
   };
-  const compaction: Compaction = await openCompaction(
-    engine,
-    versions,
-    () => compacting.wake(),
-    durability === 'power-loss' ? await makeChunkSync(engine) : undefined,
-  );
+  const syncChunks = await makeChunkSync(engine, durability);
+  const compaction: Compaction = await openCompaction(engine, versions, () => compacting.wake(), syncChunks);
   const compacting = repeat(COMPACTION_MS, compaction.run, onFailed('compaction.failed'));
   opened.push({ name: 'compaction', close: () => compacting.close() });
   const rollUp = (closing: AbortSignal): Promise<void> => rollUpDue(engine, { versions, now }, closing);

@@ -31,8 +31,16 @@ export async function openTestCollector({
   const data = kept ?? (await mkdtemp(join(tmpdir(), 'muster-collector-')));
   const lines: string[] = [];
   const config: Config = {
-    ...{ port: 0, livePort: 0, bind: '127.0.0.1', insecureHttp: false, data, agents },
-    ...{ durability: 'process', backupTo: '', backupEvery, backupKeep: 2 },
+    port: 0,
+    livePort: 0,
+    bind: '127.0.0.1',
+    insecureHttp: false,
+    data,
+    agents,
+    durability: 'process',
+    backupTo: '',
+    backupEvery,
+    backupKeep: 2,
   };
   const collector = await openCollector(
     config,

@@ -1,7 +1,10 @@
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, readdirSync } from 'node:fs';
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { promisify } from 'node:util';
 
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -92,4 +95,56 @@ test('a backup that is not there is not restored', async () => {
   const said = await run('restore', '20260101T000000Z', '--data', join(directory, 'nothing'));
   expect(said.code).toBe(1);
   expect(said.stderr).toContain('There is no backup 20260101T000000Z');
+});
+
+/** Starts the program and kills it as soon as it has said something, or a folder holds a name. */
+async function killAt(
+  sign: { readonly said?: string; readonly folder?: string; readonly name?: RegExp },
+  ...args: readonly string[]
+) {
+  const child = spawn(process.execPath, [join(import.meta.dirname, 'backup.ts'), ...args]);
+  const { said, folder = '', name } = sign;
+  if (said !== undefined)
+    createInterface(child.stderr).on('line', (line) => void (line.includes(said) && child.kill('SIGKILL')));
+  const look = (): void => {
+    if (name !== undefined && existsSync(folder) && readdirSync(folder).some((one) => name.test(one)))
+      child.kill('SIGKILL');
+  };
+  const looking = setInterval(look, 1);
+  const [code, signal] = (await once(child, 'close')) as [number | null, string | null];
+  clearInterval(looking);
+  expect({ code, signal }).toEqual({ code: null, signal: 'SIGKILL' });
+}
+
+test('killed at any step, create leaves no backup, and restore no store; the next one does it', async () => {
+  const data = join(directory, 'killed');
+  const started = await startCollector({ data });
+  const { host, token } = await enrolHost(started, 'b');
+  const books = makeBookkeepingHost(started.origin, host, token);
+  const startMs = Math.floor(Date.now() / 1000) * 1000 - 3_600_000;
+  await books.push(startMs, 50);
+  expect(await started.stop()).toBe(0);
+  const backups = join(data, 'backups');
+  for (const sign of [{ said: 'reading' }, { folder: backups, name: /partial$/ }]) {
+    await killAt(sign, 'create', '--data', data);
+    expect((await run('list', '--data', data)).stdout).toContain('No backups');
+  }
+  expect(await run('create', '--data', data)).toMatchObject({ code: 0 });
+  expect((await readdir(backups)).map((name) => name.replace(/^\d.*Z$/, 'a backup'))).toEqual(['a backup']);
+  const { backups: made } = JSON.parse((await run('list', '--json', '--data', data)).stdout) as {
+    backups: readonly { name: string }[];
+  };
+  const name = made[0]?.name ?? '';
+  const restored = join(directory, 'killed-restored');
+  for (const said of ['restoring', 'comparing']) {
+    await killAt({ said }, 'restore', name, '--data', restored, '--backup-to', backups);
+    await expect(startCollector({ data: restored, onLine: () => undefined })).rejects.toThrow(
+      'a restore to it was not finished',
+    );
+  }
+  expect(await run('restore', name, '--data', restored, '--backup-to', backups)).toMatchObject({ code: 0 });
+  const engine = await openEmbedded(restored);
+  const audit = await auditBooks(engine, [books], startMs);
+  await engine.close();
+  expect(audit).toMatchObject({ acknowledged: 200, lost: 0, duplicated: 0 });
 });

@@ -195,7 +195,7 @@ async function restore(argv: readonly string[]): Promise<number> {
 }
 
 /** The engine shares the threads of Node's pool with the files, as in the collector (collector/main.ts). */
-function loadRestore(): Promise<typeof import('../collector/store/restore.ts')> {
+async function loadRestore() {
   process.env['UV_THREADPOOL_SIZE'] ??= '16';
   return import('../collector/store/restore.ts');
 }

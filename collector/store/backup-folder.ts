@@ -81,24 +81,24 @@ export async function removePartials(folder: string): Promise<void> {
  * A backup and those that it stands on, the full one first. An error says which of them is missing, or is not what it
  * was when it was made, as far as names and sizes tell.
  */
-export async function findChain(folder: string, name: string): Promise<Result<readonly [Backup, ...Backup[]], string>> {
+export async function findChain(folder: string, name: string): Promise<Result<readonly Backup[], string>> {
   const byName = new Map((await listBackups(folder)).map((backup) => [backup.name, backup]));
-  const wanted = byName.get(name);
-  if (wanted === undefined) return err(`There is no backup ${name} in ${folder}; list shows those that there are`);
-  let chain: readonly [Backup, ...Backup[]] = [wanted];
-  for (;;) {
-    const [first] = chain;
-    const { files, bytes, parent } = first.manifest;
-    const tree = await measureTree(join(folder, first.name));
+  const chain: Backup[] = [];
+  for (let link: string | null = name; link !== null;) {
+    const backup = byName.get(link);
+    if (backup === undefined && link === name)
+      return err(`There is no backup ${name} in ${folder}; list shows those that there are`);
+    if (backup === undefined) return err(`Backup ${link} is missing in ${folder}${describeUse(link, name)}`);
+    const { files, bytes, parent } = backup.manifest;
+    const tree = await measureTree(join(folder, link));
     if (tree.files !== files || tree.bytes !== bytes)
       return err(
-        `Backup ${first.name} is damaged: it holds ${tree.files} files of ${tree.bytes} bytes, and held ${files} of ${bytes}${describeUse(first.name, name)}`,
+        `Backup ${link} is damaged: it holds ${tree.files} files of ${tree.bytes} bytes, and held ${files} of ${bytes}${describeUse(link, name)}`,
       );
-    if (parent === null) return ok(chain);
-    const next = byName.get(parent);
-    if (next === undefined) return err(`Backup ${parent} is missing in ${folder}${describeUse(parent, name)}`);
-    chain = [next, ...chain];
+    chain.push(backup);
+    link = parent;
   }
+  return ok(chain.toReversed());
 }
 
 function describeUse(link: string, name: string): string {

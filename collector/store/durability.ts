@@ -77,15 +77,17 @@ export async function applyDurability(
  * engine puts neither the links there nor the small files that it adds. Without it the generation that they came from
  * could be gone, and they not there.
  */
-export async function makeChunkSync(engine: Engine): Promise<() => Promise<void>> {
+export async function makeChunkSync(engine: Engine, durability: Durability): Promise<() => Promise<void>> {
+  if (durability === 'process') return async () => undefined;
   const [row] = await engine.query(
     `SELECT data_paths[1] AS path FROM system.tables WHERE database = currentDatabase() AND name = 'chunks'`,
   );
   return makePartSync(String(row?.['path']));
 }
 
-/** Puts a whole data directory on the disk: what was stored before this mode, and the names on the way to it. */
-export async function syncStore(directory: string): Promise<void> {
+/** Puts a whole data directory on the disk when its tables have come to that mode: what was stored before, and its name. */
+export async function syncStore(directory: string, durability: Durability): Promise<void> {
+  if (durability === 'process') return;
   await syncTree(directory);
   await syncPath(dirname(directory));
 }

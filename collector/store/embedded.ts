@@ -10,7 +10,7 @@ import { isRecord } from '@muster/proto/record';
 import { StoreError } from '../domain/store-error.ts';
 import { ENGINE_SETTINGS, writeEngineSettings, type EngineSettings } from './engine-settings.ts';
 import { encodeBlock, formatStructure, type Column } from './native.ts';
-import type { Engine } from './store.ts';
+import type { Engine, Session as EngineSession } from './store.ts';
 import { makeTurns } from './turns.ts';
 
 /** As people name it in SQL; our own statements name tables alone. */
@@ -47,7 +47,7 @@ export async function openEmbedded(directory: string, settings: EngineSettings =
   await worker.command(`CREATE DATABASE IF NOT EXISTS ${DATABASE}`);
   for (const client of [writer, reader, worker]) await client.command(`USE ${DATABASE}`);
   let blocks = 0;
-  const aside = new Set<Client>();
+  const sessions = makeSessions(path);
   return {
     async insert(table, rows, columns) {
       const file = join(incoming, `${(blocks += 1)}.native`);
@@ -69,30 +69,39 @@ export async function openEmbedded(directory: string, settings: EngineSettings =
         throw makeStoreError(cause);
       }
     },
-    async openSession() {
+    openSession: sessions.open,
+    async close() {
+      const left = sessions.close();
+      const read = reader.close();
+      // Whoever asked has gone, and the process would not end before its threads have read to the end.
+      await worker.command("KILL QUERY WHERE query_kind = 'Select' ASYNC").catch(() => undefined);
+      await read;
+      await left;
+      await worker.close();
+      await writer.close();
+      engine.close();
+    },
+  };
+}
+
+/** Sessions beside those of the engine itself; `close` ends those that are open still. */
+function makeSessions(path: string) {
+  const clients = new Set<Client>();
+  return {
+    open: async (): Promise<EngineSession> => {
       const client = connect(path);
-      aside.add(client);
+      clients.add(client);
       await client.command(`USE ${DATABASE}`);
       return {
         query: client.query,
         command: client.command,
         async close() {
-          aside.delete(client);
+          clients.delete(client);
           await client.close();
         },
       };
     },
-    async close() {
-      const left = [...aside].map((client) => client.close());
-      const read = reader.close();
-      // Whoever asked has gone, and the process would not end before its threads have read to the end.
-      await worker.command("KILL QUERY WHERE query_kind = 'Select' ASYNC").catch(() => undefined);
-      await read;
-      await Promise.all(left);
-      await worker.close();
-      await writer.close();
-      engine.close();
-    },
+    close: () => Promise.all([...clients].map((client) => client.close())),
   };
 }
 

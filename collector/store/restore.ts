@@ -1,7 +1,7 @@
 import { mkdir, rename, rm, stat, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { findChain, writeManifest, type Backup, type Manifest } from './backup-folder.ts';
+import { findChain, writeManifest, type Manifest } from './backup-folder.ts';
 import { runOperation } from './backup-operation.ts';
 import { openEmbedded } from './embedded.ts';
 import { WITHOUT_MERGES } from './engine-settings.ts';
@@ -49,15 +49,14 @@ export type RestoreReport = {
 export async function verifyBackup(options: RestoreOptions): Promise<RestoreReport> {
   const { folder, name, now } = options;
   const startedMs = now();
-  const chain = await requireChain(folder, name);
+  const { manifest, chain } = await requireChain(folder, name);
   const scratch = join(folder, 'scratch');
   const lock = await lockDirectory(scratch);
   if (!lock.ok) throw new Error(`Cannot verify ${name}: another verification uses ${scratch}`, { cause: lock.error });
   try {
-    const { manifest } = chain.at(-1) ?? chain[0];
     const report = await restoreInto(scratch, manifest, options);
     await writeManifest(join(folder, name), { ...manifest, verifiedMs: now() });
-    return { ...report, chain: chain.map((link) => link.name), tookMs: now() - startedMs, movedTo: null };
+    return { ...report, chain, tookMs: now() - startedMs, movedTo: null };
   } finally {
     await rm(scratch, { recursive: true, force: true });
   }
@@ -74,7 +73,7 @@ export async function restoreBackup(
 ): Promise<RestoreReport> {
   const { folder, name, isReplacing, now } = options;
   const startedMs = now();
-  const chain = await requireChain(folder, name);
+  const { manifest, chain } = await requireChain(folder, name);
   const lock = await lockDirectory(directory);
   if (!lock.ok) throw new Error(lock.error);
   try {
@@ -85,7 +84,7 @@ export async function restoreBackup(
         `Cannot restore to ${directory}: it has a store; say --replace to move that one aside, or choose another directory with --data`,
       );
     const restoring = join(directory, RESTORING);
-    const { manifest } = chain.at(-1) ?? chain[0];
+
     const report = await prepareRestored(restoring, manifest, options);
     const aside = join(directory, `replaced-${new Date(now()).toISOString().replaceAll(/[-:]|\.\d+/g, '')}`);
     if (isTaken) {
@@ -99,7 +98,7 @@ export async function restoreBackup(
     await rm(restoring, { recursive: true });
     await syncPath(directory);
     const movedTo = isTaken ? aside : null;
-    return { ...report, chain: chain.map((link) => link.name), tookMs: now() - startedMs, movedTo };
+    return { ...report, chain, tookMs: now() - startedMs, movedTo };
   } finally {
     await lock.value.release();
   }
@@ -126,16 +125,19 @@ export async function ensureRestored(directory: string): Promise<void> {
   );
 }
 
-async function requireChain(folder: string, name: string): Promise<readonly [Backup, ...Backup[]]> {
-  const chain = await findChain(folder, name);
-  if (!chain.ok) throw new Error(`Cannot restore ${name}: ${chain.error}`);
-  const schema = (chain.value.at(-1) ?? chain.value[0]).manifest.schema;
+type Chain = { readonly manifest: Manifest; readonly chain: readonly string[] };
+
+async function requireChain(folder: string, name: string): Promise<Chain> {
+  const found = await findChain(folder, name);
+  if (!found.ok) throw new Error(`Cannot restore ${name}: ${found.error}`);
+  const manifest = found.value.at(-1)?.manifest;
+  if (manifest === undefined) throw new Error('A chain has the backup that was asked for at its end');
   const known = MIGRATIONS.at(-1)?.number ?? 0;
-  if (schema > known)
+  if (manifest.schema > known)
     throw new Error(
-      `Cannot restore ${name}: its schema is version ${schema}, this Muster knows up to ${known}; install the newer Muster first`,
+      `Cannot restore ${name}: its schema is version ${manifest.schema}, this Muster knows up to ${known}; install the newer Muster first`,
     );
-  return chain.value;
+  return { manifest, chain: found.value.map((link) => link.name) };
 }
 
 /** Restores to a directory that is emptied first. Gives it back closed, compared, and with a schema that opens. */
@@ -169,6 +171,9 @@ async function restoreInto(directory: string, manifest: Manifest, options: Resto
     await migrate(engine);
     await loadState(engine, now);
     await engine.query('SELECT * FROM samples LIMIT 1');
+  } catch (cause) {
+    signal?.throwIfAborted();
+    throw new Error(`Backup ${name} does not restore to what the store held; choose another one`, { cause });
   } finally {
     await engine.close();
   }
