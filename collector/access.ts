@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { isRecord } from '@muster/proto/record';
 
 import type { Authorise } from './http/auth.ts';
-import { hashSecret, isSecret, makeSecret } from './secret.ts';
+import { areSameHash, hashSecret, makeSecret } from './secret.ts';
 import type { Sessions } from './sessions.ts';
 import type { HostToken, StateTable } from './store/state.ts';
 import { syncPath } from './store/sync.ts';
@@ -23,8 +23,9 @@ export function makeAuthorise({ accessKey, hostTokens, sessions, onReplacedUsed 
   const told = new WeakSet<HostToken>();
   return ({ bearer, sessionId }) => {
     if (bearer !== null) {
-      if (isSecret(bearer, accessKeyHash)) return { kind: 'admin', session: null };
-      const token = hostTokens.get(hashSecret(bearer));
+      const hash = hashSecret(bearer);
+      if (areSameHash(hash, accessKeyHash)) return { kind: 'admin', session: null };
+      const token = hostTokens.get(hash);
       if (token === undefined) return { kind: 'anyone' };
       if (token.state === 'live') return { kind: 'host', host: token.host, token: token.hash };
       if (token.state === 'replaced' && !told.has(token)) {

@@ -13,10 +13,11 @@ import { openLiveServer } from './http/live-server.ts';
 import { loadPage } from './http/page.ts';
 import { makeAgentFileRoutes } from './http/routes/agent-files.ts';
 import { makeEnrollRoutes } from './http/routes/enroll.ts';
+import { makeAnswerPush } from './http/direct.ts';
 import { makeHealthRoutes } from './http/routes/health.ts';
 import { makeHostRangeRoute } from './http/routes/host-range.ts';
 import { makeHostRoutes } from './http/routes/hosts.ts';
-import { makeIngestRoute } from './http/routes/ingest.ts';
+import { makeIngestRoute, makeTakePush, type TakePush } from './http/routes/ingest.ts';
 import { makeJobsRoute } from './http/routes/jobs.ts';
 import { makeSamplesRoute } from './http/routes/samples.ts';
 import { makeSeriesRoute } from './http/routes/series.ts';
@@ -91,8 +92,9 @@ export async function openCollector(
     const ingest = makeIngestOptions({ store, latest, hub, buffer, admitRun, log, now });
     const onTurnedAway = makeTurnedAway(log, now);
     const strangers = makeStrangers(onTurnedAway);
+    const take = makeTakePush((sender, body) => acceptBatch(ingest, sender, body), onTurnedAway, now);
     const storeJobs = openJobs({ jobs, store, log, now });
-    const parts = { config, accessKey, sessions, admission, hub, ingest, latest, store, onTurnedAway, log, now };
+    const parts = { config, accessKey, sessions, admission, hub, take, latest, store, onTurnedAway, log, now };
     const routes = makeRoutes({ ...parts, strangers, storeJobs });
     const page = await loadPage(join(import.meta.dirname, '../web/dist'));
     const app = makeApp({ routes, page, authorise, onAdmitted: strangers.trust, log });
@@ -101,7 +103,8 @@ export async function openCollector(
     const live = await openLiveServer({ port: config.livePort, authorise, handlers: hub });
     opened.push({ name: 'live server', close: () => live.close() });
     const address = { hostname: config.bind, port: config.port, livePort: live.port };
-    const server = await openServer({ app, ...address, strangers, onTurnedAway, log });
+    const answerPush = makeAnswerPush({ take, authorise, onAdmitted: strangers.trust, log });
+    const server = await openServer({ app, answerPush, ...address, strangers, onTurnedAway, log });
     opened.push({ name: 'HTTP server', close: () => server.close() });
     if (config.backupEvery > 0) {
       const { backupEvery: everyMs, backupKeep: keep } = config;
@@ -143,6 +146,7 @@ function makeIngestOptions({ store, latest, hub, buffer, admitRun, log, now }: I
     quarantine: makeQuarantineShare(),
     fault: store.fault,
     onValues: hub.hostChanged,
+    isShown: (host) => hub.isWatched(host),
     learnMetrics: store.metrics.learn,
     async storeInventory(host, inventory) {
       if (JSON.stringify(hosts.get(host)?.inventory) === JSON.stringify(inventory)) return;
@@ -171,7 +175,7 @@ type RouteParts = {
   readonly sessions: Sessions;
   readonly admission: Admission;
   readonly hub: LiveHub;
-  readonly ingest: IngestOptions;
+  readonly take: TakePush;
   readonly latest: Latest;
   readonly store: Store;
   readonly storeJobs: Jobs;
@@ -182,7 +186,7 @@ type RouteParts = {
 };
 
 function makeRoutes(parts: RouteParts): readonly Route[] {
-  const { accessKey, sessions, admission, hub, ingest, latest, onTurnedAway, log, now } = parts;
+  const { accessKey, sessions, admission, hub, latest, onTurnedAway, log, now } = parts;
   const { engine, fault } = parts.store;
   const accessKeyHash = hashSecret(accessKey);
   const ofHost = { isHost: latest.has, now };
@@ -202,7 +206,7 @@ function makeRoutes(parts: RouteParts): readonly Route[] {
     }),
     ...makeEnrollRoutes(admission.enrolment),
     ...makeTokenRoutes(admission.tokens),
-    makeIngestRoute((sender, body) => acceptBatch(ingest, sender, body), onTurnedAway, now),
+    makeIngestRoute(parts.take),
     ...makeHostRoutes(latest, now),
     makeSeriesRoute({
       isHost: latest.has,

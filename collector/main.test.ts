@@ -95,7 +95,7 @@ test('SIGTERM ends within 10 s a collector that hangs in its store, and says so'
   expect(lines.some((line) => /"level":"ERROR","event":"collector.stop-failed".*within 9 s/.test(line))).toBe(true);
   expect(await hanging).toBe(null);
   const engine = await openEmbedded(data);
-  expect(await engine.query('SELECT count() AS batches FROM muster.batches')).toEqual([{ batches: 1 }]);
+  expect(await engine.query('SELECT count() AS batches FROM muster.arrived_batches')).toEqual([{ batches: 1 }]);
   await engine.close();
 }, 60_000);
 

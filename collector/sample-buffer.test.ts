@@ -95,7 +95,7 @@ test('a batch that the store does not take is logged and told apart, and the oth
   expect(faults).toEqual([]);
   expect(lines.join('')).toContain('"event":"ingest.batch-rejected","host":"poison","epoch":1,"seq":7');
   const stored = await engine.query(
-    "SELECT DISTINCT host FROM muster.batches WHERE host LIKE 'db%' OR host = 'poison' ORDER BY host",
+    "SELECT DISTINCT host FROM muster.arrived_batches WHERE host LIKE 'db%' OR host = 'poison' ORDER BY host",
   );
   expect(stored).toEqual([{ host: 'db-1' }, { host: 'db-2' }, { host: 'db-3' }]);
 });

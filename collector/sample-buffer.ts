@@ -2,14 +2,14 @@ import type { Batch } from '@muster/proto/batch';
 import type { Log } from '@muster/proto/log';
 
 import { openBuffer, type Buffer } from './ingest/buffer.ts';
-import { makeArrivalBlock, makeBatchRows, makeEventRows, type Arrival } from './ingest/columns.ts';
+import { makeArrivalBlock, makeEventRows, type Arrival } from './ingest/columns.ts';
 import type { Compaction } from './store/compaction.ts';
 import type { Durability } from './store/durability.ts';
-import { insertArrivals, insertBatches, insertEvents, insertQuarantine } from './store/insert.ts';
+import { insertArrivals, insertEvents, insertQuarantine } from './store/insert.ts';
 import type { Engine } from './store/store.ts';
 
 /** A commit is one block: large enough for the engine under load, soon enough for the agent that waits. */
-const COMMIT_ROWS = 100_000;
+const COMMIT_ROWS = 20_000;
 const COMMIT_BYTES = 8 * 1024 * 1024;
 const COMMIT_MS: Readonly<Record<Durability, number>> = { process: 250, 'power-loss': 1_000 };
 /** What may wait for the store: 8 M samples, some seconds of full load. */
@@ -39,14 +39,13 @@ export function openSampleBuffer({
       const block = makeArrivalBlock(items);
       const { generation, release } = compaction.hold(block.samples);
       try {
-        await insertArrivals(engine, block, generation);
         await insertEvents(engine, makeEventRows(items));
         await insertQuarantine(
           engine,
           items.flatMap(({ rows }) => rows),
         );
         // Last: a batch that is counted has arrived whole. After a kill in between it comes again.
-        await insertBatches(engine, makeBatchRows(items));
+        await insertArrivals(engine, block, generation);
       } finally {
         release();
       }

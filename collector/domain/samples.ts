@@ -8,14 +8,15 @@ export const WINDOW_MS = 300_000;
 export type Lists<T> = { readonly ends: Float64Array; readonly values: T };
 
 /**
- * Batches as columns, a row for each window that a batch has ticks in. `startS` is the beginning of the window, Unix
- * seconds; `offsetsMs` are the ticks, counted from there. Each row lists its series, and `values` of each of them, one for
- * each tick, NaN where there is none.
+ * Batches as columns, a row for each window that a batch has ticks in, and one of a batch without any. `startS` is the
+ * beginning of the window, Unix seconds; `offsetsMs` are the ticks, counted from there. Each row lists its series, and
+ * `values` of each of them, one for each tick, NaN where there is none. `about` says of each row which batch it is of.
  */
 export type ArrivalBlock = {
   readonly rows: number;
   readonly samples: number;
   readonly host: Dictionary;
+  readonly about: Readonly<Record<BatchColumn, Float64Array>>;
   readonly startS: Uint32Array;
   readonly offsetsMs: Lists<Uint32Array>;
   readonly metrics: Lists<Dictionary>;
@@ -27,22 +28,10 @@ export type ArrivalBlock = {
 export type EventRow = { readonly host: string; readonly tsMs: number; readonly kind: string; readonly body: string };
 
 /**
- * A batch as it arrived, for counting: which records of which spool, and which ticks. `ticksMs` are those in time,
- * `everyMs` the interval that the agent kept, 0 where it did not say. `atMs` is the newest of the ticks, or when the
- * batch arrived where it has none.
+ * What is said of a batch for counting: which records of which spool it holds. `everyMs` is the interval that the agent
+ * kept, 0 where it did not say. `atMs` is the newest of its ticks in time, or when it arrived where it has none.
  */
-export type BatchRow = {
-  readonly host: string;
-  readonly epoch: number;
-  readonly since: number;
-  readonly seq: number;
-  readonly atMs: number;
-  readonly ticksMs: readonly number[];
-  readonly everyMs: number;
-  readonly samples: number;
-  readonly quarantined: number;
-  readonly receivedMs: number;
-};
+export type BatchColumn = 'epoch' | 'since' | 'seq' | 'atMs' | 'everyMs' | 'samples' | 'quarantined' | 'receivedMs';
 
 /** Why a sample was set aside: its tick is too far ahead or too old, or its metric cannot have the value. */
 export type QuarantineReason = 'future' | 'past' | 'range';

@@ -7,7 +7,7 @@ import { err } from '@muster/proto/result';
 import { StoreError } from '../domain/store-error.ts';
 import type { IngestFault } from '../ingest/ingest.ts';
 import { makeApp, type Route } from './app.ts';
-import { makeIngestRoute } from './routes/ingest.ts';
+import { makeIngestRoute, makeTakePush } from './routes/ingest.ts';
 
 /** An application of one route, and what it logs. */
 function makeTestApp(route: Route) {
@@ -44,9 +44,11 @@ test.for([
   const fault: IngestFault = { kind, message: 'why' };
   const { app } = makeTestApp(
     makeIngestRoute(
-      () => Promise.resolve(err(fault)),
-      () => undefined,
-      Date.now,
+      makeTakePush(
+        () => Promise.resolve(err(fault)),
+        () => undefined,
+        Date.now,
+      ),
     ),
   );
   const headers = { 'Content-Type': BATCH_CONTENT_TYPE };

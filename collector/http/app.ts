@@ -4,10 +4,10 @@ import type { Socket } from 'node:net';
 import type { HttpBindings } from '@hono/node-server';
 import { Hono, type Context } from 'hono';
 
-import { describeError, type Log } from '@muster/proto/log';
-import type { Refusal } from '@muster/proto/push';
+import type { Log } from '@muster/proto/log';
 
-import { StoreError } from '../domain/store-error.ts';
+import { answerFailure, respond } from './answer.ts';
+import { beBrief } from './direct.ts';
 import { admit, refuse, type Authorise, type Caller, type Role } from './auth.ts';
 
 /** The server gives each request with the connection that it came on. */
@@ -36,9 +36,6 @@ export type AppOptions = {
   readonly log: Log;
 };
 
-/** How soon to ask again when the store takes nothing. */
-const RETRY_AFTER_SECONDS = 5;
-
 const SECURITY_HEADERS = {
   'Content-Security-Policy':
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'",
@@ -63,7 +60,10 @@ export function makeApp(options: AppOptions): App {
       const caller = admit(context, route.role, options.authorise);
       if (caller instanceof Response) return caller;
       if (caller.kind !== 'anyone') options.onAdmitted(context.env?.incoming?.socket);
-      if (caller.kind === 'host') beBrief(context);
+      if (caller.kind === 'host') {
+        context.set('isForAgent', true);
+        if (context.env?.outgoing instanceof ServerResponse) beBrief(context.env.outgoing);
+      }
       return route.handle(context, caller);
     });
   }
@@ -80,28 +80,8 @@ export function makeApp(options: AppOptions): App {
     refuse(context, 404, 'not-found', `There is nothing at ${context.req.method} ${context.req.path}`),
   );
   app.onError((error, context) => {
-    const isStore = error instanceof StoreError;
-    // A full disk is logged once, where it is noticed, not with every request that meets it.
-    if (!isStore || !error.isFull) {
-      const { method, path } = context.req;
-      options.log.error('http.failed', { method, path, error: describeError(error) });
-    }
-    if (isStore) {
-      context.header('Retry-After', String(RETRY_AFTER_SECONDS));
-      return refuse(context, 503, 'store', error.message);
-    }
-    const body: Refusal = { error: { code: 'internal', message: 'The collector could not answer; its log says why' } };
-    return context.json(body, 500);
+    const { method, path } = context.req;
+    return respond(context, answerFailure(error, { method, path }, options.log));
   });
   return app;
-}
-
-/** An agent pays for every byte of an answer, hundreds of times an hour: nothing goes with it that it does not look at. */
-function beBrief(context: Context<Environment>): void {
-  context.set('isForAgent', true);
-  const { outgoing } = context.env ?? {};
-  if (outgoing === undefined) return;
-  outgoing.sendDate = false;
-  // That it stays open goes without saying in HTTP/1.1; that it closes, as a stop of the server says, does not.
-  if (outgoing instanceof ServerResponse && !outgoing.hasHeader('connection')) outgoing.removeHeader('connection');
 }

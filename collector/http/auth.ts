@@ -1,7 +1,7 @@
 import type { Context } from 'hono';
 import { parse } from 'hono/utils/cookie';
 
-import type { Refusal } from '@muster/proto/push';
+import { makeRefusal, respond, type Answer } from './answer.ts';
 
 /** Why the token of a host is no longer taken. */
 export type Ended = 'quarantined' | 'revoked' | 'replaced';
@@ -36,7 +36,7 @@ export function admit(context: Context, role: Role, authorise: Authorise): Calle
   const caller = authorise(credentials);
   if (caller.kind !== role) {
     if (role === 'host' && caller.kind === 'anyone' && caller.ended !== undefined)
-      return refuseEnded(context, caller.ended);
+      return respond(context, answerEnded(caller.ended));
     if (caller.kind === 'anyone') return refuse(context, 401, 'unauthorized', WHAT_TO_BRING[role]);
     return refuse(context, 403, 'forbidden', `This is not for a ${caller.kind}. ${WHAT_TO_BRING[role]}`);
   }
@@ -59,8 +59,8 @@ const WHAT_TO_BRING = {
 } as const;
 
 /** The answer to a host whose token is no longer taken. Its agent logs the message, the first 500 characters of it. */
-export function refuseEnded(context: Context, ended: Ended): Response {
-  return refuse(context, ended === 'quarantined' ? 403 : 401, ended, WHY_ENDED[ended]);
+export function answerEnded(ended: Ended): Answer {
+  return makeRefusal(ended === 'quarantined' ? 403 : 401, ended, WHY_ENDED[ended]);
 }
 
 const OWN_IDENTITY =
@@ -102,11 +102,6 @@ export function isSameOrigin(origin: string | undefined, host: string | undefine
 }
 
 /** An answer that says what was wrong and what to do. */
-export function refuse(
-  context: Context,
-  status: 400 | 401 | 403 | 404 | 408 | 409 | 413 | 415 | 429 | 500 | 503,
-  code: string,
-  message: string,
-): Response {
-  return context.json({ error: { code, message } } satisfies Refusal, status);
+export function refuse(context: Context, status: Answer['status'], code: string, message: string): Response {
+  return respond(context, makeRefusal(status, code, message));
 }

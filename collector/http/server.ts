@@ -2,13 +2,14 @@ import { createServer, STATUS_CODES, type IncomingMessage, type Server } from 'n
 import { connect, type AddressInfo, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 
-import { serve } from '@hono/node-server';
+import { getRequestListener } from '@hono/node-server';
 
 import type { Log } from '@muster/proto/log';
 import { LIVE_PATH } from '@muster/proto/live';
 
 import type { App } from './app.ts';
 import { nameSessionCookie, readSessionId } from './auth.ts';
+import type { AnswerPush } from './direct.ts';
 import type { Strangers } from './strangers.ts';
 import { addressOf, type NoteTurnedAway } from './turned-away.ts';
 import { endUnread } from './unread.ts';
@@ -29,6 +30,7 @@ const SWEEP_MS = 50;
 
 export type ServerOptions = {
   readonly app: App;
+  readonly answerPush: AnswerPush;
   readonly hostname: string;
   readonly port: number;
   readonly livePort: number;
@@ -89,21 +91,18 @@ export async function openServer(options: ServerOptions): Promise<HttpServer> {
   };
 }
 
-function listen({ app, hostname, port, log }: ServerOptions): Promise<Server> {
+function listen({ app, answerPush, hostname, port, log }: ServerOptions): Promise<Server> {
   return new Promise((resolve, reject) => {
-    const server = serve({
-      fetch: app.fetch,
-      hostname,
-      port,
-      createServer,
-      autoCleanupIncoming: false,
-      serverOptions: {
-        keepAliveTimeout: KEEP_ALIVE_MS,
-        headersTimeout: HEADERS_MS_MAX,
-        requestTimeout: REQUEST_MS_MAX,
-        connectionsCheckingInterval: CHECK_MS,
-      },
-    }) as Server; // made by the createServer given here
+    const answerInApp = getRequestListener(app.fetch, { hostname, autoCleanupIncoming: false });
+    const timeouts = {
+      keepAliveTimeout: KEEP_ALIVE_MS,
+      headersTimeout: HEADERS_MS_MAX,
+      requestTimeout: REQUEST_MS_MAX,
+      connectionsCheckingInterval: CHECK_MS,
+    };
+    const server = createServer(timeouts, (incoming, outgoing) => {
+      if (!answerPush(incoming, outgoing)) void answerInApp(incoming, outgoing);
+    });
     server.once('error', (cause: Error & { code?: string }) => {
       const isTaken = cause.code === 'EADDRINUSE';
       const message = `Cannot listen on ${hostname}:${port}`;
@@ -118,6 +117,7 @@ function listen({ app, hostname, port, log }: ServerOptions): Promise<Server> {
       server.on('error', (error) => log.error('http.server-failed', { error }));
       resolve(server);
     });
+    server.listen(port, hostname);
   });
 }
 

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 
 import { makeBasis, type Basis } from '@muster/proto/basis';
 import type { Batch, Series } from '@muster/proto/batch';
@@ -75,7 +75,7 @@ export function makeBases({ bytesMax, now }: BasesOptions): Bases {
   return {
     find: (host) => kept.get(host)?.basis ?? null,
     keep: (host, batch, beside) => {
-      replace(host, makeBasis(batch, beside, hash));
+      replace(host, makeBasis(batch, beside, hashBytes));
       for (const [other, { keptMs }] of kept) {
         // Set back, a clock makes them no younger.
         const isFresh = Math.abs(now() - keptMs) < BASIS_MS_MAX;
@@ -94,6 +94,6 @@ function sizeOf({ series, described }: Basis): number {
   return BASIS_BYTES + SERIES_BYTES * series.length + DESCRIPTION_BYTES * described.length;
 }
 
-function hash(bytes: Uint8Array): Uint8Array {
-  return createHash('sha256').update(bytes).digest();
+function hashBytes(bytes: Uint8Array): Uint8Array {
+  return hash('sha256', bytes, 'buffer');
 }

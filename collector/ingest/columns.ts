@@ -1,62 +1,59 @@
-import { countSamples, type Batch } from '@muster/proto/batch';
+import { countSamples, type Batch, type Series } from '@muster/proto/batch';
 
 import {
   WINDOW_MS,
   type ArrivalBlock,
-  type BatchRow,
+  type BatchColumn,
   type Dictionary,
   type EventRow,
   type QuarantineRow,
 } from '../domain/samples.ts';
 import { clampTime } from './legal.ts';
 
-/** A batch and the host whose token it came with. */
-export type HostBatch = { readonly host: string; readonly batch: Batch };
-
-/** A batch as far as it is legal, when it arrived, and what of it is set aside: how much, and what is kept of that. */
-export type Arrival = HostBatch & {
+/**
+ * A batch as far as it is legal, the host whose token it came with, when it arrived, and what of it is set aside: how
+ * much, and what is kept of that.
+ */
+export type Arrival = {
+  readonly host: string;
+  readonly batch: Batch;
   readonly quarantined: number;
   readonly rows: readonly QuarantineRow[];
   readonly receivedMs: number;
 };
 
 /** Turns batches into one block of columns, in their order. A series without a sample in a window is left out there. */
-export function makeArrivalBlock(items: readonly HostBatch[]): ArrivalBlock {
-  const parts = items.flatMap(({ host, batch }) => splitTicks(batch.ticksMs).map((ticks) => ({ host, batch, ticks })));
-  const seriesMax = parts.reduce((sum, { batch }) => sum + batch.series.length, 0);
+export function makeArrivalBlock(items: readonly Omit<Arrival, 'rows'>[]): ArrivalBlock {
+  const parts: readonly Part[] = items.flatMap((arrival) => splitTicks(arrival).map((ticks) => ({ arrival, ticks })));
+  const seriesMax = parts.reduce((sum, { arrival }) => sum + arrival.batch.series.length, 0);
   const host = makeDictionary(parts.length);
   const metric = makeDictionary(seriesMax);
   const labels = makeDictionary(seriesMax);
+  const about = makeAbout(parts);
   const startS = new Uint32Array(parts.length);
   const tickEnds = new Float64Array(parts.length);
   const seriesEnds = new Float64Array(parts.length);
   const offsetsMs = new Uint32Array(parts.reduce((sum, { ticks }) => sum + ticks.count, 0));
   const innerEnds = new Float64Array(seriesMax);
-  const values = new Float64Array(parts.reduce((sum, { batch, ticks }) => sum + batch.series.length * ticks.count, 0));
+  const values = new Float64Array(
+    parts.reduce((sum, { arrival, ticks }) => sum + arrival.batch.series.length * ticks.count, 0),
+  );
   const at = { tick: 0, series: 0, value: 0, samples: 0 };
-
-  /** Whether there is any. */
-  function copyValues({ batch, ticks: { first, count } }: Part, series: number): boolean {
-    const from = series * batch.ticksMs.length + first;
-    let samples = 0;
-    for (let i = 0; i < count; i += 1) {
-      const value = batch.values[from + i] ?? NaN;
-      values[at.value + i] = value;
-      if (!Number.isNaN(value)) samples += 1;
-    }
-    at.samples += samples;
-    return samples > 0;
-  }
-
-  for (const [row, part] of parts.entries()) {
-    const { batch, ticks } = part;
-    host.indexes[row] = host.indexOf(part.host);
+  // By index, for this sees every sample: an iterator makes an object of each.
+  for (let row = 0; row < parts.length; row += 1) {
+    const { arrival, ticks } = parts[row] as Part;
+    const { batch } = arrival;
+    host.indexes[row] = host.indexOf(arrival.host);
     startS[row] = ticks.startMs / 1000;
     for (let i = 0; i < ticks.count; i += 1) {
       offsetsMs[at.tick++] = (batch.ticksMs[ticks.first + i] ?? NaN) - ticks.startMs;
     }
-    for (const [series, [name, labelText]] of batch.series.entries()) {
-      if (!copyValues(part, series)) continue;
+    for (let series = 0; series < batch.series.length; series += 1) {
+      const from = series * batch.ticksMs.length + ticks.first;
+      const samples = copySamples({ values: batch.values, from, count: ticks.count }, values, at.value);
+      if (samples === 0) continue;
+      at.samples += samples;
+      const [name, labelText] = batch.series[series] as Series;
       metric.indexes[at.series] = metric.indexOf(name);
       labels.indexes[at.series] = labels.indexOf(labelText);
       innerEnds[at.series++] = at.value += ticks.count;
@@ -68,6 +65,7 @@ export function makeArrivalBlock(items: readonly HostBatch[]): ArrivalBlock {
     rows: parts.length,
     samples: at.samples,
     host: host.take(parts.length),
+    about,
     startS,
     offsetsMs: { ends: tickEnds, values: offsetsMs },
     metrics: { ends: seriesEnds, values: metric.take(at.series) },
@@ -80,11 +78,25 @@ export function makeArrivalBlock(items: readonly HostBatch[]): ArrivalBlock {
   };
 }
 
+type Span = { readonly values: Float64Array; readonly from: number; readonly count: number };
+
+/** Copies values, and says how many of them are samples. */
+function copySamples({ values, from, count }: Span, to: Float64Array, at: number): number {
+  let samples = 0;
+  for (let i = 0; i < count; i += 1) {
+    const value = values[from + i] ?? NaN;
+    to[at + i] = value;
+    if (!Number.isNaN(value)) samples += 1;
+  }
+  return samples;
+}
+
 /** Ticks of one window that follow one another in a batch. */
 type Ticks = { readonly startMs: number; readonly first: number; readonly count: number };
-type Part = HostBatch & { readonly ticks: Ticks };
+type Part = { readonly arrival: Omit<Arrival, 'rows'>; readonly ticks: Ticks };
 
-function splitTicks(ticksMs: readonly number[]): readonly Ticks[] {
+function splitTicks({ batch: { ticksMs }, receivedMs }: Omit<Arrival, 'rows'>): readonly Ticks[] {
+  if (ticksMs.length === 0) return [{ startMs: Math.floor(receivedMs / WINDOW_MS) * WINDOW_MS, first: 0, count: 0 }];
   const starts = ticksMs.map((tickMs) => Math.floor(tickMs / WINDOW_MS) * WINDOW_MS);
   const firsts = starts.flatMap((startMs, i) => (startMs === starts[i - 1] ? [] : i));
   return firsts.map((first, i) => ({
@@ -113,20 +125,19 @@ export function makeEventRows(items: readonly Arrival[]): readonly EventRow[] {
   );
 }
 
-/** The batches as rows for counting. */
-export function makeBatchRows(items: readonly Arrival[]): readonly BatchRow[] {
-  return items.map(({ host, batch, quarantined, receivedMs }) => ({
-    host,
-    epoch: batch.epoch,
-    since: batch.since ?? batch.seq,
-    seq: batch.seq,
-    atMs: batch.ticksMs.at(-1) ?? receivedMs,
-    ticksMs: batch.ticksMs,
-    everyMs: batch.everyMs ?? 0,
-    samples: countSamples(batch),
-    quarantined,
-    receivedMs,
-  }));
+function makeAbout(parts: readonly Part[]): ArrivalBlock['about'] {
+  const column = (pick: (arrival: Part['arrival']) => number): Float64Array =>
+    Float64Array.from(parts, ({ arrival }) => pick(arrival));
+  return {
+    epoch: column(({ batch }) => batch.epoch),
+    since: column(({ batch }) => batch.since ?? batch.seq),
+    seq: column(({ batch }) => batch.seq),
+    atMs: column(({ batch, receivedMs }) => batch.ticksMs.at(-1) ?? receivedMs),
+    everyMs: column(({ batch }) => batch.everyMs ?? 0),
+    samples: column(({ batch }) => countSamples(batch)),
+    quarantined: column(({ quarantined }) => quarantined),
+    receivedMs: column(({ receivedMs }) => receivedMs),
+  } satisfies Record<BatchColumn, Float64Array>;
 }
 
 function makeDictionary(rowsMax: number) {

@@ -25,8 +25,7 @@ export async function runOperation(
   for (;;) {
     const [row] = await session.query(
       `SELECT toString(status) AS status, error, query_id, bytes_read AS done, total_size AS total
-       FROM system.backups WHERE id = {id:String}`,
-      { id },
+       FROM system.backups WHERE id = '${id}'`,
     );
     const status = String(row?.['status']);
     if (status === 'BACKUP_CREATED' || status === 'RESTORED') return;
@@ -37,7 +36,7 @@ export async function runOperation(
     onLook?.(Number(row?.['done']), Number(row?.['total']));
     if (signal?.aborted === true && !isKilled) {
       isKilled = true;
-      await session.command('KILL QUERY WHERE query_id = {query:String} ASYNC', { query: String(row?.['query_id']) });
+      await session.command(`KILL QUERY WHERE query_id = '${String(row?.['query_id'])}' ASYNC`);
     }
     await sleep(LOOK_MS);
   }

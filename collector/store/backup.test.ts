@@ -70,7 +70,7 @@ async function put({ engine, compaction }: Opened, host: string, ticks: readonly
   const batch = { epoch: 1, seq: 1, sentMs: 0, ticksMs, series, values: Float64Array.from(ticks) };
   const { generation, release } = compaction.hold(ticks.length);
   try {
-    await insertArrivals(engine, makeArrivalBlock([{ host, batch }]), generation);
+    await insertArrivals(engine, makeArrivalBlock([{ host, batch, quarantined: 0, receivedMs: 0 }]), generation);
   } finally {
     release();
   }

@@ -37,7 +37,7 @@ async function insert(host: string, ticks: readonly number[], generation: number
   const ticksMs = ticks.map((tick) => START_MS + tick * 60_000);
   const series = [['m.gauge', '']] as const;
   const batch = { epoch: 1, seq: 1, sentMs: 0, ticksMs, series, values: Float64Array.from(ticks) };
-  await insertArrivals(engine, makeArrivalBlock([{ host, batch }]), generation);
+  await insertArrivals(engine, makeArrivalBlock([{ host, batch, quarantined: 0, receivedMs: 0 }]), generation);
 }
 
 async function open(on: Engine = engine): Promise<Compaction> {
@@ -101,10 +101,10 @@ function makeKilled(last: number): Engine & { readonly wasKilled: () => boolean 
   return {
     ...engine,
     wasKilled: () => commands > last,
-    async command(sql, parameters) {
+    async command(sql) {
       commands += 1;
       if (commands > last) throw new Error('killed');
-      await engine.command(sql, parameters);
+      await engine.command(sql);
     },
   };
 }

@@ -40,18 +40,17 @@ export async function openCompaction(
   let heldSamples = 0;
 
   async function compact(one: number): Promise<void> {
-    await engine.command(MAKE_CHUNKS, { generation: one });
+    await engine.command(makeChunks(one));
+    await engine.command(noteBatches(one));
     const days = await engine.query(
       `SELECT DISTINCT partition_id AS id FROM system.parts
        WHERE database = currentDatabase() AND table = 'chunks_next' AND active`,
     );
     await engine.swap(async () => {
       for (const { id } of days)
-        await engine.command(`ALTER TABLE chunks ATTACH PARTITION ID {id:String} FROM chunks_next`, {
-          id: String(id),
-        });
+        await engine.command(`ALTER TABLE chunks ATTACH PARTITION ID '${String(id)}' FROM chunks_next`);
       await syncChunks();
-      await engine.command(`ALTER TABLE arrivals DROP PARTITION {generation:UInt64}`, { generation: one });
+      await engine.command(`ALTER TABLE arrivals DROP PARTITION ${one}`);
     });
     await finish();
   }
@@ -105,10 +104,18 @@ async function listGenerations(engine: Engine): Promise<readonly number[]> {
   return rows.map((row) => Number(row['generation']));
 }
 
-const OF_GENERATION = `FROM arrivals WHERE generation = {generation:UInt64}`;
+/** Which batches arrived; noting one again changes nothing. */
+const noteBatches = (
+  generation: number,
+): string => `INSERT INTO batches (host, epoch, seq, since, at, ticks, everyMs, samples, quarantined, received)
+  SELECT host, epoch, seq, since, at, arraySort(arrayDistinct(groupArrayArray(ticks))), max(everyMs), max(samples),
+    max(quarantined), max(received)
+  FROM arrived_batches WHERE generation = ${generation} GROUP BY host, epoch, seq, since, at`;
 
 /** Each series of a generation in each window, by time, without what is there already. */
-const MAKE_CHUNKS = `INSERT INTO chunks_next (metric, host, labels, start, offsetsMs, values)
+const makeChunks = (
+  generation: number,
+): string => `INSERT INTO chunks_next (metric, host, labels, start, offsetsMs, values)
   SELECT metric, host, labels, start,
     if(isPlain, sorted, arrayFilter((offset, new) -> new, sorted, isNew)) AS offsetsMs,
     if(isPlain, rows, arrayFilter((value, new) -> new, rows, isNew)) AS values
@@ -123,9 +130,9 @@ const MAKE_CHUNKS = `INSERT INTO chunks_next (metric, host, labels, start, offse
       SELECT metric, host, label AS labels, start, false AS isKnown,
         arrayFilter((offset, value) -> NOT isNaN(value), offsetsMs, one) AS offsets,
         arrayFilter(value -> NOT isNaN(value), one) AS row
-      ${OF_GENERATION.replace('WHERE', 'ARRAY JOIN metrics AS metric, labels AS label, values AS one WHERE')}
+      FROM arrivals ARRAY JOIN metrics AS metric, labels AS label, values AS one WHERE generation = ${generation}
       UNION ALL
       SELECT metric, host, labels, start, true, offsetsMs, CAST([], 'Array(Float64)')
-      FROM chunks WHERE (host, start) IN (SELECT DISTINCT host, start ${OF_GENERATION})
+      FROM chunks WHERE (host, start) IN (SELECT DISTINCT host, start FROM arrivals WHERE generation = ${generation})
     ) GROUP BY metric, host, labels, start
   ) WHERE notEmpty(offsetsMs) SETTINGS max_threads = 1, max_insert_threads = 1`;

@@ -1,10 +1,13 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
-import type { BatchRow, EventRow } from '../domain/samples.ts';
+import type { EventRow } from '../domain/samples.ts';
+import { makeArrivalBlock } from '../ingest/columns.ts';
 import { openTestStore, type TestStore } from '../test-store.ts';
+import { openCompaction } from './compaction.ts';
 import { readCompleteness } from './completeness.ts';
-import { insertBatches, insertEvents } from './insert.ts';
+import { insertArrivals, insertEvents } from './insert.ts';
+import { openVersions } from './rollup.ts';
 import type { Engine } from './store.ts';
 
 let engine: Engine;
@@ -21,7 +24,15 @@ const HOUR_MS = 3_600_000;
 /** A multiple of every interval, two hours and some before now. */
 const START_MS = Math.floor(Date.now() / HOUR_MS) * HOUR_MS - 3 * HOUR_MS;
 
-type Sent = Omit<BatchRow, 'host' | 'samples' | 'receivedMs'>;
+type Sent = {
+  readonly epoch: number;
+  readonly since: number;
+  readonly seq: number;
+  readonly ticksMs: readonly number[];
+  readonly atMs: number;
+  readonly everyMs: number;
+  readonly quarantined: number;
+};
 
 function makeSent(since: number, seq: number, seconds: readonly number[], everyMs: number): Sent {
   const ticksMs = seconds.map((second) => START_MS + second * 1000);
@@ -31,13 +42,26 @@ function makeSent(since: number, seq: number, seconds: readonly number[], everyM
 /** Puts batches of a host of its own, in inserts of at most so many, and gives the host. */
 async function put(batches: readonly Sent[], events: readonly Omit<EventRow, 'host'>[], perInsert: number) {
   const host = `web-${(hosts += 1)}`;
-  const rows = batches.map((batch) => ({ ...batch, host, samples: batch.ticksMs.length, receivedMs: START_MS }));
-  for (let at = 0; at < rows.length; at += perInsert) await insertBatches(engine, rows.slice(at, at + perInsert));
+  const arrivals = batches.map(({ everyMs, quarantined, atMs, ...batch }) => ({
+    host,
+    batch: { ...batch, ...(everyMs === 0 ? {} : { everyMs }), sentMs: 0, series: [], values: new Float64Array() },
+    quarantined,
+    receivedMs: atMs,
+  }));
+  for (let at = 0; at < arrivals.length; at += perInsert)
+    await insertArrivals(engine, makeArrivalBlock(arrivals.slice(at, at + perInsert)), 1);
   await insertEvents(
     engine,
     events.map((event) => ({ ...event, host })),
   );
   return host;
+}
+
+/** Compacts what has arrived, and lets the engine merge what that left. */
+async function merge(): Promise<void> {
+  const compaction = await openCompaction(engine, await openVersions(engine, Date.now));
+  await compaction.run();
+  await engine.command('OPTIMIZE TABLE batches FINAL');
 }
 
 const WIDE = { fromMs: START_MS - HOUR_MS, toMs: START_MS + 4 * HOUR_MS };
@@ -97,7 +121,7 @@ test('readCompleteness() of numbers that come again with other ticks, of a machi
     { ...twice, atMs: START_MS + HOUR_MS }, // its ticks are out of time, and it arrived again
   ];
   const host = await put(batches, [], 1);
-  await engine.command('OPTIMIZE TABLE muster.batches FINAL');
+  await merge();
   const { total } = await readCompleteness(engine, { host, ...WIDE });
   const records = { batchesReceived: 2, batchesExpected: 3, dropped: {}, quarantined: 2 };
   expect(total).toEqual({ ticksReceived: 4, ticksExpected: 4, ...records });
@@ -118,7 +142,7 @@ test('readCompleteness() equals a count by hand, whatever came, how often, and i
   await fc.assert(
     fc.asyncProperty(arbitraryHistory(), async ({ batches, events, perInsert, fromMs, toMs, isMerged }) => {
       const host = await put(batches, events, perInsert);
-      if (isMerged) await engine.command('OPTIMIZE TABLE muster.batches FINAL');
+      if (isMerged) await merge();
       const { hours } = await readCompleteness(engine, { host, fromMs, toMs });
       expect(hours).toEqual(countByHand(batches, events, fromMs, toMs));
     }),

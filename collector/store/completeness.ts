@@ -11,9 +11,18 @@ const HOST = `host = {host:String}`;
 const FROM = 'fromUnixTimestamp64Milli({fromMs:Int64})';
 const TO = 'fromUnixTimestamp64Milli({toMs:Int64})';
 
+const IN_RANGE = `at >= ${FROM} AND at < ${TO}`;
+
+/** Those that are compacted and those that are not, some of them twice for a moment. */
+function batches(columns: string, where: string): string {
+  return ['batches', 'arrived_batches']
+    .map((table) => `SELECT ${columns} FROM ${table} WHERE ${HOST} AND ${where}`)
+    .join(' UNION ALL ');
+}
+
 /** The distinct ticks of a host in a range, each with the longest interval under which it came. */
 const TICKS = `SELECT toUnixTimestamp64Milli(tick) AS tickMs, toInt64(max(every)) AS every
-  FROM (SELECT arrayJoin(ticks) AS tick, everyMs AS every FROM batches WHERE ${HOST} AND at >= ${FROM})
+  FROM (SELECT arrayJoin(ticks) AS tick, everyMs AS every FROM (${batches('ticks, everyMs', `at >= ${FROM}`)}))
   WHERE tick >= ${FROM} AND tick < ${TO} GROUP BY tick`;
 
 /**
@@ -38,7 +47,7 @@ const MISSING = `SELECT hour, ${missingBefore(`hour + ${HOUR_MS}`)} - ${missingB
 /** The distinct records, each in the hour of the newest tick of the batch that brought it, the first of several. */
 const RECORDS = `SELECT epoch, record, min(hour) AS hour
   FROM (SELECT epoch, arrayJoin(range(since, seq + 1)) AS record, ${hourOf('at')} AS hour
-    FROM batches WHERE ${HOST} AND at >= ${FROM} AND at < ${TO})
+    FROM (${batches('epoch, seq, since, at', IN_RANGE)}))
   GROUP BY epoch, record`;
 
 /** As floats: numbers are exact up to 2^53, and their distances in many spools must not add up to more than a type holds. */
@@ -53,7 +62,7 @@ const GAPS = `SELECT min(${hourOf('ts')}) AS hour, JSONExtractString(body, 'reas
 
 /** A batch that came twice is one: without a tick in time it stands where it arrived, which differs. */
 const SET_ASIDE = `SELECT min(${hourOf('at')}) AS hour, max(quarantined) AS aside
-  FROM batches WHERE ${HOST} AND at >= ${FROM} AND at < ${TO} AND quarantined > 0 GROUP BY epoch, seq, since`;
+  FROM (${batches('epoch, seq, since, at, quarantined', `${IN_RANGE} AND quarantined > 0`)}) GROUP BY epoch, seq, since`;
 
 function hourOf(column: string): string {
   return `intDiv(toUnixTimestamp64Milli(${column}), ${HOUR_MS}) * ${HOUR_MS}`;

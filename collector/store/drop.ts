@@ -41,7 +41,7 @@ export async function dropBefore({ compaction, mender, ballast }: DropOptions, b
         for (const partition of partitions) {
           const id = String(partition['id']);
           const [held] = table === 'chunks' ? await engine.query(COUNT_SAMPLES, { id }) : [];
-          await engine.command(`ALTER TABLE ${table} DROP PARTITION ID {id:String}`, { id });
+          await engine.command(`ALTER TABLE ${table} DROP PARTITION ID '${id}'`);
           if (held === undefined) continue;
           days.add(id.replace(/^(\d{4})(\d\d)(\d\d).*$/, '$1-$2-$3'));
           rows += Number(held['samples']);

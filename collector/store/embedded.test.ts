@@ -13,8 +13,8 @@ test('openEmbedded() lets files be written and blocks go in while many heavy rea
   const directory = await mkdtemp(join(tmpdir(), 'muster-embedded-'));
   const engine = await openEmbedded(directory);
   await engine.command('CREATE TABLE muster.t (a UInt32) ENGINE = MergeTree ORDER BY a');
-  const endless = 'SELECT count() FROM numbers(1000000000000) WHERE sipHash64(number) = 1';
-  const reads = Promise.allSettled(Array.from({ length: READS }, () => engine.query(endless)));
+  const endless = 'SELECT count() FROM numbers(1000000000000) WHERE sipHash64(number) = {hash:UInt64}';
+  const reads = Promise.allSettled(Array.from({ length: READS }, () => engine.query(endless, { hash: 1 })));
   await writeFile(join(directory, 'file'), 'text');
   await engine.insert('t', 1, [{ name: 'a', type: 'UInt32', values: [1] }]);
   await engine.close();

@@ -62,9 +62,9 @@ export async function openEmbedded(directory: string, settings: EngineSettings =
     },
     query: reader.query,
     swap: reader.pause,
-    async command(sql, parameters) {
+    async command(sql) {
       try {
-        await worker.command(sql, parameters);
+        await worker.command(sql);
       } catch (cause) {
         throw makeStoreError(cause);
       }
@@ -125,8 +125,7 @@ function connect(path: string): Client {
         const result = await client.query({ query, query_params: { ...parameters }, format: 'JSONEachRow' });
         return result.json<Record<string, unknown>>();
       }),
-    command: (query, parameters) =>
-      run(async () => void (await client.command({ query, query_params: { ...parameters } }))),
+    command: (query) => run(async () => void (await client.command({ query }))),
     pause: run,
     /** What waits fails; resolves when what is under way has ended. */
     close() {
@@ -159,12 +158,17 @@ const INSERT_SETTINGS = "deduplicate_insert_select = 'disable'";
 
 /**
  * The engine reads the block from a file: its own insert takes rows or text, and ends a text at an empty line, after
- * which it would run whatever follows as SQL.
+ * which it would run whatever follows as SQL. Nothing is bound here: statements with bound values run one at a time in the
+ * whole process, so that an insert would wait for whatever is read.
  */
 async function insertFile(client: Client, table: string, file: string, columns: readonly Column[]): Promise<void> {
   const names = columns.map(({ name }) => name).join(', ');
   await client.command(
-    `INSERT INTO ${table} (${names}) SETTINGS ${INSERT_SETTINGS} SELECT ${names} FROM file({file:String}, 'Native', {structure:String})`,
-    { file, structure: formatStructure(columns) },
+    `INSERT INTO ${table} (${names}) SETTINGS ${INSERT_SETTINGS} SELECT ${names} FROM file(${quote(file)}, 'Native', ${quote(formatStructure(columns))})`,
   );
+}
+
+/** A text of our own as a literal. What comes from outside is bound. */
+function quote(text: string): string {
+  return `'${text.replaceAll('\\', '\\\\').replaceAll("'", "\\'")}'`;
 }

@@ -4,10 +4,10 @@ import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import type { Batch } from '@muster/proto/batch';
 
 import { WINDOW_MS } from '../domain/samples.ts';
-import { makeArrivalBlock } from '../ingest/columns.ts';
+import { makeArrivalBlock, type Arrival } from '../ingest/columns.ts';
 import { openTestStore, type TestStore } from '../test-store.ts';
 import { openCompaction, type Compaction } from './compaction.ts';
-import { insertArrivals, insertBatches, insertEvents } from './insert.ts';
+import { insertArrivals, insertEvents } from './insert.ts';
 import { readNewest, readSeries } from './queries.ts';
 import { openVersions, rollUpDue, type Versions } from './rollup.ts';
 import type { Engine } from './store.ts';
@@ -64,6 +64,10 @@ function makeBatch([first, count]: Span): Batch {
   };
 }
 
+function makeArrival(batch: Batch, receivedMs = START_MS): Arrival {
+  return { host: 'web-1', batch, quarantined: 1, rows: [], receivedMs };
+}
+
 type Opened = { readonly compaction: Compaction; readonly versions: Versions };
 
 async function open(): Promise<Opened> {
@@ -74,7 +78,7 @@ async function open(): Promise<Opened> {
 /** Puts batches as the buffer does, each commit of one or more. */
 async function put(commits: readonly (readonly Span[])[], { compaction }: Opened) {
   for (const spans of commits) {
-    const block = makeArrivalBlock(spans.map((span) => ({ host: 'web-1', batch: makeBatch(span) })));
+    const block = makeArrivalBlock(spans.map((span) => makeArrival(makeBatch(span))));
     const { generation, release } = compaction.hold(1);
     await insertArrivals(engine, block, generation);
     release();
@@ -191,12 +195,18 @@ test('the rollup equals one that is computed from the distinct samples by hand',
 
 test('events and batches that come twice are there once, before merges and after', async () => {
   const event = { host: 'web-1', tsMs: START_MS, kind: 'boot', body: '{}' };
-  const batch = { host: 'web-1', epoch: 2 ** 52, since: 1, seq: 3, atMs: START_MS, ticksMs: [START_MS - 1, START_MS] };
-  const row = { ...batch, everyMs: 1000, samples: 2, quarantined: 1 };
+  // Its ticks are of two windows, which makes two rows of it until it is compacted.
+  const ticksMs = [START_MS - 1, START_MS];
+  const batch = { ...makeBatch([0, 2]), epoch: 2 ** 52, since: 1, seq: 3, ticksMs };
+  const opened = await open();
   for (const receivedMs of [START_MS, START_MS + 5000]) {
     await insertEvents(engine, [event]);
-    await insertBatches(engine, [{ ...row, receivedMs }]);
+    const { generation, release } = opened.compaction.hold(1);
+    await insertArrivals(engine, makeArrivalBlock([makeArrival(batch, receivedMs)]), generation);
+    release();
+    if (receivedMs === START_MS) await opened.compaction.run();
   }
+  await opened.compaction.run();
   const count = async (): Promise<unknown> =>
     engine.query(
       `SELECT (SELECT count() FROM muster.events FINAL) AS events, (SELECT count() FROM muster.batches FINAL) AS batches,
@@ -230,7 +240,7 @@ test('a block that was seen before is not dropped for its content', async () => 
   await insert();
   expect(await count()).toEqual([{ n: 1 }]);
 
-  const block = makeArrivalBlock([{ host: 'web-1', batch: makeBatch([0, 3]) }]);
+  const block = makeArrivalBlock([makeArrival(makeBatch([0, 3]))]);
   await insertArrivals(engine, block, 1);
   await engine.command('ALTER TABLE muster.arrivals DROP PARTITION 1');
   await insertArrivals(engine, block, 1);

@@ -1,13 +1,24 @@
-import type { ArrivalBlock, BatchRow, EventRow, QuarantineRow } from '../domain/samples.ts';
+import type { ArrivalBlock, EventRow, QuarantineRow } from '../domain/samples.ts';
 import type { Engine } from './store.ts';
 
-/** Stores a block of arrivals, all or none of it. What comes again collapses when it is compacted (compaction.ts). */
+/**
+ * Stores a block of arrivals, all or none of it: samples, and which batches brought them. What comes again collapses when
+ * it is compacted (compaction.ts).
+ */
 export async function insertArrivals(engine: Engine, block: ArrivalBlock, generation: number): Promise<void> {
-  if (block.samples === 0) return;
-  const { rows, host, startS, offsetsMs, metrics, labels, values } = block;
+  if (block.rows === 0) return;
+  const { rows, host, about, startS, offsetsMs, metrics, labels, values } = block;
   await engine.insert('arrivals', rows, [
     { name: 'generation', type: 'UInt64', values: new Float64Array(rows).fill(generation) },
     { name: 'host', type: 'LowCardinality(String)', values: host },
+    { name: 'epoch', type: 'UInt64', values: about.epoch },
+    { name: 'seq', type: 'UInt64', values: about.seq },
+    { name: 'since', type: 'UInt64', values: about.since },
+    { name: 'at', type: "DateTime64(3, 'UTC')", values: about.atMs },
+    { name: 'everyMs', type: 'UInt32', values: about.everyMs },
+    { name: 'samples', type: 'UInt32', values: about.samples },
+    { name: 'quarantined', type: 'UInt32', values: about.quarantined },
+    { name: 'received', type: "DateTime64(3, 'UTC')", values: about.receivedMs },
     { name: 'start', type: "DateTime('UTC')", values: startS },
     { name: 'offsetsMs', type: 'Array(UInt32)', ...offsetsMs },
     { name: 'metrics', type: 'Array(LowCardinality(String))', ...metrics },
@@ -24,23 +35,6 @@ export async function insertEvents(engine: Engine, events: readonly EventRow[]):
     { name: 'ts', type: "DateTime64(3, 'UTC')", values: events.map(({ tsMs }) => tsMs) },
     { name: 'kind', type: 'String', values: events.map(({ kind }) => kind) },
     { name: 'body', type: 'String', values: events.map(({ body }) => body) },
-  ]);
-}
-
-/** Stores which batches arrived; storing one again changes nothing. */
-export async function insertBatches(engine: Engine, batches: readonly BatchRow[]): Promise<void> {
-  if (batches.length === 0) return;
-  await engine.insert('batches', batches.length, [
-    { name: 'host', type: 'String', values: batches.map(({ host }) => host) },
-    { name: 'epoch', type: 'UInt64', values: batches.map(({ epoch }) => epoch) },
-    { name: 'seq', type: 'UInt64', values: batches.map(({ seq }) => seq) },
-    { name: 'since', type: 'UInt64', values: batches.map(({ since }) => since) },
-    { name: 'at', type: "DateTime64(3, 'UTC')", values: batches.map(({ atMs }) => atMs) },
-    { name: 'ticks', type: "Array(DateTime64(3, 'UTC'))", values: batches.map(({ ticksMs }) => ticksMs) },
-    { name: 'everyMs', type: 'UInt32', values: batches.map(({ everyMs }) => everyMs) },
-    { name: 'samples', type: 'UInt32', values: batches.map(({ samples }) => samples) },
-    { name: 'quarantined', type: 'UInt32', values: batches.map(({ quarantined }) => quarantined) },
-    { name: 'received', type: "DateTime64(3, 'UTC')", values: batches.map(({ receivedMs }) => receivedMs) },
   ]);
 }
 

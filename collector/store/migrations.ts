@@ -12,9 +12,18 @@ const SERIES = `metric LowCardinality(String) COMMENT 'OpenTelemetry name; units
   host LowCardinality(String) COMMENT 'id fixed at enrolment',
   labels LowCardinality(String) COMMENT 'canonical: key=value, sorted, joined by commas'`;
 
+/** Which batch it is, and what is said of it as a whole. */
+const BATCH = `epoch UInt64 COMMENT 'the spool' CODEC(ZSTD(1)), seq UInt64 COMMENT 'its last record here' CODEC(DoubleDelta, ZSTD(1)),
+  since UInt64 COMMENT 'its first record here' CODEC(DoubleDelta, ZSTD(1)),
+  at DateTime64(3, 'UTC') COMMENT 'the newest of ticks; without one, when it arrived' CODEC(DoubleDelta, ZSTD(1)),
+  everyMs UInt32 COMMENT 'the interval of the ticks; 0: not said', samples UInt32,
+  quarantined UInt32 COMMENT 'samples of it that were set aside',
+  received DateTime64(3, 'UTC') COMMENT 'by the clock of the collector' CODEC(DoubleDelta, ZSTD(1))`;
+
 /** Batches as they came, until they are compacted: a row of a batch for each window of five minutes that it has ticks in. */
 const ARRIVALS = `CREATE TABLE IF NOT EXISTS arrivals (
   generation UInt64 COMMENT 'what is compacted together', host LowCardinality(String), start DateTime('UTC'),
+  ${BATCH},
   offsetsMs Array(UInt32) COMMENT 'the ticks, counted from start', metrics Array(LowCardinality(String)),
   labels Array(LowCardinality(String)), values Array(Array(Float64)) COMMENT 'of each series, at each tick; NaN: none'
 ) ENGINE = MergeTree ORDER BY (host, start) PARTITION BY generation`;
@@ -47,6 +56,11 @@ const SAMPLES_VIEW = `CREATE VIEW IF NOT EXISTS samples AS
   SELECT metric, host, labels, start, ${tickOf('offsetMs')} AS ts, value
   FROM chunks ARRAY JOIN offsetsMs AS offsetMs, values AS value
   UNION ALL SELECT * FROM arrived_samples`;
+
+/** The batches that are not compacted yet, those with ticks in several windows in as many rows. */
+const ARRIVED_BATCHES_VIEW = `CREATE VIEW IF NOT EXISTS arrived_batches AS
+  SELECT generation, host, epoch, seq, since, at, everyMs, samples, quarantined, received,
+    arrayMap(offsetMs -> ${tickOf('offsetMs')}, offsetsMs) AS ticks FROM arrivals`;
 
 function tickOf(offsetMs: string): string {
   return `fromUnixTimestamp64Milli(1000 * toUnixTimestamp(start) + ${offsetMs}, 'UTC')`;
@@ -121,14 +135,8 @@ export const MIGRATIONS: readonly Migration[] = [
       // counts, counts distinct records and ticks. `since` is part of the key, or the longer of two would be forgotten; and
       // `at`, or those whose numbers come a second time, from a machine that was set back to an earlier state of its disk.
       `CREATE TABLE IF NOT EXISTS batches (
-        host LowCardinality(String), epoch UInt64 COMMENT 'the spool' CODEC(ZSTD(1)),
-        seq UInt64 COMMENT 'its last record here' CODEC(DoubleDelta, ZSTD(1)),
-        since UInt64 COMMENT 'its first record here' CODEC(DoubleDelta, ZSTD(1)),
-        at DateTime64(3, 'UTC') COMMENT 'the newest of ticks; without one, when it arrived' CODEC(DoubleDelta, ZSTD(1)),
-        ticks Array(DateTime64(3, 'UTC')) COMMENT 'those in time, by the clock of the host' CODEC(Delta, ZSTD(1)),
-        everyMs UInt32 COMMENT 'the interval of the ticks; 0: not said', samples UInt32,
-        quarantined UInt32 COMMENT 'samples of it that were set aside',
-        received DateTime64(3, 'UTC') COMMENT 'by the clock of the collector' CODEC(DoubleDelta, ZSTD(1))
+        host LowCardinality(String), ${BATCH},
+        ticks Array(DateTime64(3, 'UTC')) COMMENT 'those in time, by the clock of the host' CODEC(Delta, ZSTD(1))
       ) ENGINE = ReplacingMergeTree ORDER BY (host, epoch, seq, since, at) PARTITION BY toYYYYMMDD(at)
       TTL toDateTime(at) + INTERVAL 30 DAY SETTINGS ttl_only_drop_parts = 1`,
       // By the collector's clock, so that no clock of a host opens a partition. Text as it is: nobody reads it often.
@@ -139,6 +147,7 @@ export const MIGRATIONS: readonly Migration[] = [
         received DateTime64(3, 'UTC')
       ) ENGINE = ReplacingMergeTree ORDER BY (host, metric, labels, tickMs, reason) PARTITION BY toYYYYMMDD(received)
       TTL toDateTime(received) + INTERVAL 7 DAY SETTINGS ttl_only_drop_parts = 1`,
+      ARRIVED_BATCHES_VIEW,
       SILENCES_VIEW,
       COMPLETENESS_VIEW,
     ],

@@ -14,8 +14,8 @@ const FIGURES = `length(row) AS samples, arrayMin(row) AS min, arrayMax(row) AS 
   row[indexOf(offsets, arrayMax(offsets))] AS last, fromUnixTimestamp64Milli(arrayMax(offsets), 'UTC') AS lastTs`;
 const COLUMNS = 'metric, host, labels, ts, samples, min, max, avg, median, stddev, last, lastTs, version';
 
-function selectFigures(startOf: string, where: string): string {
-  return `SELECT metric, host, labels, ts, ${FIGURES}, {version:UInt64} AS version FROM (
+function selectFigures(startOf: string, where: string, version: number): string {
+  return `SELECT metric, host, labels, ts, ${FIGURES}, ${version} AS version FROM (
     SELECT metric, host, labels, ${startOf} AS ts, groupArrayArray(values) AS row,
       groupArrayArray(arrayMap(offset -> toInt64(1000) * toUnixTimestamp(start) + offset, offsetsMs)) AS offsets
     FROM chunks WHERE ${where} GROUP BY metric, host, labels, ts)`;
@@ -39,12 +39,10 @@ export async function writeRollup5m(engine: Engine, version: number): Promise<vo
   // First of all: from here on every version is higher.
   await engine.command(
     `INSERT INTO rollup_due (tier, start, host, done, version)
-     SELECT DISTINCT '1h', toStartOfHour(start), host, 0, {version:UInt64} FROM (${touched})`,
-    { version },
+     SELECT DISTINCT '1h', toStartOfHour(start), host, 0, ${version} FROM (${touched})`,
   );
   await engine.command(
-    `INSERT INTO rollup_5m (${COLUMNS}) ${selectFigures('start', `(host, start) IN (${touched})`)}`,
-    { version },
+    `INSERT INTO rollup_5m (${COLUMNS}) ${selectFigures('start', `(host, start) IN (${touched})`, version)}`,
   );
 }
 
@@ -60,8 +58,8 @@ export async function rollUpDue(
   for (const period of PERIODS) {
     const { tier, periodMs } = period;
     const due = await engine.query(
-      `SELECT DISTINCT toUnixTimestamp(start) AS startS FROM ${DUE} AND start <= toDateTime({untilS:Int64}) ORDER BY startS`,
-      { tier, untilS: Math.floor((now() - periodMs - GRACE_MS) / 1000) },
+      `SELECT DISTINCT toUnixTimestamp(start) AS startS FROM ${dueOf(tier)}
+         AND start <= toDateTime(${Math.floor((now() - periodMs - GRACE_MS) / 1000)}) ORDER BY startS`,
     );
     for (const { startS } of due) {
       if (closing?.aborted === true) return;
@@ -70,8 +68,7 @@ export async function rollUpDue(
   }
 }
 
-const DUE = `rollup_due FINAL WHERE tier = {tier:String} AND done = 0`;
-const HOSTS_DUE = `SELECT host FROM ${DUE} AND start = toDateTime({startS:Int64}) AND version < {version:UInt64}`;
+const dueOf = (tier: string): string => `rollup_due FINAL WHERE tier = '${tier}' AND done = 0`;
 
 type RollUp = { readonly startS: number; readonly version: number };
 
@@ -80,15 +77,15 @@ async function rollUp(
   { tier, periodMs, startOf, next, nextStartOf }: Period,
   { startS, version }: RollUp,
 ) {
-  const parameters = { tier, startS, endS: startS + periodMs / 1000, version };
-  const where = `start >= toDateTime({startS:Int64}) AND start < toDateTime({endS:Int64}) AND host IN (${HOSTS_DUE})`;
-  await engine.command(`INSERT INTO rollup_${tier} (${COLUMNS}) ${selectFigures(startOf, where)}`, parameters);
+  const hosts = `SELECT host FROM ${dueOf(tier)} AND start = toDateTime(${startS}) AND version < ${version}`;
+  const endS = startS + periodMs / 1000;
+  const where = `start >= toDateTime(${startS}) AND start < toDateTime(${endS}) AND host IN (${hosts})`;
+  await engine.command(`INSERT INTO rollup_${tier} (${COLUMNS}) ${selectFigures(startOf, where, version)}`);
   const note = (set: string): Promise<void> =>
     engine.command(
       `INSERT INTO rollup_due (tier, start, host, done, version)
-       SELECT ${set}, {version:UInt64} FROM (SELECT toDateTime({startS:Int64}, 'UTC') AS start, host FROM (${HOSTS_DUE}))`,
-      parameters,
+       SELECT ${set}, ${version} FROM (SELECT toDateTime(${startS}, 'UTC') AS start, host FROM (${hosts}))`,
     );
   if (next !== null) await note(`'${next}', ${nextStartOf}, host, 0`);
-  await note(`{tier:String}, start, host, 1`);
+  await note(`'${tier}', start, host, 1`);
 }

@@ -20,12 +20,12 @@ export type Snapshot = {
 };
 
 /**
- * The order in which tables are taken while others write. What is written last is taken first: a batch that is said to
- * have arrived has its samples in the snapshot, an hour that is said to be done has its rollup, and a token its host. What is not
+ * The order in which tables are taken while others write. What is written last is taken first: what has
+ * arrived has its events in the snapshot, an hour that is said to be done has its rollup, and a token its host. What is not
  * named here comes last.
  */
 const ORDER =
-  'batches quarantine events arrivals chunks_next chunks rollup_due rollup_5m rollup_1h rollup_1d sessions host_tokens hosts enrolment_tokens'.split(
+  'arrivals quarantine events batches chunks_next chunks rollup_due rollup_5m rollup_1h rollup_1d sessions host_tokens hosts enrolment_tokens'.split(
     ' ',
   );
 
@@ -73,8 +73,7 @@ export async function listPartitions(session: Session, database: string): Promis
   const rows = await session.query(
     `SELECT table, partition_id AS id, sum(rows) AS rows, sum(bytes_on_disk) AS bytes,
        lower(hex(sipHash128(arraySort(groupArray(hash_of_all_files))))) AS mark
-     FROM system.parts WHERE database = {database:String} AND active GROUP BY table, id ORDER BY table, id`,
-    { database },
+     FROM system.parts WHERE database = '${database}' AND active GROUP BY table, id ORDER BY table, id`,
   );
   return rows.map((row) => ({
     table: String(row['table']),
@@ -85,15 +84,17 @@ export async function listPartitions(session: Session, database: string): Promis
   }));
 }
 
-/** A hash of what the rows of a partition say, in whatever order and parts they are. Reads all of them. */
+/**
+ * A hash of what the rows of a partition say, in whatever order and parts they are. Reads all of them. Nothing is bound:
+ * what binds a value runs alone in the whole process. An id is of the engine's making, and holds no quote.
+ */
 export async function hashPartition(
   session: Session,
   { database, table, id }: { readonly database: string; readonly table: string; readonly id: string },
 ): Promise<{ readonly rows: number; readonly hash: string }> {
   const [row] = await session.query(
     `SELECT count() AS rows, lower(hex(sum(sipHash64(*)))) AS hash FROM ${database}.${table}
-     WHERE _partition_id = {id:String} SETTINGS max_threads = 1`,
-    { id },
+     WHERE _partition_id = '${id}' SETTINGS max_threads = 1`,
   );
   return { rows: Number(row?.['rows']), hash: String(row?.['hash']) };
 }

@@ -63,7 +63,7 @@ async function put(
     series: [[metric, labels] as const],
     values: Float64Array.from(values),
   };
-  await insertArrivals(engine, makeArrivalBlock([{ host: 'web-1', batch }]), 1);
+  await insertArrivals(engine, makeArrivalBlock([{ host: 'web-1', batch, quarantined: 0, receivedMs: 0 }]), 1);
 }
 
 /** Compacts all that has arrived. */
@@ -102,6 +102,8 @@ test('insertArrivals() stores text and numbers exactly, whatever the text, compa
       series: [['m.gauge', text] as const],
       values: Float64Array.from(values),
     },
+    quarantined: 0,
+    receivedMs: 0,
   }));
   await insertArrivals(engine, makeArrivalBlock(items), 1);
   const read = () =>

@@ -12,8 +12,8 @@ export type Engine = {
   insert(table: string, rows: number, columns: readonly Column[]): Promise<void>;
   /** Rows as objects; whole numbers are exact up to 2^53. */
   query(sql: string, parameters?: QueryParameters): Promise<readonly Record<string, unknown>[]>;
-  /** Runs a statement without a result. */
-  command(sql: string, parameters?: QueryParameters): Promise<void>;
+  /** Runs a statement without a result. It holds no text from outside: nothing is bound to it. */
+  command(sql: string): Promise<void>;
   /** Runs a task while no query is under way: who reads sees the state before it or after it. It must not query. */
   swap(task: () => Promise<void>): Promise<void>;
   /** Opens a session for long work, which then holds up no other; what is open still is closed with the engine. */

@@ -44,7 +44,7 @@ export function watchEngine(engine: Engine, log: Log): WatchedEngine {
         noteWrite();
       },
       // That a command ran says little: dropping a table's rows needs no space, for one.
-      command: (sql, parameters) => watch(engine.command(sql, parameters)),
+      command: (sql) => watch(engine.command(sql)),
     },
     fault: () => fault,
     noteFault,

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 
 import { expect, onTestFinished, test } from 'vitest';
 
-import { makeArrivalBlock, type HostBatch } from '../../collector/ingest/columns.ts';
+import { makeArrivalBlock, type Arrival } from '../../collector/ingest/columns.ts';
 import { openEmbedded } from '../../collector/store/embedded.ts';
 import { insertArrivals, insertEvents } from '../../collector/store/insert.ts';
 import { migrate } from '../../collector/store/migrations.ts';
@@ -14,7 +14,7 @@ import { judge } from './verdict.ts';
 const TICK_MS = 1_800_000_000_000;
 
 /** What a collector stores of one tick, with `change` applied to its first value. */
-function makeBatch(host: string, tickMs: number, change = (value: number) => value): HostBatch {
+function makeBatch(host: string, tickMs: number, change = (value: number) => value): Arrival {
   const samples = makeSamples(host, tickMs);
   return {
     host,
@@ -26,6 +26,9 @@ function makeBatch(host: string, tickMs: number, change = (value: number) => val
       series: samples.map(({ metric, labels }) => [metric, labels] as const),
       values: Float64Array.from(samples, ({ value }, i) => (i === 0 ? change(value) : value)),
     },
+    quarantined: 0,
+    rows: [],
+    receivedMs: tickMs,
   };
 }
 

@@ -1,5 +1,3 @@
-import type { Context } from 'hono';
-
 import {
   BATCH_CONTENT_TYPE,
   BODY_BYTES_MAX,
@@ -12,8 +10,9 @@ import type { Result } from '@muster/proto/result';
 
 import { inflate, type InflateFault } from '../../ingest/inflate.ts';
 import type { IngestFault, Sender } from '../../ingest/ingest.ts';
+import { makeRefusal, respond, type Answer } from '../answer.ts';
 import type { Route } from '../app.ts';
-import { refuse, refuseEnded } from '../auth.ts';
+import { answerEnded } from '../auth.ts';
 import { readBody } from '../body.ts';
 import { makePatience } from '../patience.ts';
 import type { NoteTurnedAway } from '../turned-away.ts';
@@ -29,82 +28,97 @@ const VAIN_BYTES: Readonly<Record<InflateFault, number>> = {
 
 type Accept = (sender: Sender, body: Uint8Array) => Promise<Result<Ack, IngestFault>>;
 
-/** Where agents push. `accept` resolves when the batch is stored: the answer is the acknowledgement. */
-export function makeIngestRoute(accept: Accept, onTurnedAway: NoteTurnedAway, now: () => number): Route {
+/** A push, whichever way it came. */
+export type Push = {
+  readonly contentType: string | undefined;
+  readonly contentEncoding: string | undefined;
+  readonly readBody: () => Promise<Result<Uint8Array, 'too-large' | 'cut'>>;
+};
+
+/** Takes the push of a host whose token is good, and says what it is answered. Rejects with the fault of the store. */
+export type TakePush = (push: Push, sender: Sender) => Promise<Answer>;
+
+/** `accept` resolves when the batch is stored: the answer is the acknowledgement. */
+export function makeTakePush(accept: Accept, onTurnedAway: NoteTurnedAway, now: () => number): TakePush {
   const patience = makePatience(now);
+  // Missing, the type goes without saying: an agent that pays for every byte says nothing else.
+  return async ({ contentType = BATCH_CONTENT_TYPE, contentEncoding = '', readBody: read }, sender) => {
+    if (contentType !== BATCH_CONTENT_TYPE)
+      return makeRefusal(415, 'content-type', `Content-Type must be ${BATCH_CONTENT_TYPE}`);
+    const { host } = sender;
+    const impatience = patience.begin(host);
+    if (impatience !== null) {
+      onTurnedAway('too-many', host);
+      return refuseForNow(429, 'too-many', impatience);
+    }
+    let vainBytes = 0;
+    try {
+      const body = await read();
+      if (!body.ok) return refuseBody(body.error);
+      const inflated = inflate(body.value, contentEncoding);
+      vainBytes = inflated.ok ? inflated.value.length : VAIN_BYTES[inflated.error];
+      if (!inflated.ok) return refuseInflate(inflated.error);
+      const accepted = await accept(sender, inflated.value);
+      if (accepted.ok || accepted.error.kind !== 'malformed') vainBytes = 0;
+      return accepted.ok ? { status: 200, body: accepted.value } : refuseBatch(accepted.error);
+    } finally {
+      patience.end(host, vainBytes);
+    }
+  };
+}
+
+/** Where agents push. */
+export function makeIngestRoute(take: TakePush): Route {
   return {
     method: 'POST',
     path: INGEST_PATH,
     role: 'host',
     async handle(context, caller) {
-      if (caller.kind !== 'host') return refuse(context, 403, 'forbidden', 'Only agents push');
-      // Missing, it goes without saying: an agent that pays for every byte says nothing else.
-      if ((context.req.header('content-type') ?? BATCH_CONTENT_TYPE) !== BATCH_CONTENT_TYPE) {
-        return refuse(context, 415, 'content-type', `Content-Type must be ${BATCH_CONTENT_TYPE}`);
-      }
-      const { host } = caller;
-      const impatience = patience.begin(host);
-      if (impatience !== null) {
-        onTurnedAway('too-many', host);
-        return refuseForNow(context, 429, 'too-many', impatience);
-      }
-      let vainBytes = 0;
-      try {
-        const body = await readBody(context, BODY_BYTES_MAX);
-        if (!body.ok) return refuseBody(context, body.error);
-        const inflated = inflate(body.value, context.req.header('content-encoding') ?? '');
-        vainBytes = inflated.ok ? inflated.value.length : VAIN_BYTES[inflated.error];
-        if (!inflated.ok) return refuseInflate(context, inflated.error);
-        const accepted = await accept(caller, inflated.value);
-        if (accepted.ok || accepted.error.kind !== 'malformed') vainBytes = 0;
-        return accepted.ok ? context.json(accepted.value) : refuseBatch(context, accepted.error);
-      } finally {
-        patience.end(host, vainBytes);
-      }
+      if (caller.kind !== 'host') return respond(context, makeRefusal(403, 'forbidden', 'Only agents push'));
+      const push = {
+        contentType: context.req.header('content-type'),
+        contentEncoding: context.req.header('content-encoding'),
+        readBody: () => readBody(context, BODY_BYTES_MAX),
+      };
+      return respond(context, await take(push, caller));
     },
   };
 }
 
-function refuseBatch(context: Context, fault: IngestFault): Response {
+function refuseBatch(fault: IngestFault): Answer {
   switch (fault.kind) {
     case 'malformed':
-      return refuse(context, 400, 'malformed', fault.message);
+      return makeRefusal(400, 'malformed', fault.message);
     case 'quarantined':
-      return refuseEnded(context, 'quarantined');
+      return answerEnded('quarantined');
     case 'unknown-basis':
       // Nothing is wrong: the collector has been started again, or had no room for it.
-      return refuse(context, 409, UNKNOWN_BASIS, 'What this batch is told beside is not here; send it in full');
+      return makeRefusal(409, UNKNOWN_BASIS, 'What this batch is told beside is not here; send it in full');
     case 'rejected':
       // Not 503: the agent keeps this batch for later and goes on with others.
-      return refuse(context, 500, 'rejected', fault.message);
+      return makeRefusal(500, 'rejected', fault.message);
     case 'busy':
-      return refuseForNow(context, 503, 'busy', fault.message);
+      return refuseForNow(503, 'busy', fault.message);
   }
 }
 
-function refuseForNow(context: Context, status: 429 | 503, code: string, message: string): Response {
-  context.header('Retry-After', String(RETRY_AFTER_SECONDS));
-  return refuse(context, status, code, message);
+function refuseForNow(status: 429 | 503, code: string, message: string): Answer {
+  return { ...makeRefusal(status, code, message), retryAfterSeconds: RETRY_AFTER_SECONDS };
 }
 
-function refuseBody(context: Context, fault: 'too-large' | 'cut'): Response {
+function refuseBody(fault: 'too-large' | 'cut'): Answer {
   // Not 400: see the server, which answers what it can tell itself.
-  if (fault === 'cut') return refuse(context, 408, 'cut', 'The body ended before its length; send it again');
-  return refuse(context, 413, 'too-large', `A body may be ${BODY_BYTES_MAX} bytes, compressed; send smaller batches`);
+  if (fault === 'cut') return makeRefusal(408, 'cut', 'The body ended before its length; send it again');
+  return makeRefusal(413, 'too-large', `A body may be ${BODY_BYTES_MAX} bytes, compressed; send smaller batches`);
 }
 
-function refuseInflate(context: Context, fault: InflateFault): Response {
+function refuseInflate(fault: InflateFault): Answer {
   switch (fault) {
     case 'malformed':
-      return refuse(context, 400, 'malformed', 'The body is not what its Content-Encoding says');
+      return makeRefusal(400, 'malformed', 'The body is not what its Content-Encoding says');
     case 'too-large':
-      return refuse(
-        context,
-        413,
-        'too-large',
-        `A body may inflate to ${INFLATED_BYTES_MAX} bytes; send smaller batches`,
-      );
+      return makeRefusal(413, 'too-large', `A body may inflate to ${INFLATED_BYTES_MAX} bytes; send smaller batches`);
     case 'unknown-encoding':
-      return refuse(context, 415, 'content-encoding', 'Content-Encoding must be zstd or gzip');
+      return makeRefusal(415, 'content-encoding', 'Content-Encoding must be zstd or gzip');
   }
 }
