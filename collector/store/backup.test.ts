@@ -89,56 +89,60 @@ const restore = (name: string, isReplacing = false): Promise<unknown> =>
 
 const range = (from: number, to: number): number[] => Array.from({ length: to - from }, (_, i) => from + i);
 
-test('createBackup() while a writer, compaction and rollup go on: each restores to all that was acknowledged before, once', async () => {
-  const acknowledged: number[] = [];
-  const made: { readonly report: BackupReport; readonly ledger: readonly number[] }[] = [];
-  await withStore(join(root, 'source'), async (store) => {
-    let isOver = false;
-    const writing = (async () => {
-      for (let tick = 0; !isOver; tick += 4) {
-        await put(store, 'web-1', range(tick, tick + 4));
-        acknowledged.push(...range(tick, tick + 4));
-        if (tick % 8 === 0) await put(store, 'web-1', range(tick, tick + 4)); // its answer was lost
+test(
+  'createBackup() while a writer, compaction and rollup go on: each restores to all that was acknowledged before, once',
+  { timeout: 120_000 },
+  async () => {
+    const acknowledged: number[] = [];
+    const made: { readonly report: BackupReport; readonly ledger: readonly number[] }[] = [];
+    await withStore(join(root, 'source'), async (store) => {
+      let isOver = false;
+      const writing = (async () => {
+        for (let tick = 0; !isOver; tick += 4) {
+          await put(store, 'web-1', range(tick, tick + 4));
+          acknowledged.push(...range(tick, tick + 4));
+          if (tick % 8 === 0) await put(store, 'web-1', range(tick, tick + 4)); // its answer was lost
+        }
+      })();
+      const compacting = (async () => {
+        while (!isOver) {
+          await store.compaction.run();
+          await store.rollUp();
+        }
+      })();
+      for (let i = 0; i < 4; i += 1) {
+        const enough = acknowledged.length + 40;
+        await expect.poll(() => acknowledged.length, { timeout: 60_000 }).toBeGreaterThan(enough);
+        const ledger = [...acknowledged];
+        made.push({ report: await create(store), ledger });
       }
-    })();
-    const compacting = (async () => {
-      while (!isOver) {
-        await store.compaction.run();
-        await store.rollUp();
-      }
-    })();
-    for (let i = 0; i < 6; i += 1) {
-      const enough = acknowledged.length + 40;
-      await expect.poll(() => acknowledged.length, { timeout: 20_000 }).toBeGreaterThan(enough);
-      const ledger = [...acknowledged];
-      made.push({ report: await create(store), ledger });
-    }
-    isOver = true;
-    await Promise.all([writing, compacting]);
-  });
-  expect(made.map(({ report }) => report.parent)).toEqual([
-    null,
-    ...made.slice(0, -1).map(({ report }) => report.name),
-  ]);
-  for (const { report, ledger } of made) {
-    await verifyBackup({ folder, name: report.name, now });
-    await restore(report.name, true);
-    await withStore(data, async (store) => {
-      const ticks = await readTicks(store);
-      expect(ticks.length).toBe(new Set(ticks).size);
-      expect(ledger.filter((tick) => !ticks.includes(tick))).toEqual([]);
-      // What is in the tables of the rollup is what its samples come to: no window is left out.
-      await store.rollUp();
-      expect(
-        await store.engine.query('SELECT sum(samples) AS n, round(sum(avg * samples)) AS total FROM rollup_5m FINAL'),
-      ).toEqual(await store.engine.query('SELECT count() AS n, round(sum(value)) AS total FROM samples'));
-      expect(await store.engine.query('SELECT sum(samples) AS n FROM rollup_1h FINAL')).toEqual(
-        await store.engine.query('SELECT count() AS n FROM samples'),
-      );
+      isOver = true;
+      await Promise.all([writing, compacting]);
     });
-  }
-  expect((await listBackups(folder)).every(({ manifest }) => manifest.verifiedMs !== null)).toBe(true);
-});
+    expect(made.map(({ report }) => report.parent)).toEqual([
+      null,
+      ...made.slice(0, -1).map(({ report }) => report.name),
+    ]);
+    for (const { report, ledger } of made) {
+      await verifyBackup({ folder, name: report.name, now });
+      await restore(report.name, true);
+      await withStore(data, async (store) => {
+        const ticks = await readTicks(store);
+        expect(ticks.length).toBe(new Set(ticks).size);
+        expect(ledger.filter((tick) => !ticks.includes(tick))).toEqual([]);
+        // What is in the tables of the rollup is what its samples come to: no window is left out.
+        await store.rollUp();
+        expect(
+          await store.engine.query('SELECT sum(samples) AS n, round(sum(avg * samples)) AS total FROM rollup_5m FINAL'),
+        ).toEqual(await store.engine.query('SELECT count() AS n, round(sum(value)) AS total FROM samples'));
+        expect(await store.engine.query('SELECT sum(samples) AS n FROM rollup_1h FINAL')).toEqual(
+          await store.engine.query('SELECT count() AS n FROM samples'),
+        );
+      });
+    }
+    expect((await listBackups(folder)).every(({ manifest }) => manifest.verifiedMs !== null)).toBe(true);
+  },
+);
 
 /** Three backups, each of more ticks than the one before. */
 async function makeThree(): Promise<readonly [string, string, string]> {
