@@ -42,6 +42,7 @@ import { readCompleteness } from './store/completeness.ts';
 import { dropBefore } from './store/drop.ts';
 import { readEvents } from './store/events.ts';
 import { readNewest, readSeries } from './store/queries.ts';
+import { withSignal } from './store/store.ts';
 
 /** How often it is looked whether a backup is due. */
 const BACKUP_LOOK_MS = 60_000;
@@ -211,10 +212,18 @@ function makeRoutes(parts: RouteParts): readonly Route[] {
     makeSeriesRoute({
       isHost: latest.has,
       findMetric: parts.store.metrics.find,
-      readSeries: (query) => readSeries(engine, query),
+      readSeries: (query, signal) => readSeries(withSignal(engine, signal), query),
     }),
-    makeHostRangeRoute({ ...ofHost, what: 'completeness', read: (query) => readCompleteness(engine, query) }),
-    makeHostRangeRoute({ ...ofHost, what: 'events', read: (query) => readEvents(engine, query) }),
+    makeHostRangeRoute({
+      ...ofHost,
+      what: 'completeness',
+      read: (query, signal) => readCompleteness(withSignal(engine, signal), query),
+    }),
+    makeHostRangeRoute({
+      ...ofHost,
+      what: 'events',
+      read: (query, signal) => readEvents(withSignal(engine, signal), query),
+    }),
     makeSamplesRoute({ dropBefore: (beforeMs) => dropBefore(parts.store, beforeMs), log, now }),
     makeJobsRoute(parts.storeJobs),
   ];

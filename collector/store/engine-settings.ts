@@ -3,9 +3,17 @@ import { open, rename } from 'node:fs/promises';
 /** Settings of the engine by their path in its configuration: `backups/allowed_path`. */
 export type EngineSettings = Readonly<Record<string, string | number>>;
 
-/** The engine's own defaults are meant for a machine that does nothing else: a mark cache of 5 GB, for one. */
+/**
+ * The engine's own defaults are meant for a machine that does nothing else: caches of 5 GB, and 128 threads to delete what
+ * was merged.
+ */
 export const ENGINE_SETTINGS: EngineSettings = {
-  mark_cache_size: 268_435_456,
+  mark_cache_size: 134_217_728,
+  index_mark_cache_size: 16_777_216,
+  compiled_expression_cache_size: 16_777_216,
+  max_parts_cleaning_thread_pool_size: 2,
+  max_active_parts_loading_thread_pool_size: 2,
+  max_io_thread_pool_size: 8,
   // Sixteen by default, each with buffers of its own: a backup is to be done beside the ingest, not before it.
   backup_threads: 2,
   restore_threads: 2,
