@@ -81,6 +81,9 @@ export async function createBackup(
     const parent = options.isFull ? null : await findParent(folder);
     const snapshot = await compaction.between(() => takeSnapshot(session));
     return await writeBackup(session, { ...options, parent, snapshot });
+  } catch (cause) {
+    await removePartials(folder).catch(() => undefined); // what is left of it takes room that may be short
+    throw cause;
   } finally {
     await dropSnapshot(session).catch(() => undefined); // the next backup does, and the next start
     await session.close();

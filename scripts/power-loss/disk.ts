@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { closeSync, mkdtempSync, openSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { closeSync, mkdtempSync, openSync, renameSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -28,7 +28,7 @@ const MOUNT_OPTIONS = 'loop,commit=300,noauto_da_alloc';
  */
 export function openCutDisk(bytes: number): CutDisk {
   const root = mkdtempSync(join(tmpdir(), 'muster-power-'));
-  const [image, directory] = [join(root, 'image'), join(root, 'disk')];
+  const [image, copy, directory] = [join(root, 'image'), join(root, 'copy'), join(root, 'disk')];
   let isMounted = false;
   const mount = (): void => {
     run('mount', '-o', MOUNT_OPTIONS, image, directory);
@@ -54,7 +54,18 @@ export function openCutDisk(bytes: number): CutDisk {
     throw new Error('Cannot mount a disk; run this as root, where ext4 may be mounted on a file', { cause });
   }
   process.on('exit', close);
-  return { directory, cut: () => shutDown(directory), restart: () => (unmount(), mount()), close };
+  return {
+    directory,
+    cut: () => shutDown(directory),
+    restart() {
+      unmount();
+      // Whoever has a copy of our mounts (a container that was started meanwhile) keeps the dead one; so this is another.
+      run('cp', '--sparse=always', image, copy);
+      renameSync(copy, image);
+      mount();
+    },
+    close,
+  };
 }
 
 function shutDown(directory: string): void {
