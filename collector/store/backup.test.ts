@@ -14,7 +14,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 
 import { describeError } from '@muster/proto/log';
 
@@ -28,6 +28,9 @@ import { migrate } from './migrations.ts';
 import { ensureRestored, restoreBackup, verifyBackup } from './restore.ts';
 import { openVersions, rollUpDue } from './rollup.ts';
 import type { Engine } from './store.ts';
+
+/** Each opens several stores, one after the other, and puts backups on the disk. */
+vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
 
 let root: string;
 let folder: string;
