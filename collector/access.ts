@@ -7,6 +7,7 @@ import type { Authorise } from './http/auth.ts';
 import { areSameHash, hashSecret, makeSecret } from './secret.ts';
 import type { Sessions } from './sessions.ts';
 import type { HostToken, StateTable } from './store/state.ts';
+import { syncPath } from './store/sync.ts';
 
 export type AuthoriseOptions = {
   readonly accessKey: string;
@@ -51,8 +52,10 @@ export async function readAccessKey(directory: string): Promise<string> {
   if (kept === null) {
     const key = makeSecret();
     await rm(`${file}.new`, { force: true }); // what is there may be readable by others
-    await writeFile(`${file}.new`, `${key}\n`, { flag: 'wx', mode: 0o600 });
+    // Put on the disk at once, whatever else is: who has copied the key must find it to be the one.
+    await writeFile(`${file}.new`, `${key}\n`, { flag: 'wx', mode: 0o600, flush: true });
     await rename(`${file}.new`, file);
+    await syncPath(directory);
     return key;
   }
   if (kept.trim().length < 32) throw new Error(`Cannot use ${file}: it holds no key; delete it and a new one is made`);

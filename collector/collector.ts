@@ -5,6 +5,7 @@ import { WATCHED_MS } from '@muster/proto/push';
 
 import { readAccessKey } from './access.ts';
 import { makeAdmission, type Admission } from './admission.ts';
+import { makeBackups } from './backups.ts';
 import type { Config } from './config.ts';
 import { makeApp, type Route } from './http/app.ts';
 import { makeDownloads } from './http/downloads.ts';
@@ -33,6 +34,7 @@ import type { AnyJob } from './job.ts';
 import { JOBS, openJobs, type Jobs } from './jobs.ts';
 import { openLiveHub, type LiveHub } from './live.ts';
 import { openStore, type Part, type Store } from './open-store.ts';
+import { repeat } from './repeat.ts';
 import { openSampleBuffer } from './sample-buffer.ts';
 import { hashSecret, isSecret } from './secret.ts';
 import { makeSessions, type Sessions } from './sessions.ts';
@@ -44,6 +46,8 @@ import { readSeries } from './store/queries.ts';
 import { withSignal } from './store/store.ts';
 
 const DAY_MS = 86_400_000;
+/** How often it is looked whether a backup is due. */
+const BACKUP_LOOK_MS = 60_000;
 
 export type Collector = {
   readonly port: number;
@@ -76,7 +80,13 @@ export async function openCollector(
     const hub = openLiveHub(latest, now);
     opened.push({ name: 'live hub', close: () => hub.close() });
 
-    const buffer = openSampleBuffer({ engine, compaction, onFault: store.noteFault, log });
+    const buffer = openSampleBuffer({
+      engine,
+      compaction,
+      durability: store.durability,
+      onFault: store.noteFault,
+      log,
+    });
     opened.push({ name: 'ingest buffer', close: () => buffer.close() });
 
     const accessKey = await readAccessKey(config.data);
@@ -101,6 +111,7 @@ export async function openCollector(
     const answerPush = makeAnswerPush({ take, authorise, onAdmitted: strangers.trust, log });
     const server = await openServer({ app, answerPush, ...address, strangers, onTurnedAway, log });
     opened.push({ name: 'HTTP server', close: () => server.close() });
+    if (config.backupEvery > 0) opened.push(openBackups({ config, store, storeJobs, log, now }));
     // Whoever waits for a job is told first: the server waits for the answer.
     opened.push({ name: 'job of the store', close: () => storeJobs.close() });
 
@@ -117,6 +128,16 @@ export async function openCollector(
     throw cause;
   }
 }
+
+/** Makes backups when they are due. */
+function openBackups({ config, store, storeJobs, log, now }: BackupParts): Part {
+  const { backupEvery: everyMs, backupKeep: keep } = config;
+  const makeDue = makeBackups({ folder: store.backups, everyMs, keep, start: storeJobs.start, log, now });
+  const backing = repeat(BACKUP_LOOK_MS, makeDue, (error) => log.error('backup.failed', { error }));
+  return { name: 'backups', close: () => backing.close() };
+}
+
+type BackupParts = Pick<RouteParts, 'config' | 'store' | 'log' | 'now'> & { readonly storeJobs: Jobs };
 
 type IngestParts = Pick<IngestOptions, 'latest' | 'buffer' | 'admitRun' | 'now'> & {
   readonly store: Store;

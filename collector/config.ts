@@ -2,9 +2,10 @@ import { isIP } from 'node:net';
 import { join } from 'node:path';
 
 import { parsePort, parseSwitch, parseText, type Option, type Values } from '@muster/proto/options';
-import { err, ok } from '@muster/proto/result';
+import { err, ok, type Result } from '@muster/proto/result';
 
 import { formatKeep, type Keep, KEEP_DEFAULT, parseKeep } from './domain/keep.ts';
+import { DURABILITIES, type Durability } from './store/durability.ts';
 
 /** The collector's settings. Flag before environment before default. */
 export const OPTIONS = {
@@ -56,7 +57,53 @@ export const OPTIONS = {
     default: join(import.meta.dirname, '../dist/agent'),
     parse: parseText,
   } satisfies Option<string>,
+  durability: {
+    env: 'MUSTER_DURABILITY',
+    placeholder: 'MODE',
+    help: 'what an acknowledged sample outlives: process (a kill; the default) or power-loss (slower)',
+    default: 'process',
+    parse: parseDurability,
+  } satisfies Option<Durability>,
+  backupTo: {
+    env: 'MUSTER_BACKUP_TO',
+    placeholder: 'DIRECTORY',
+    help: 'where backups are written, best on another disk (default backups in the data directory)',
+    default: '',
+    parse: parseText,
+  } satisfies Option<string>,
+  backupEvery: {
+    env: 'MUSTER_BACKUP_EVERY',
+    placeholder: 'TIME',
+    help: 'how often a backup is made, as 24h or 7d (default 0: only when one is asked for)',
+    default: 0,
+    parse: parseEvery,
+  } satisfies Option<number>,
+  backupKeep: {
+    env: 'MUSTER_BACKUP_KEEP',
+    placeholder: 'N',
+    help: 'how many of those are kept, and whatever they stand on (default 14)',
+    default: 14,
+    parse: parseBackups,
+  } satisfies Option<number>,
 };
+
+const HOUR_MS = 3_600_000;
+
+function parseDurability(text: string): Result<Durability, string> {
+  const found = DURABILITIES.find((one) => one === text);
+  return found === undefined ? err(DURABILITIES.join(' or ')) : ok(found);
+}
+
+/** In milliseconds. More often than hourly they would only fill the disk. */
+function parseEvery(text: string): Result<number, string> {
+  const [, count, unit] = /^(\d{1,4})([hd])$/.exec(text) ?? [];
+  const everyMs = Number(count) * HOUR_MS * (unit === 'd' ? 24 : 1);
+  return everyMs > 0 || text === '0' ? ok(everyMs || 0) : err('hours or days, as 24h or 7d, or 0 for none');
+}
+
+function parseBackups(text: string): Result<number, string> {
+  return /^[1-9]\d{0,3}$/.test(text) ? ok(Number(text)) : err('a whole number from 1 to 9999');
+}
 
 export type Config = Values<typeof OPTIONS>;
 

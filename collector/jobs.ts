@@ -2,6 +2,7 @@ import type { JobEnd } from '@muster/proto/api';
 import { describeError, type Log } from '@muster/proto/log';
 import { err, ok, type Result } from '@muster/proto/result';
 
+import { BACKUP_JOB } from './backup-job.ts';
 import { StoreError } from './domain/store-error.ts';
 import type { AnyJob, JobContext, RunJob } from './job.ts';
 import { AGGREGATE_JOB } from './jobs/aggregate.ts';
@@ -9,7 +10,7 @@ import { CLEANUP_JOB } from './jobs/cleanup.ts';
 import type { Store } from './open-store.ts';
 
 /** Every job that the store knows, by the name of its route. */
-export const JOBS: readonly AnyJob[] = [CLEANUP_JOB, AGGREGATE_JOB];
+export const JOBS: readonly AnyJob[] = [CLEANUP_JOB, AGGREGATE_JOB, BACKUP_JOB];
 
 /** Why a job does not begin, with the status of the answer. */
 export type JobRefusal = { readonly status: 400 | 404 | 409 | 503; readonly code: string; readonly message: string };

@@ -1,3 +1,5 @@
+import { join, resolve } from 'node:path';
+
 import type { Log } from '@muster/proto/log';
 
 import type { Keep } from './domain/keep.ts';
@@ -6,12 +8,22 @@ import { makeMetrics, type Metrics } from './metrics.ts';
 import { repeat } from './repeat.ts';
 import { ensureDiskRoom, makeBallast, type Ballast } from './store/ballast.ts';
 import { openCompaction, type Compaction } from './store/compaction.ts';
+import {
+  applyDurability,
+  makeChunkSync,
+  oldPartsMs,
+  readDurability,
+  syncStore,
+  type Durability,
+} from './store/durability.ts';
 import { openEmbedded } from './store/embedded.ts';
 import { lockDirectory } from './store/lock.ts';
 import { makeMender, withMender, type Mender } from './store/mend.ts';
 import { migrate, probe } from './store/migrations.ts';
+import { ensureRestored } from './store/restore.ts';
 import { applyKeep } from './store/retention.ts';
 import { openVersions, rollUpDue, type Versions } from './store/rollup.ts';
+import { dropSnapshot } from './store/snapshot.ts';
 import { loadState, type State } from './store/state.ts';
 import { watchEngine, type WatchedEngine } from './store/watch.ts';
 
@@ -38,14 +50,24 @@ export type Store = WatchedEngine & {
   readonly compaction: Compaction;
   readonly ballast: Ballast;
   readonly mender: Mender;
+  readonly durability: Durability;
+  /** The folder of its backups. */
+  readonly backups: string;
 };
 
-/** What a store is opened by. `keep`: how long tiers are kept from now on; what is not said stays as it is. */
-export type StoreSettings = { readonly data: string; readonly keep?: Partial<Keep> };
+/** What a store is opened by. What is left out stays as it was when the store was opened last. */
+export type StoreSettings = {
+  readonly data: string;
+  /** How long tiers are kept from now on. */
+  readonly keep?: Partial<Keep>;
+  /** Where backups are written; empty or left out: to the folder `backups` of the data directory. */
+  readonly backupTo?: string;
+  readonly durability?: Durability;
+};
 
 /** Opens what keeps data in a directory, and what looks after it. Whatever has to be closed is in `opened` at once. */
 export async function openStore(
-  { data: directory, keep: wanted = {} }: StoreSettings,
+  { data: directory, keep: keepWanted = {}, backupTo = '', durability: wanted }: StoreSettings,
   opened: Part[],
   log: Log,
   now: () => number,
@@ -56,15 +78,20 @@ export async function openStore(
   if (!lock.ok) throw new Error(lock.error);
   opened.push({ name: 'data directory', close: lock.value.release });
 
-  const embedded = await openEmbedded(directory);
+  await ensureRestored(directory);
+  const backups = resolve(backupTo === '' ? join(directory, 'backups') : backupTo);
+  const embedded = await openEmbedded(directory, { 'backups/allowed_path': backups });
   opened.push({ name: 'store', close: () => embedded.close() });
-  const mender = makeMender(embedded, log, now);
+  let durability: Durability = 'process';
+  const mender = makeMender({ engine: embedded, oldPartsMs: () => oldPartsMs(durability), log, now });
   const watched = watchEngine(withMender(embedded, mender), log);
   const { engine, fault } = watched;
   const ensureRoom = (): Promise<void> => ensureDiskRoom(directory);
   await migrate(engine, ensureRoom);
-  await mender.prepare(ensureRoom);
-  const keep = await applyKeep(engine, wanted, ensureRoom);
+  durability = wanted ?? (await readDurability(engine));
+  if (await applyDurability(engine, durability, ensureRoom)) await syncStore(resolve(directory), durability);
+  const keep = await applyKeep(engine, keepWanted, ensureRoom);
+  await dropSnapshot(engine);
   const mending = repeat(
     MEND_MS,
     async () => void (await mender.mend()),
@@ -79,7 +106,8 @@ export async function openStore(
   const onFailed = (event: string) => (error: unknown) => {
     if (fault() === null) log.error(event, { error }); // a store that takes nothing has been told of
   };
-  const compaction: Compaction = await openCompaction(engine, versions, () => compacting.wake());
+  const syncChunks = await makeChunkSync(engine, durability);
+  const compaction: Compaction = await openCompaction(engine, versions, () => compacting.wake(), syncChunks);
   const compacting = repeat(COMPACTION_MS, compaction.run, onFailed('compaction.failed'));
   opened.push({ name: 'compaction', close: () => compacting.close() });
   const rollUp = (closing: AbortSignal): Promise<void> => rollUpDue(engine, { versions, now }, closing);
@@ -98,5 +126,6 @@ export async function openStore(
   const ballasting = repeat(BALLAST_MS, ballast.restore, onBallastFault);
   opened.push({ name: 'ballast', close: () => ballasting.close() });
   const metrics = makeMetrics({ table: state.metrics, log, now });
-  return { ...watched, directory, now, keep, versions, state, metrics, compaction, ballast, mender };
+  const tended = { compaction, ballast, mender, durability, backups };
+  return { ...watched, directory, now, keep, versions, state, metrics, ...tended };
 }

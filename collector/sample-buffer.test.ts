@@ -33,6 +33,7 @@ function makeArrival(host: string, offsetMs: number): Arrival {
 test('one commit holds samples, what is set aside, and which batches brought them; again, it changes nothing', async () => {
   const compaction = await openCompaction(engine, await openVersions(engine, () => NOW_MS));
   const buffer = openSampleBuffer({
+    durability: 'process',
     engine,
     compaction,
     onFault: () => undefined,
@@ -81,6 +82,7 @@ test('a batch that the store does not take is logged and told apart, and the oth
   const faults: unknown[] = [];
   const lines: string[] = [];
   const buffer = openSampleBuffer({
+    durability: 'process',
     engine: picky,
     compaction,
     onFault: (error) => void faults.push(error),

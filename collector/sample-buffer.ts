@@ -4,13 +4,14 @@ import type { Log } from '@muster/proto/log';
 import { openBuffer, type Buffer } from './ingest/buffer.ts';
 import { makeArrivalBlock, makeEventRows, type Arrival } from './ingest/columns.ts';
 import type { Compaction } from './store/compaction.ts';
+import type { Durability } from './store/durability.ts';
 import { insertArrivals, insertEvents, insertQuarantine } from './store/insert.ts';
 import type { Engine } from './store/store.ts';
 
 /** A commit is one block: large enough for the engine under load, soon enough for the agent that waits. */
 const COMMIT_ROWS = 20_000;
 const COMMIT_BYTES = 8 * 1024 * 1024;
-const COMMIT_MS = 250;
+const COMMIT_MS: Readonly<Record<Durability, number>> = { process: 250, 'power-loss': 1_000 };
 /** What may wait for the store: 8 M samples, some seconds of full load. */
 const BUFFER_BYTES_MAX = 64 * 1024 * 1024;
 /** An agent waits 10 s for its answer; what it will send again anyway need not be stored behind its back. */
@@ -19,12 +20,20 @@ const WAIT_MS_MAX = 5_000;
 export type SampleBufferOptions = {
   readonly engine: Engine;
   readonly compaction: Compaction;
+  /** Where each commit is put on the disk, there is one a second. */
+  readonly durability: Durability;
   readonly onFault: (error: unknown) => void;
   readonly log: Log;
 };
 
 /** The buffer that commits to the store: samples, events, what is quarantined, and that the batches arrived. */
-export function openSampleBuffer({ engine, compaction, onFault, log }: SampleBufferOptions): Buffer<Arrival> {
+export function openSampleBuffer({
+  engine,
+  compaction,
+  durability,
+  onFault,
+  log,
+}: SampleBufferOptions): Buffer<Arrival> {
   return openBuffer<Arrival>({
     async insert(items) {
       const block = makeArrivalBlock(items);
@@ -44,7 +53,7 @@ export function openSampleBuffer({ engine, compaction, onFault, log }: SampleBuf
     sizeOf: ({ batch, rows }) => ({ rows: batch.values.length, bytes: countBytes(batch) + rows.length * ROW_BYTES }),
     commitRows: COMMIT_ROWS,
     commitBytes: COMMIT_BYTES,
-    commitMs: COMMIT_MS,
+    commitMs: COMMIT_MS[durability],
     bytesMax: BUFFER_BYTES_MAX,
     waitMsMax: WAIT_MS_MAX,
     onError: onFault,

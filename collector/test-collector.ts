@@ -8,6 +8,7 @@ import { BATCH_CONTENT_TYPE, INGEST_PATH, readEnrollReply, type EnrollReply } fr
 import { isRecord } from '@muster/proto/record';
 
 import { openCollector } from './collector.ts';
+import type { Config } from './config.ts';
 import type { Keep } from './domain/keep.ts';
 import type { AnyJob } from './job.ts';
 
@@ -18,6 +19,7 @@ export type TestCollectorOptions = {
   readonly now?: () => number;
   readonly keep?: Partial<Keep>;
   readonly jobs?: readonly AnyJob[];
+  readonly backupEvery?: number;
 };
 
 /** A real collector on free ports, for tests; one at a time in a process (the engine's rule). */
@@ -27,10 +29,23 @@ export async function openTestCollector({
   now = Date.now,
   keep = {},
   jobs,
+  backupEvery = 0,
 }: TestCollectorOptions = {}) {
   const data = kept ?? (await mkdtemp(join(tmpdir(), 'muster-collector-')));
   const lines: string[] = [];
-  const config = { port: 0, livePort: 0, bind: '127.0.0.1', insecureHttp: false, data, agents, keep };
+  const config: Config = {
+    port: 0,
+    livePort: 0,
+    bind: '127.0.0.1',
+    insecureHttp: false,
+    data,
+    agents,
+    keep,
+    durability: 'process',
+    backupTo: '',
+    backupEvery,
+    backupKeep: 2,
+  };
   const collector = await openCollector(
     config,
     makeLog((line) => void lines.push(line), now),

@@ -5,14 +5,18 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
+import type { Option, Values } from '@muster/proto/options';
+import { err, ok } from '@muster/proto/result';
+
+import type { BackupReport } from '../collector/store/backup.ts';
+import { DURABILITIES, type Durability } from '../collector/store/durability.ts';
 import { openEmbedded } from '../collector/store/embedded.ts';
-import type { Values } from '@muster/proto/options';
 
 import { numberOption, runCommand, say } from './command.ts';
 import { createEnrolmentToken, enrolHost } from './enrol.ts';
 import type { RateOrder, RateReply } from './ingest-rate/generator.ts';
 import { quantile } from './quantile.ts';
-import { startCollector } from './start-collector.ts';
+import { startCollector, type RunningCollector } from './start-collector.ts';
 import { describeCounts } from './tally.ts';
 import { readUsage } from './usage.ts';
 
@@ -23,6 +27,18 @@ const OPTIONS = {
   seconds: numberOption({ unit: 'S', help: 'how long to send', default: 60, min: 5 }),
   rate: numberOption({ help: 'samples a second in all; 0: as many as are taken', default: 0 }),
   lanes: numberOption({ help: 'requests of each host under way at once', default: 1, min: 1, max: 4 }),
+  durability: {
+    placeholder: 'MODE',
+    help: 'of the collector: process, power-loss, or both, one run after the other (default process)',
+    default: ['process'] as readonly Durability[],
+    parse: (text: string) =>
+      text === 'both'
+        ? ok(DURABILITIES)
+        : DURABILITIES.some((one) => one === text)
+          ? ok([text as Durability])
+          : err('process, power-loss or both'),
+  } satisfies Option<readonly Durability[]>,
+  backups: numberOption({ help: 'backups made meanwhile, one after the other', default: 0, max: 100 }),
 };
 
 /** Between two ticks of a host. */
@@ -31,9 +47,18 @@ const LOOK_EVERY_MS = 5_000;
 /** What is sent lies in the past, so that it can be sent faster than it would come to be. */
 const PAST_MS = 20 * 86_400_000;
 
-async function prove({ hosts, metrics, ticks, seconds, rate, lanes }: Values<typeof OPTIONS>): Promise<boolean> {
+async function prove(options: Values<typeof OPTIONS>): Promise<boolean> {
+  for (const durability of options.durability) {
+    if (options.durability.length > 1) console.log(`\ndurability                ${durability}`);
+    await measure(options, durability);
+  }
+  return true;
+}
+
+async function measure(options: Values<typeof OPTIONS>, durability: Durability): Promise<void> {
+  const { hosts, metrics, ticks, seconds, rate, lanes } = options;
   const data = mkdtempSync(join(tmpdir(), 'muster-rate-'));
-  const collector = await startCollector({ data });
+  const collector = await startCollector({ data, durability });
   try {
     const enrolment = await createEnrolmentToken(collector, hosts);
     const tokens: string[] = [];
@@ -58,6 +83,7 @@ async function prove({ hosts, metrics, ticks, seconds, rate, lanes }: Values<typ
     const startedMs = Date.now();
     child.send(order);
     const ended = once(child, 'message');
+    const backing = makeBackups(collector, options.backups, order.untilMs);
     const looks: string[] = [];
     for (let isOver = false; !isOver;) {
       isOver = await Promise.race([ended.then(() => true), sleep(LOOK_EVERY_MS, false)]);
@@ -67,6 +93,7 @@ async function prove({ hosts, metrics, ticks, seconds, rate, lanes }: Values<typ
     const [reply] = (await ended) as [RateReply];
     const elapsedSeconds = (Date.now() - startedMs) / 1_000;
     const after = readUsage(collector.pid);
+    const backups = await backing;
     await collector.stop();
     console.log(`sent for                  ${elapsedSeconds.toFixed(1)} s, ${metrics * ticks} samples a batch, ${lanes} at once of each host
 samples acknowledged      ${(reply.samples / elapsedSeconds / 1e6).toFixed(3)} M/s
@@ -75,6 +102,7 @@ acknowledged within       p50 ${quantile([...reply.takenMs], 0.5).toFixed(0)} ms
 collector                 ${((after.cpuMs - before.cpuMs) / elapsedSeconds / 1_000).toFixed(2)} cores, RSS ${(after.rssBytesMax / 1e6).toFixed(0)} MB at most
 generator                 ${(reply.cpuMs / elapsedSeconds / 1_000).toFixed(2)} cores, p99 of its stalls ${reply.stalledMs.toFixed(0)} ms
 every ${LOOK_EVERY_MS / 1_000} s                 ${looks.join('; ')}`);
+    if (backups.length > 0) console.log(`backups meanwhile         ${backups.join('; ')}`);
     const engine = await openEmbedded(data);
     for (const row of await engine.query(
       `SELECT table, count() AS parts, sum(rows) AS rows, sum(bytes_on_disk) AS bytes FROM system.parts
@@ -84,11 +112,35 @@ every ${LOOK_EVERY_MS / 1_000} s                 ${looks.join('; ')}`);
         `${String(row['table']).padEnd(26)}${Number(row['parts'])} parts, ${Number(row['rows'])} rows, ${(Number(row['bytes']) / reply.samples).toFixed(2)} bytes a sample`,
       );
     await engine.close();
-    return true;
   } finally {
     collector.kill();
     rmSync(data, { recursive: true, force: true });
   }
+}
+
+/** Makes backups one after the other, beginning a third into the time; says what each came to. */
+async function makeBackups(
+  { origin, key }: RunningCollector,
+  count: number,
+  untilMs: number,
+): Promise<readonly string[]> {
+  const made: string[] = [];
+  if (count > 0) await sleep((untilMs - Date.now()) / 3);
+  while (made.length < count && Date.now() < untilMs) {
+    const response = await fetch(`${origin}/api/v1/store/jobs/backup`, {
+      method: 'POST',
+      headers: { Authorization: `Bearer ${key}` },
+      body: '{}',
+    });
+    const last = (await response.text()).trimEnd().split('\n').at(-1) ?? '';
+    const { result } = JSON.parse(last) as { result?: BackupReport };
+    if (result === undefined) throw new Error(`Cannot back up: ${last}`);
+    const { parent, bytes, storeBytes, tookMs } = result;
+    made.push(
+      `${parent === null ? 'full' : 'incremental'} ${(bytes / 1e6).toFixed(1)} MB of ${(storeBytes / 1e6).toFixed(1)} in ${(tookMs / 1e3).toFixed(1)} s`,
+    );
+  }
+  return made;
 }
 
 /** The directories of parts, those among them that were merged and wait to be deleted. */
@@ -104,7 +156,8 @@ await runCommand({
   usage: `ingest-rate: sends samples of many hosts to a collector, end to end, and prints how many it takes and how fast it answers
 
   node scripts/ingest-rate.ts --ticks 1 --lanes 4
-  node scripts/ingest-rate.ts --ticks 1 --rate 60000`,
+  node scripts/ingest-rate.ts --ticks 1 --rate 60000
+  node scripts/ingest-rate.ts --ticks 1 --rate 60000 --durability both`,
   options: OPTIONS,
   prove,
 });

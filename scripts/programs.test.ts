@@ -22,6 +22,7 @@ test.for([
   ['fault-proxy', ['--cut', 'half'], '--cut must be a number from 0 to 1, was "half"'],
   ['fuzz-ingest', ['--count', '1.5'], '--count must be a whole number of 1 or more, was "1.5"'],
   ['herd', ['--away', '0'], '--away must be a whole number of 1 or more, was "0"'],
+  ['power-loss', ['--durability', 'none'], '--durability must be process or power-loss, was "none"'],
   ['service-proof', ['--agents', ''], '--agents must be a text, was ""'],
   ['build-deb', ['--agents', ''], '--agents must be a text, was ""'],
   ['spool-damage', ['--rounds', '-1'], '--rounds must be a whole number of 1 or more, was "-1"'],

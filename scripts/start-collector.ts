@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 
+import type { Durability } from '../collector/store/durability.ts';
 import { makePrinter, startProgram, type Program } from './program.ts';
 
 /** A collector that is ready, as a process of its own. `key` is the access key. */
@@ -16,13 +17,14 @@ export type CollectorOptions = {
   readonly port?: number;
   /** A build of the agent, for hosts to install. */
   readonly agents?: string;
+  readonly durability?: Durability;
   /** Takes every line of its log; without it, warnings and errors are passed on. */
   readonly onLine?: (line: string) => void;
 };
 
 /** Starts a collector, and throws with what it says when it cannot run. */
 export async function startCollector(options: CollectorOptions): Promise<RunningCollector> {
-  const { data, port = 0, agents, onLine = makePrinter('collector') } = options;
+  const { data, port = 0, agents, durability, onLine = makePrinter('collector') } = options;
   const said: string[] = [];
   let isReady = false;
   const program = startProgram({
@@ -35,6 +37,7 @@ export async function startCollector(options: CollectorOptions): Promise<Running
       '--data',
       data,
       ...(agents === undefined ? [] : ['--agents', agents]),
+      ...(durability === undefined ? [] : ['--durability', durability]),
     ],
     log: (line) => {
       if (!isReady) said.push(line);

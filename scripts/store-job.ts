@@ -11,11 +11,16 @@ import { err, ok, type Result } from '@muster/proto/result';
 
 import { describeStranger, findKey, send, TARGET, type Target } from '../collector/commands/command.ts';
 import type { JobContext } from '../collector/job.ts';
-import type { Part } from '../collector/open-store.ts';
+import type { Part, StoreSettings } from '../collector/open-store.ts';
 import { findHolder } from '../collector/store/lock.ts';
 
 /** A job of the store, and what it is given. */
-export type JobRequest = { readonly job: string; readonly options: object };
+export type JobRequest = {
+  readonly job: string;
+  readonly options: object;
+  /** By what the store is opened where no collector has it, beside its directory. */
+  readonly settings?: Omit<StoreSettings, 'data'>;
+};
 
 /** A program that runs a job of the store: beside its own options it has those of TARGET. */
 export type JobProgram<O extends Options, Report extends object> = {
@@ -103,7 +108,7 @@ async function findPlace({ data, key }: Target): Promise<'here' | 'collector'> {
   return (await findHolder(data)) === null ? 'here' : 'collector';
 }
 
-async function runHere({ job, options }: JobRequest, { data }: Target, context: JobContext): Promise<JobEnd> {
+async function runHere({ job, options, settings }: JobRequest, { data }: Target, context: JobContext): Promise<JobEnd> {
   if (!existsSync(join(data, 'clickhouse')))
     return fail(`There is no store in ${data}; --data names the data directory of a collector`);
   process.env['UV_THREADPOOL_SIZE'] ??= '16'; // as the collector does (collector/main.ts)
@@ -114,7 +119,7 @@ async function runHere({ job, options }: JobRequest, { data }: Target, context: 
   const log = makeLog((line) => void (/"level":"(WARN|ERROR)"/.test(line) && process.stderr.write(line)), Date.now);
   const opened: Part[] = [];
   try {
-    const store = await openStore({ data }, opened, log, Date.now);
+    const store = await openStore({ data, ...settings }, opened, log, Date.now);
     const started = openJobs({ jobs: JOBS, store, log, now: Date.now }).start(job, options, context);
     return started.ok ? await started.value.ended : fail(started.error.message);
   } finally {

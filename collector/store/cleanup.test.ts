@@ -61,7 +61,7 @@ async function putRow(table: string, column: string, ageDays: number): Promise<v
 function run(options: Partial<CleanupOptions>, signal = new AbortController().signal) {
   const log = makeLog(() => undefined, Date.now);
   const { engine } = store;
-  const mender = makeMender(engine, log, Date.now);
+  const mender = makeMender({ engine, oldPartsMs: () => 20_000, log, now: Date.now });
   const whole = { engine, mender, ballast: makeBallast(directory), directory, keep: KEEP_DEFAULT };
   return cleanUp(
     whole,

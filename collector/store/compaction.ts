@@ -14,6 +14,8 @@ export type Compaction = {
   readonly hold: (samples: number) => Held;
   /** Compacts all that has arrived until now, or as much of it as until `closing`. */
   readonly run: (closing?: AbortSignal) => Promise<void>;
+  /** Runs a task while nothing is being compacted. */
+  readonly between: <T>(task: () => Promise<T>) => Promise<T>;
 };
 
 export type Held = { readonly generation: number; readonly release: () => void };
@@ -23,12 +25,14 @@ const GENERATION_SAMPLES = 2_000_000;
 
 /**
  * What a kill has left is compacted first: until then a part of it may be read twice. `onFull`: as much has arrived as
- * should be compacted at once.
+ * should be compacted at once. `syncChunks` is waited for after the chunks are attached and before their generation is
+ * dropped: where power may be lost, it puts them on the disk.
  */
 export async function openCompaction(
   engine: Engine,
   versions: Versions,
   onFull: () => void = () => undefined,
+  syncChunks: () => Promise<void> = async () => undefined,
 ): Promise<Compaction> {
   const inTurn = makeTurns();
   const holders = new Map<number, Set<Promise<void>>>();
@@ -45,6 +49,7 @@ export async function openCompaction(
     await engine.swap(async () => {
       for (const { id } of days)
         await engine.command(`ALTER TABLE chunks ATTACH PARTITION ID '${String(id)}' FROM chunks_next`);
+      await syncChunks();
       await engine.command(`ALTER TABLE arrivals DROP PARTITION ${one}`);
     });
     await finish();
@@ -87,6 +92,7 @@ export async function openCompaction(
       };
     },
     run: (closing) => inTurn(() => run(closing)),
+    between: inTurn,
   };
 }
 

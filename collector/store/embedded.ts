@@ -7,9 +7,10 @@ import { Session } from 'chdb';
 import { isRecord } from '@muster/proto/record';
 
 import { StoreError } from '../domain/store-error.ts';
+import { ENGINE_SETTINGS, writeEngineSettings, type EngineSettings } from './engine-settings.ts';
 import { encodeBlock, formatStructure, type Column } from './native.ts';
 import type { Engine } from './store.ts';
-import { connect, makeRead, type Client } from './session.ts';
+import { connect, makeRead, makeSessions, type Client } from './session.ts';
 
 /** As people name it in SQL; our own statements name tables alone. */
 const DATABASE = 'muster';
@@ -20,22 +21,6 @@ const MEMORY_BYTES_MIN = 1024 ** 3;
 /** A read that takes longer, or more memory, is given up: a dashboard asks for little, and others wait. */
 const READ_SECONDS_MAX = 20;
 const READ_MEMORY_BYTES_MAX = 512 * 1024 ** 2;
-
-/**
- * The engine's own defaults are meant for a machine that does nothing else: caches of 5 GB, nine tenths of the memory,
- * and 128 threads to delete what was merged.
- */
-function makeEngineArguments(memoryBytesMax: number): readonly string[] {
-  return [
-    `--max_server_memory_usage=${memoryBytesMax}`,
-    '--mark_cache_size=134217728',
-    '--index_mark_cache_size=16777216',
-    '--compiled_expression_cache_size=16777216',
-    '--max_parts_cleaning_thread_pool_size=2',
-    '--max_active_parts_loading_thread_pool_size=2',
-    '--max_io_thread_pool_size=8',
-  ];
-}
 
 /** Of the machine's memory, or of what a container may have of it. */
 function readMemoryLimit(): number {
@@ -48,9 +33,9 @@ function readMemoryLimit(): number {
  * Opens the engine inside this process on `directory`, which must be locked (lock.ts): the engine takes one process
  * per directory. A heavy statement holds up its own session only, so there are several: for inserts; for commands, such
  * as the rollup; for what people ask, which is what has values bound; and for what we look up ourselves, which must not
- * wait for that.
+ * wait for that. `settings` are for this opening, beside those that always hold.
  */
-export async function openEmbedded(directory: string): Promise<Engine> {
+export async function openEmbedded(directory: string, settings: EngineSettings = {}): Promise<Engine> {
   const path = resolve(directory, 'clickhouse');
   const incoming = resolve(directory, 'incoming');
   // Blocks go in by their path, and the engine reads these characters in a path as a pattern: it would find no block,
@@ -64,9 +49,12 @@ export async function openEmbedded(directory: string): Promise<Engine> {
     await mkdir(folder, { recursive: true });
     await chmod(folder, 0o700);
   }
-  // The first session starts the engine, with its arguments; the clients' sessions join it.
-  const memoryBytesMax = readMemoryLimit();
-  const engine = new Session(path, { connectionArgs: [...makeEngineArguments(memoryBytesMax)] });
+  // Some settings (where backups may be written) are taken from a file only.
+  const configuration = resolve(directory, 'engine.xml');
+  const always = { ...ENGINE_SETTINGS, max_server_memory_usage: readMemoryLimit() };
+  await writeEngineSettings(configuration, { ...always, ...settings });
+  // The first session starts the engine, with its configuration; the clients' sessions join it.
+  const engine = new Session(path, { connectionArgs: [`--config-file=${configuration}`] });
   // A block that was being inserted when the process died was never acknowledged: its sender has it still. Only now: where
   // another process has the directory all the same (two containers, say), the engine has just refused, and these are its.
   for (const name of await readdir(incoming)) await rm(join(incoming, name));
@@ -75,6 +63,7 @@ export async function openEmbedded(directory: string): Promise<Engine> {
   for (const client of [writer, worker, looker, reader]) await client.command(`USE ${DATABASE}`);
   await reader.command(`SET max_execution_time = ${READ_SECONDS_MAX}, max_memory_usage = ${READ_MEMORY_BYTES_MAX}`);
   const read = makeRead(reader, looker);
+  const sessions = makeSessions(path, DATABASE);
   let blocks = 0;
   return {
     async insert(table, rows, columns) {
@@ -97,8 +86,9 @@ export async function openEmbedded(directory: string): Promise<Engine> {
         throw makeStoreError(cause);
       }
     },
+    openSession: sessions.open,
     async close() {
-      const reading = reader.close();
+      const reading = Promise.all([reader.close(), sessions.close()]);
       // Whoever asked has gone, and the process would not end before its threads have read to the end.
       await looker.command("KILL QUERY WHERE query_kind = 'Select' ASYNC").catch(() => undefined);
       await reading;

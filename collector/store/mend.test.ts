@@ -6,6 +6,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 
 import { makeLog } from '@muster/proto/log';
 
+import { applyDurability } from './durability.ts';
 import { openEmbedded } from './embedded.ts';
 import { insertEvents } from './insert.ts';
 import { makeMender, withMender } from './mend.ts';
@@ -19,6 +20,7 @@ beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), 'muster-mend-'));
   engine = await openEmbedded(directory);
   await migrate(engine);
+  await applyDurability(engine, 'process', room);
 });
 
 afterAll(async () => {
@@ -33,7 +35,7 @@ const room = (): Promise<void> => Promise.resolve();
 function make() {
   const lines: string[] = [];
   const log = makeLog((line) => void lines.push(line), Date.now);
-  return { mender: makeMender(engine, log, Date.now), lines };
+  return { mender: makeMender({ engine, oldPartsMs: () => 20_000, log, now: Date.now }), lines };
 }
 
 /** Puts ten events in as many parts and merges them into one. Gives its directory. */
@@ -48,7 +50,6 @@ async function putMerged(): Promise<string> {
 
 test('a merged part that a full disk has cut off is left aside for what it was merged from', async () => {
   const { mender } = make();
-  await mender.prepare(room);
   const path = await putMerged();
   expect(await mender.mend()).toBe(false);
   const { mender: fresh, lines } = make();
@@ -64,7 +65,6 @@ test('a merged part that a full disk has cut off is left aside for what it was m
 
 test('what was dropped is dropped again when its table had to be attached anew, until that is done', async () => {
   const { mender } = make();
-  await mender.prepare(room);
   const path = await putMerged();
   const calls: string[] = [];
   await mender.drop('events', async () => {
@@ -98,14 +98,4 @@ test('a read that failed is tried again also when the mender could not finish', 
 test('a query that is wrong in itself stays wrong', async () => {
   const { mender } = make();
   await expect(withMender(engine, mender).query('SELECT nothing')).rejects.toThrow('nothing');
-});
-
-test('prepare() covers every table, and changes nothing the second time', async () => {
-  const { mender } = make();
-  await mender.prepare(room);
-  const uncovered = await engine.query(
-    `SELECT name FROM system.tables WHERE database = 'muster' AND engine LIKE '%MergeTree'
-     AND NOT match(engine_full, 'old_parts_lifetime = 20')`,
-  );
-  expect(uncovered).toEqual([]);
 });

@@ -7,13 +7,8 @@ import { StoreError } from '../domain/store-error.ts';
 import type { Engine } from './store.ts';
 import { makeTurns } from './turns.ts';
 
-/**
- * How long the engine keeps the parts from which it has merged another, in seconds; the embedded engine's own default is
- * not at all. Long enough for a mender that looks every second, short enough for their number.
- */
-const OLD_PARTS_SECONDS = 20;
-/** What was dropped is on the disk for as long, and some; a table that is attached anew meanwhile has it again. */
-const REDO_MS = 60_000;
+/** Added to the time for which what was dropped stays on the disk: a table that is attached anew meanwhile has it again. */
+const REDO_SPARE_MS = 40_000;
 
 /**
  * Looks after what the engine merges. When a disk becomes full in the middle of a merge, the engine (26.7, embedded)
@@ -22,11 +17,6 @@ const REDO_MS = 60_000;
  * aside and goes on with them. Inserts do not suffer from this.
  */
 export type Mender = {
-  /**
-   * Tells every table to keep the parts that were merged. Call once, after the schema is there. `ensureRoom` throws when
-   * there is none: the engine writes a table's description over the old one, and does not notice when that fails either.
-   */
-  readonly prepare: (ensureRoom: () => Promise<void>) => Promise<void>;
   /** Looks at every part that is new. True: a table was attached anew. Rejects when something is left to be done. */
   readonly mend: () => Promise<boolean>;
   /**
@@ -36,7 +26,15 @@ export type Mender = {
   readonly drop: (table: string, act: (engine: Engine) => Promise<void>) => Promise<void>;
 };
 
-export function makeMender(engine: Engine, log: Log, now: () => number): Mender {
+export type MenderOptions = {
+  readonly engine: Engine;
+  /** How long the engine keeps what was merged or dropped. */
+  readonly oldPartsMs: () => number;
+  readonly log: Log;
+  readonly now: () => number;
+};
+
+export function makeMender({ engine, oldPartsMs, log, now }: MenderOptions): Mender {
   let whole: ReadonlySet<string> = new Set();
   const detached = new Set<string>();
   const dropped = new Map<string, { readonly act: (engine: Engine) => Promise<void>; readonly untilMs: number }>();
@@ -77,7 +75,6 @@ export function makeMender(engine: Engine, log: Log, now: () => number): Mender 
   }
 
   return {
-    prepare: (ensureRoom) => keepOldParts(engine, ensureRoom),
     mend() {
       mending ??= inTurn(mend).finally(() => (mending = null));
       return mending;
@@ -86,19 +83,9 @@ export function makeMender(engine: Engine, log: Log, now: () => number): Mender 
       inTurn(async () => {
         await finish(); // a table that is not attached has nothing to drop, as far as one can see
         await act(engine);
-        dropped.set(table, { act, untilMs: now() + REDO_MS });
+        dropped.set(table, { act, untilMs: now() + oldPartsMs() + REDO_SPARE_MS });
       }),
   };
-}
-
-async function keepOldParts(engine: Engine, ensureRoom: () => Promise<void>): Promise<void> {
-  const tables = await engine.query(
-    `SELECT name FROM system.tables WHERE database = currentDatabase() AND engine LIKE '%MergeTree'
-     AND position(engine_full, 'old_parts_lifetime = ${OLD_PARTS_SECONDS}') = 0`,
-  );
-  if (tables.length > 0) await ensureRoom();
-  for (const { name } of tables)
-    await engine.command(`ALTER TABLE ${String(name)} MODIFY SETTING old_parts_lifetime = ${OLD_PARTS_SECONDS}`);
 }
 
 /** The directories of the parts that are whole, most of them known before, and of each table one part that is not. */

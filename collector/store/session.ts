@@ -4,7 +4,7 @@ import { createChdbConnection } from 'chdb/connection';
 import { isRecord } from '@muster/proto/record';
 
 import { StoreError } from '../domain/store-error.ts';
-import type { Engine, QueryParameters } from './store.ts';
+import type { Engine, QueryParameters, Session } from './store.ts';
 import { makeTurns } from './turns.ts';
 
 /** A session of the embedded engine. */
@@ -40,6 +40,27 @@ export function connect(path: string): Client {
       closed = true;
       return inTurn(() => client.close());
     },
+  };
+}
+
+/** Sessions for long work, beside those of the engine itself; `close` ends those that are open still. */
+export function makeSessions(path: string, database: string) {
+  const clients = new Set<Client>();
+  return {
+    open: async (): Promise<Session> => {
+      const client = connect(path);
+      clients.add(client);
+      await client.command(`USE ${database}`);
+      return {
+        query: (sql, parameters) => client.query(sql, parameters),
+        command: client.command,
+        async close() {
+          clients.delete(client);
+          await client.close();
+        },
+      };
+    },
+    close: () => Promise.all([...clients].map((client) => client.close())),
   };
 }
 

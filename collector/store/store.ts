@@ -16,8 +16,12 @@ export type Engine = {
   command(sql: string): Promise<void>;
   /** Runs a task while no query is under way: who reads sees the state before it or after it. It must not query. */
   swap(task: () => Promise<void>): Promise<void>;
+  /** Opens a session for long work, which then holds up no other; what is open still is closed with the engine. */
+  openSession(): Promise<Session>;
   close(): Promise<void>;
 };
+
+export type Session = Pick<Engine, 'query' | 'command' | 'close'>;
 
 /** The engine, whose reads end with a signal. */
 export function withSignal(engine: Engine, signal: AbortSignal): Engine {

@@ -15,6 +15,7 @@ function makeWatched() {
     command: write,
     query: async () => [],
     swap: (task) => task(),
+    openSession: () => Promise.reject(new Error('nobody asks')),
     close: async () => undefined,
   };
   const lines: string[] = [];
