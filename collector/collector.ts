@@ -49,11 +49,14 @@ export type Collector = {
   close(): Promise<void>;
 };
 
+/** `closing` ends an opening that waits for the server of its store. */
+export type CollectorSettings = Config & { readonly closing?: AbortSignal };
+
 /** Opens every part of the collector and joins them. The only file that knows all of them. */
-export async function openCollector(config: Config, log: Log, now: () => number): Promise<Collector> {
+export async function openCollector(config: CollectorSettings, log: Log, now: () => number): Promise<Collector> {
   const opened: Part[] = [];
   try {
-    const store = await openStore(config.data, opened, log, now);
+    const store = await openStore(config, opened, log, now);
     const { engine, state, metrics, compaction } = store;
 
     const latest = makeLatest(metrics.find);

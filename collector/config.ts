@@ -4,6 +4,8 @@ import { join } from 'node:path';
 import { parsePort, parseSwitch, parseText, type Option, type Values } from '@muster/proto/options';
 import { err, ok } from '@muster/proto/result';
 
+import { parseServerAddress, type ServerAddress } from './store/server-address.ts';
+
 /** The collector's settings. Flag before environment before default. */
 export const OPTIONS = {
   port: {
@@ -40,6 +42,14 @@ export const OPTIONS = {
     default: '/var/lib/muster',
     parse: parseText,
   } satisfies Option<string>,
+  storeUrl: {
+    env: 'MUSTER_STORE_URL',
+    placeholder: 'URL',
+    help: 'a ClickHouse server to keep everything on: http://user:password@host:8123/database (default the data directory)',
+    secret: true,
+    default: null,
+    parse: parseServerAddress,
+  } satisfies Option<ServerAddress | null> as Option<ServerAddress | null>,
   agents: {
     env: 'MUSTER_AGENTS',
     placeholder: 'DIRECTORY',

@@ -1,63 +1,65 @@
 import type { Log } from '@muster/proto/log';
 
-import { StoreError } from './domain/store-error.ts';
 import { makeMetrics, type Metrics } from './metrics.ts';
+import { openEmbeddedBase } from './open-embedded.ts';
+import { openServerBase } from './open-server.ts';
 import { repeat } from './repeat.ts';
-import { ensureDiskRoom, makeBallast, type Ballast } from './store/ballast.ts';
+import { makeBallast, type Ballast } from './store/ballast.ts';
 import { openCompaction, type Compaction } from './store/compaction.ts';
-import { openEmbedded } from './store/embedded.ts';
 import { lockDirectory } from './store/lock.ts';
-import { makeMender, withMender, type Mender } from './store/mend.ts';
-import { migrate, probe } from './store/migrations.ts';
+import type { Mender } from './store/mend.ts';
+import { probe } from './store/migrations.ts';
 import { openVersions, rollUpDue } from './store/rollup.ts';
+import type { ServerAddress } from './store/server-address.ts';
 import { loadState, type State } from './store/state.ts';
-import { watchEngine, type WatchedEngine } from './store/watch.ts';
+import type { WatchedEngine } from './store/watch.ts';
 
 /** What has arrived is read from other places than the rest until it is compacted: no more than the page shows at once. */
 const COMPACTION_MS = 20_000;
 const ROLLUP_RUN_MS = 60_000;
-/** A part that was merged while the disk became full must be found before what it was merged from is deleted. */
-const MEND_MS = 1_000;
-/** How soon the ballast is made again once there is room. */
-const BALLAST_MS = 5_000;
 /** While the store takes nothing it is asked this often: perhaps nobody else writes, or is sent here before it is ready. */
 const PROBE_MS = 2_000;
 
 export type Part = { readonly name: string; readonly close: () => unknown };
 
-export type Store = WatchedEngine & {
-  readonly state: State;
-  readonly metrics: Metrics;
-  readonly compaction: Compaction;
-  readonly ballast: Ballast;
-  readonly mender: Mender;
+/** An engine with its schema, and who looks after its disk. */
+export type StoreBase = { readonly watched: WatchedEngine; readonly mender: Mender; readonly ballast: Ballast };
+
+export type Store = WatchedEngine &
+  Omit<StoreBase, 'watched'> & { readonly state: State; readonly metrics: Metrics; readonly compaction: Compaction };
+
+/** What a store is opened by. */
+export type StoreSettings = {
+  /** The data directory, which is held by one collector also where the data are on a server: it has the access key. */
+  readonly data: string;
+  /** null: the engine runs in this process, on the data directory. */
+  readonly storeUrl: ServerAddress | null;
+  /** Ends waiting for a server that is away. */
+  readonly closing?: AbortSignal;
 };
 
-/** Opens what keeps data in a directory, and what looks after it. Whatever has to be closed is in `opened` at once. */
-export async function openStore(directory: string, opened: Part[], log: Log, now: () => number): Promise<Store> {
-  const ballast = makeBallast(directory);
+/** Opens what keeps data, and what looks after it. Whatever has to be closed is in `opened` at once. */
+export async function openStore(
+  { data, storeUrl, closing = new AbortController().signal }: StoreSettings,
+  opened: Part[],
+  log: Log,
+  now: () => number,
+): Promise<Store> {
+  const ballast = makeBallast(data);
   await ballast.releaseIfFull(); // what fills a disk may also have ended the last process: what is stored can be read
-  const lock = await lockDirectory(directory);
+  const lock = await lockDirectory(data);
   if (!lock.ok) throw new Error(lock.error);
   opened.push({ name: 'data directory', close: lock.value.release });
+  const base =
+    storeUrl === null
+      ? await openEmbeddedBase({ data, ballast }, opened, log, now)
+      : await openServerBase({ address: storeUrl, closing }, opened, log);
+  return tendStore(base, opened, log, now);
+}
 
-  const embedded = await openEmbedded(directory);
-  opened.push({ name: 'store', close: () => embedded.close() });
-  const mender = makeMender(embedded, log, now);
-  const watched = watchEngine(withMender(embedded, mender), log);
+/** What goes on in a store, whatever it is kept in. */
+async function tendStore({ watched, ...disk }: StoreBase, opened: Part[], log: Log, now: () => number): Promise<Store> {
   const { engine, fault } = watched;
-  const ensureRoom = (): Promise<void> => ensureDiskRoom(directory);
-  await migrate(engine, ensureRoom);
-  await mender.prepare(ensureRoom);
-  const mending = repeat(
-    MEND_MS,
-    async () => void (await mender.mend()),
-    (error) => {
-      // A full disk is told of by whoever writes; here it is tried again in a second.
-      if (!(error instanceof StoreError) || !error.isFull) log.error('store.not-mended', { error });
-    },
-  );
-  opened.push({ name: 'mender', close: () => mending.close() });
   const state = await loadState(engine, now);
   const versions = await openVersions(engine, now);
   const onFailed = (event: string) => (error: unknown) => {
@@ -66,7 +68,7 @@ export async function openStore(directory: string, opened: Part[], log: Log, now
   const compaction: Compaction = await openCompaction(engine, versions, () => compacting.wake());
   const compacting = repeat(COMPACTION_MS, compaction.run, onFailed('compaction.failed'));
   opened.push({ name: 'compaction', close: () => compacting.close() });
-  const rollUp = (closing: AbortSignal): Promise<void> => rollUpDue(engine, { versions, now }, closing);
+  const rollUp = (signal: AbortSignal): Promise<void> => rollUpDue(engine, { versions, now }, signal);
   const rolling = repeat(ROLLUP_RUN_MS, rollUp, onFailed('rollup.failed'));
   opened.push({ name: 'rollup', close: () => rolling.close() });
 
@@ -76,10 +78,5 @@ export async function openStore(directory: string, opened: Part[], log: Log, now
     () => undefined, // it still takes nothing, which has been told of
   );
   opened.push({ name: 'probe', close: () => probing.close() });
-
-  const onBallastFault = (error: unknown): void => log.warn('ballast.failed', { error });
-  await ballast.restore().catch(onBallastFault);
-  const ballasting = repeat(BALLAST_MS, ballast.restore, onBallastFault);
-  opened.push({ name: 'ballast', close: () => ballasting.close() });
-  return { ...watched, state, metrics: makeMetrics({ table: state.metrics, log, now }), compaction, ballast, mender };
+  return { ...watched, ...disk, state, metrics: makeMetrics({ table: state.metrics, log, now }), compaction };
 }

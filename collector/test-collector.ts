@@ -8,19 +8,26 @@ import { BATCH_CONTENT_TYPE, INGEST_PATH, readEnrollReply, type EnrollReply } fr
 import { isRecord } from '@muster/proto/record';
 
 import { openCollector } from './collector.ts';
+import type { ServerAddress } from './store/server-address.ts';
 
 /** `data`: a directory that stays; without it, one of its own that goes when the collector is closed. `agents`: a build. */
-export type TestCollectorOptions = { readonly data?: string; readonly agents?: string; readonly now?: () => number };
+export type TestCollectorOptions = {
+  readonly data?: string;
+  readonly agents?: string;
+  readonly now?: () => number;
+  readonly storeUrl?: ServerAddress | null;
+};
 
 /** A real collector on free ports, for tests; one at a time in a process (the engine's rule). */
 export async function openTestCollector({
   data: kept,
   agents = '/nowhere',
+  storeUrl = null,
   now = Date.now,
 }: TestCollectorOptions = {}) {
   const data = kept ?? (await mkdtemp(join(tmpdir(), 'muster-collector-')));
   const lines: string[] = [];
-  const config = { port: 0, livePort: 0, bind: '127.0.0.1', insecureHttp: false, data, agents };
+  const config = { port: 0, livePort: 0, bind: '127.0.0.1', insecureHttp: false, data, agents, storeUrl };
   const collector = await openCollector(
     config,
     makeLog((line) => void lines.push(line), now),

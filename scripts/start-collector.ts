@@ -16,13 +16,15 @@ export type CollectorOptions = {
   readonly port?: number;
   /** A build of the agent, for hosts to install. */
   readonly agents?: string;
+  /** A ClickHouse server to keep everything on. */
+  readonly storeUrl?: string;
   /** Takes every line of its log; without it, warnings and errors are passed on. */
   readonly onLine?: (line: string) => void;
 };
 
 /** Starts a collector, and throws with what it says when it cannot run. */
 export async function startCollector(options: CollectorOptions): Promise<RunningCollector> {
-  const { data, port = 0, agents, onLine = makePrinter('collector') } = options;
+  const { data, port = 0, agents, storeUrl, onLine = makePrinter('collector') } = options;
   const said: string[] = [];
   let isReady = false;
   const program = startProgram({
@@ -36,6 +38,7 @@ export async function startCollector(options: CollectorOptions): Promise<Running
       data,
       ...(agents === undefined ? [] : ['--agents', agents]),
     ],
+    env: storeUrl === undefined ? {} : { MUSTER_STORE_URL: storeUrl },
     log: (line) => {
       if (!isReady) said.push(line);
       onLine(line);

@@ -34,8 +34,11 @@ export async function openCompaction(
   const holders = new Map<number, Set<Promise<void>>>();
   let generation = versions.next();
   let heldSamples = 0;
+  /** What a run that failed has made, or has yet to follow. */
+  let isLeft = true;
 
   async function compact(one: number): Promise<void> {
+    isLeft = true;
     await engine.command(makeChunks(one));
     await engine.command(noteBatches(one));
     const days = await engine.query(
@@ -54,9 +57,12 @@ export async function openCompaction(
   async function finish(): Promise<void> {
     await writeRollup5m(engine, versions.next());
     await engine.command(`TRUNCATE TABLE chunks_next`);
+    isLeft = false;
   }
 
   async function run(closing?: AbortSignal): Promise<void> {
+    // Else its chunks would stand there twice, and be attached so.
+    if (isLeft) await finish();
     generation = versions.next();
     heldSamples = 0;
     const waiting = (await listGenerations(engine)).filter((one) => one !== generation);
@@ -67,7 +73,6 @@ export async function openCompaction(
     }
   }
 
-  await finish();
   await run();
   return {
     hold(samples) {
