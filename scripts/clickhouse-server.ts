@@ -25,8 +25,8 @@ const options = readOptions(USAGE, {
     parse: parseText,
   } satisfies Option<string>,
   user: {
-    placeholder: 'NAME:PASSWORD',
-    help: 'who may come (default muster:muster)',
+    placeholder: 'USER',
+    help: 'who may come, as name:password (default muster:muster)',
     default: { name: 'muster', password: 'muster' },
     parse: (text) => {
       const [, name, password] = /^([a-z]\w*):(.+)$/.exec(text) ?? [];
