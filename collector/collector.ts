@@ -37,6 +37,7 @@ import { readCompleteness } from './store/completeness.ts';
 import { dropBefore } from './store/drop.ts';
 import { readEvents } from './store/events.ts';
 import { readNewest, readSeries } from './store/queries.ts';
+import { withSignal } from './store/store.ts';
 
 export type Collector = {
   readonly port: number;
@@ -81,6 +82,7 @@ export async function openCollector(config: CollectorSettings, log: Log, now: ()
       quarantine: makeQuarantineShare(),
       fault: store.fault,
       onValues: hub.hostChanged,
+      isShown: (host) => hub.isWatched(host),
       learnMetrics: metrics.learn,
       async storeInventory(host, inventory) {
         if (JSON.stringify(state.hosts.get(host)?.inventory) === JSON.stringify(inventory)) return;
@@ -172,10 +174,18 @@ function makeRoutes(parts: RouteParts): readonly Route[] {
     makeSeriesRoute({
       isHost: latest.has,
       findMetric: parts.store.metrics.find,
-      readSeries: (query) => readSeries(engine, query),
+      readSeries: (query, signal) => readSeries(withSignal(engine, signal), query),
     }),
-    makeHostRangeRoute({ ...ofHost, what: 'completeness', read: (query) => readCompleteness(engine, query) }),
-    makeHostRangeRoute({ ...ofHost, what: 'events', read: (query) => readEvents(engine, query) }),
+    makeHostRangeRoute({
+      ...ofHost,
+      what: 'completeness',
+      read: (query, signal) => readCompleteness(withSignal(engine, signal), query),
+    }),
+    makeHostRangeRoute({
+      ...ofHost,
+      what: 'events',
+      read: (query, signal) => readEvents(withSignal(engine, signal), query),
+    }),
     makeSamplesRoute({ dropBefore: (beforeMs) => dropBefore(parts.store, beforeMs), log, now }),
   ];
 }

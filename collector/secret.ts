@@ -1,4 +1,4 @@
-import { hash, randomBytes, timingSafeEqual } from 'node:crypto';
+import { hash as digest, randomBytes, timingSafeEqual } from 'node:crypto';
 
 /** 256 bits, as text that survives URLs and shells. */
 export function makeSecret(): string {
@@ -7,12 +7,12 @@ export function makeSecret(): string {
 
 /** What is kept of a secret: its SHA-256, hex. Enough for one of 256 random bits; passwords need more. */
 export function hashSecret(secret: string): string {
-  return hash('sha256', secret, 'hex');
+  return digest('sha256', secret, 'hex');
 }
 
 /** Whether a secret has this hash, in a time that does not tell how much of it is right. */
-export function isSecret(secret: string, itsHash: string): boolean {
-  return areSameHash(hashSecret(secret), itsHash);
+export function isSecret(secret: string, hash: string): boolean {
+  return areSameHash(hashSecret(secret), hash);
 }
 
 /** The same of two hashes. */

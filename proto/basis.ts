@@ -67,10 +67,11 @@ function findLast({ series, values, ticksMs: { length: ticks } }: Batch, before:
   const last = extend(before ?? NOTHING, series.length - (before ?? NOTHING).values.length);
   if (ticks === 0) return last;
   for (let row = 0; row < series.length; row += 1) {
-    const samples = values.subarray(row * ticks, (row + 1) * ticks);
-    const value = samples.findLast((one) => !Number.isNaN(one));
-    if (value !== undefined) last.values[row] = value;
-    last.holes[row] = Number.isNaN(samples[ticks - 1]) ? 1 : 0;
+    const start = row * ticks;
+    let at = start + ticks - 1;
+    while (at >= start && Number.isNaN(values[at])) at -= 1;
+    if (at >= start) last.values[row] = values[at] ?? NaN;
+    last.holes[row] = at < start + ticks - 1 ? 1 : 0;
   }
   return last;
 }

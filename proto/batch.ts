@@ -293,6 +293,7 @@ export function readHostLabels(value: unknown): Result<Labels, readonly [string,
 /** How many samples there are in truth, the holes left out. */
 export function countSamples({ values }: Pick<Batch, 'values'>): number {
   let count = 0;
-  for (const value of values) if (!Number.isNaN(value)) count += 1;
+  // By index: an iterator makes an object of each.
+  for (let i = 0; i < values.length; i += 1) if (!Number.isNaN(values[i])) count += 1;
   return count;
 }

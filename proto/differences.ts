@@ -62,6 +62,7 @@ export function decodeDifferences(bytes: Uint8Array, before: Before, ticks: numb
     bytes,
     view: new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength),
     at: Math.ceil(values.length / 8),
+    fault: null,
   };
   if (walk.at > bytes.length) return err(CUT_SHORT);
   let place = 0;
@@ -70,9 +71,8 @@ export function decodeDifferences(bytes: Uint8Array, before: Before, ticks: numb
     let value = before.holes[row] === 1 ? NaN : last;
     for (let tick = 0; tick < ticks; tick += 1, place += 1) {
       if (((bytes[place >> 3] ?? 0) & (1 << (place & 7))) !== 0) {
-        const read = readValue(walk, last);
-        if (!read.ok) return read;
-        value = read.value;
+        value = readValue(walk, last);
+        if (walk.fault !== null) return err(walk.fault);
       }
       values[place] = value;
       if (!Number.isNaN(value)) last = value;
@@ -81,17 +81,23 @@ export function decodeDifferences(bytes: Uint8Array, before: Before, ticks: numb
   return walk.at === bytes.length ? ok(values) : err(`${bytes.length - walk.at} bytes follow the differences`);
 }
 
-type Walk = { readonly bytes: Uint8Array; readonly view: DataView; at: number };
+/** `fault` says why what was read last is nothing. */
+type Walk = { readonly bytes: Uint8Array; readonly view: DataView; at: number; fault: string | null };
 
-function readValue(walk: Walk, last: number): Result<number, string> {
+function readValue(walk: Walk, last: number): number {
   const number = readNumber(walk);
-  if (number === null) return err(CUT_SHORT);
-  if (number % 8 !== NO_DIFFERENCE) return ok(addDifference(last, number));
-  if (number === HOLE) return ok(NaN);
-  if (number !== WHOLE) return err(`a difference may not be ${number}`);
-  if (walk.at + 8 > walk.bytes.length) return err(CUT_SHORT);
+  if (number === null) return fail(walk, CUT_SHORT);
+  if (number % 8 !== NO_DIFFERENCE) return addDifference(last, number);
+  if (number === HOLE) return NaN;
+  if (number !== WHOLE) return fail(walk, `a difference may not be ${number}`);
+  if (walk.at + 8 > walk.bytes.length) return fail(walk, CUT_SHORT);
   walk.at += 8;
-  return ok(walk.view.getFloat64(walk.at - 8, true));
+  return walk.view.getFloat64(walk.at - 8, true);
+}
+
+function fail(walk: Walk, fault: string): number {
+  walk.fault = fault;
+  return NaN;
 }
 
 /** The number that stands for a value behind another one: with as few digits as give it back exactly. */

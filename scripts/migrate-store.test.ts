@@ -65,6 +65,7 @@ test(
     expect(early.said).toContain(`process ${first.pid} holds it`);
     expect(await first.stop()).toBe(0);
 
+    const engine = await openServer(server.address);
     let kills = 0;
     let whole = await run([], 1);
     for (let linesMax = 3; whole.code === null; linesMax += 3) {
@@ -91,9 +92,9 @@ test(
 
     for (const tickMs of moved.sent) book.sent.add(tickMs);
     for (const tickMs of moved.acknowledged) book.acknowledged.add(tickMs);
-    const engine = await openServer(server.address);
     const audit = await auditBooks(engine, [book], startMs);
     const rolled = await engine.query('SELECT uniqExact(host) AS hosts, count() > 24 AS isThere FROM rollup_5m FINAL');
+    expect(await engine.query('SELECT name FROM hosts FINAL')).toEqual([{ name: 'a' }]);
     await engine.close();
     expect(audit).toEqual({ acknowledged: 4 * 25 * 100, lost: 0, duplicated: 0, altered: 0 });
     expect(rolled).toEqual([{ hosts: 1, isThere: 1 }]);
@@ -109,12 +110,12 @@ test('a database with other data is refused, and left as it is', options, async 
   const engine = await openServer(address);
   const third = await startCollector({
     data: join(directory, 'third'),
-    storeUrl: `${server.url.replace(/fleet$/, 'other')}`,
+    storeUrl: server.url.replace(/fleet$/, 'other'),
     onLine: () => undefined,
   });
   await enrolHost(third, 'b');
   expect(await third.stop()).toBe(0);
-  const refused = await run(['--to', `${server.url.replace(/fleet$/, 'other')}`]);
+  const refused = await run(['--to', server.url.replace(/fleet$/, 'other')]);
   expect(refused.code).toBe(1);
   expect(refused.said).toContain('holds other data');
   expect(await engine.query('SELECT name FROM hosts FINAL')).toEqual([{ name: 'b' }]);

@@ -67,7 +67,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 const ONLY_IN: readonly (readonly [module: string, place: RegExp])[] = [
   ['uWebSockets.js', /^collector\/http\/live-server\.ts$/],
   ['chart.js', /^web\/chart\//],
-  ['chdb', /^collector\/store\/embedded\.ts$/],
+  ['chdb', /^collector\/store\/(embedded|session)\.ts$/],
   ['ffi-rs', /^scripts\/clickhouse-server\/engine\.ts$/],
   ['@clickhouse/client', /^collector\/store\//],
 ];

@@ -93,7 +93,7 @@ export async function openServer(options: ServerOptions): Promise<HttpServer> {
 
 function listen({ app, answerPush, hostname, port, log }: ServerOptions): Promise<Server> {
   return new Promise((resolve, reject) => {
-    const answer = getRequestListener(app.fetch, { hostname, autoCleanupIncoming: false });
+    const answerInApp = getRequestListener(app.fetch, { hostname, autoCleanupIncoming: false });
     const timeouts = {
       keepAliveTimeout: KEEP_ALIVE_MS,
       headersTimeout: HEADERS_MS_MAX,
@@ -101,7 +101,7 @@ function listen({ app, answerPush, hostname, port, log }: ServerOptions): Promis
       connectionsCheckingInterval: CHECK_MS,
     };
     const server = createServer(timeouts, (incoming, outgoing) => {
-      if (!answerPush(incoming, outgoing)) void answer(incoming, outgoing);
+      if (!answerPush(incoming, outgoing)) void answerInApp(incoming, outgoing);
     });
     server.once('error', (cause: Error & { code?: string }) => {
       const isTaken = cause.code === 'EADDRINUSE';

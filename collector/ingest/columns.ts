@@ -1,4 +1,4 @@
-import { countSamples, type Batch } from '@muster/proto/batch';
+import { countSamples, type Batch, type Series } from '@muster/proto/batch';
 
 import {
   WINDOW_MS,
@@ -39,30 +39,21 @@ export function makeArrivalBlock(items: readonly Omit<Arrival, 'rows'>[]): Arriv
     parts.reduce((sum, { arrival, ticks }) => sum + arrival.batch.series.length * ticks.count, 0),
   );
   const at = { tick: 0, series: 0, value: 0, samples: 0 };
-
-  /** Whether there is any. */
-  function copyValues({ arrival: { batch }, ticks: { first, count } }: Part, series: number): boolean {
-    const from = series * batch.ticksMs.length + first;
-    let samples = 0;
-    for (let i = 0; i < count; i += 1) {
-      const value = batch.values[from + i] ?? NaN;
-      values[at.value + i] = value;
-      if (!Number.isNaN(value)) samples += 1;
-    }
-    at.samples += samples;
-    return samples > 0;
-  }
-
-  for (const [row, part] of parts.entries()) {
-    const { arrival, ticks } = part;
+  // By index, for this sees every sample: an iterator makes an object of each.
+  for (let row = 0; row < parts.length; row += 1) {
+    const { arrival, ticks } = parts[row] as Part;
     const { batch } = arrival;
     host.indexes[row] = host.indexOf(arrival.host);
     startS[row] = ticks.startMs / 1000;
     for (let i = 0; i < ticks.count; i += 1) {
       offsetsMs[at.tick++] = (batch.ticksMs[ticks.first + i] ?? NaN) - ticks.startMs;
     }
-    for (const [series, [name, labelText]] of batch.series.entries()) {
-      if (!copyValues(part, series)) continue;
+    for (let series = 0; series < batch.series.length; series += 1) {
+      const from = series * batch.ticksMs.length + ticks.first;
+      const samples = copySamples({ values: batch.values, from, count: ticks.count }, values, at.value);
+      if (samples === 0) continue;
+      at.samples += samples;
+      const [name, labelText] = batch.series[series] as Series;
       metric.indexes[at.series] = metric.indexOf(name);
       labels.indexes[at.series] = labels.indexOf(labelText);
       innerEnds[at.series++] = at.value += ticks.count;
@@ -85,6 +76,19 @@ export function makeArrivalBlock(items: readonly Omit<Arrival, 'rows'>[]): Arriv
       values: values.subarray(0, at.value),
     },
   };
+}
+
+type Span = { readonly values: Float64Array; readonly from: number; readonly count: number };
+
+/** Copies values, and says how many of them are samples. */
+function copySamples({ values, from, count }: Span, to: Float64Array, at: number): number {
+  let samples = 0;
+  for (let i = 0; i < count; i += 1) {
+    const value = values[from + i] ?? NaN;
+    to[at + i] = value;
+    if (!Number.isNaN(value)) samples += 1;
+  }
+  return samples;
 }
 
 /** Ticks of one window that follow one another in a batch. */

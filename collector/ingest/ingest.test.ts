@@ -20,6 +20,7 @@ test('acceptBatch() acknowledges what a host says that it is only when that is s
     buffer: { add: async () => ok(undefined), heldBytes: () => 0, close: async () => undefined },
     quarantine: makeQuarantineShare(),
     onValues: () => undefined,
+    isShown: () => true,
     learnMetrics: async () => undefined,
     async storeInventory(host, inventory) {
       await Promise.resolve();

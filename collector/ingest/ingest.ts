@@ -30,8 +30,9 @@ export type IngestOptions = {
   readonly latest: Latest;
   readonly buffer: Buffer<Arrival>;
   readonly quarantine: QuarantineShare;
-  /** Newer values of a host are known; called before they are stored. */
+  /** Newer values of a host are known, those given where somebody looks at it; called before they are stored. */
   readonly onValues: (host: string, values: readonly LatestValue[]) => void;
+  readonly isShown: (host: string) => boolean;
   /** Takes in what a host says of its custom metrics; rejects with the fault of the store. */
   readonly learnMetrics: (host: string, described: readonly MetricDescription[]) => Promise<void>;
   /** Stores what a host says that it is; rejects with the fault of the store. */
@@ -67,8 +68,9 @@ export async function acceptBatch(
   const { batch, quarantined, rows } = judgeBatch(host, told, nowMs, options.quarantine.left(host, nowMs));
   options.quarantine.take(host, rows.length);
   options.onQuarantined(host, quarantined, batch.sentMs - nowMs);
-  const values = options.latest.apply(host, batch, nowMs);
-  if (values.length > 0) options.onValues(host, values);
+  const isShown = options.isShown(host);
+  const values = options.latest.apply(host, batch, nowMs, isShown);
+  if (!isShown || values.length > 0) options.onValues(host, values);
   const [stored] = await Promise.all([
     options.buffer.add({ host, batch, quarantined, rows, receivedMs: nowMs }),
     batch.info === undefined ? null : options.storeInventory(host, batch.info),

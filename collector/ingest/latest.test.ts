@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { expect, test } from 'vitest';
 
 import { SERIES_MAX, type Batch } from '@muster/proto/batch';
@@ -55,6 +56,25 @@ test('apply() gives every newer value: gauges as they are, counters as rates', (
     cpuRatio: 0.25,
     receiveBytesPerSecond: 1000,
   });
+});
+
+test('apply() leaves the same behind whether anybody looks or not', () => {
+  fc.assert(
+    fc.property(fc.array(fc.array(fc.option(fc.nat({ max: 9 }), { nil: NaN }), { maxLength: 5 })), (batches) => {
+      const [shown, unseen] = [makeKnown(), makeKnown()];
+      let tickMs = 0;
+      for (const counts of batches) {
+        const ticksMs = counts.map(() => (tickMs += 1000));
+        const batch = makeBatch(ticksMs, {
+          [`system.network.io|${IO}`]: counts,
+          'system.cpu.utilization|': counts.map((count) => count / 10),
+        });
+        shown.apply('web-1', batch, tickMs);
+        expect(unseen.apply('web-1', batch, tickMs, false)).toEqual([]);
+        expect(unseen.values('web-1')).toEqual(shown.values('web-1'));
+      }
+    }),
+  );
 });
 
 test('apply() gives no rate over a reset, and no negative one', () => {

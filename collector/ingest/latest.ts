@@ -1,5 +1,5 @@
 import type { HostRow, HostStatus, LatestValue } from '@muster/proto/api';
-import { SERIES_MAX, type Batch, type Inventory } from '@muster/proto/batch';
+import { SERIES_MAX, type Batch, type Inventory, type Series } from '@muster/proto/batch';
 import { formatRateUnit, type MetricAbout } from '@muster/proto/custom';
 import { counterRise, findMetric as findOurs } from '@muster/proto/metric';
 
@@ -8,6 +8,9 @@ import { judgeStatus, makeHostRow, type Ended } from '../domain/fleet.ts';
 
 /** A value that nobody has renewed for this long no longer belongs to its host: the disk or the device is gone. */
 const FORGET_MS = 10 * 60_000;
+
+/** How often the series of a host are looked through for such. */
+const SWEEP_MS = 60_000;
 
 /** Of a batch with more ticks than this only the newest are shown live; the rest is read from the store. */
 const LIVE_TICKS_MAX = 10;
@@ -32,6 +35,9 @@ type HostState = {
   ended: Ended | null;
   clockOffsetMs: number | null;
   readonly series: Map<string, SeriesState>;
+  /** The states of the series that a batch named last: the next one names the same, as a rule. */
+  named: { readonly list: readonly Series[]; readonly states: readonly (SeriesState | null)[] };
+  sweptMs: number;
 };
 
 export type FindMetric = (metric: string) => MetricAbout;
@@ -66,11 +72,11 @@ export function makeLatest(findMetric: FindMetric) {
     },
     /**
      * Takes in a batch and gives back the values to show: those newer than what is known, of the newest ticks. None
-     * for a batch out of a backlog.
+     * for a batch out of a backlog, or while nobody looks.
      */
-    apply(host: string, batch: Batch, nowMs: number): readonly LatestValue[] {
+    apply(host: string, batch: Batch, nowMs: number, isShown = true): readonly LatestValue[] {
       const state = hosts.get(host);
-      return state === undefined ? [] : applyBatch(state, batch, { findMetric, nowMs });
+      return state === undefined ? [] : applyBatch(state, batch, { findMetric, nowMs, isShown });
     },
     hosts: (): readonly string[] => [...hosts.keys()],
     has: (host: string): boolean => hosts.has(host),
@@ -89,9 +95,11 @@ export function makeLatest(findMetric: FindMetric) {
   };
 }
 
+const NONE_NAMED: HostState['named'] = { list: [], states: [] };
+
 function makeHostState(host: string, name: string, inventory: Inventory | null): HostState {
   const heard = { recentMs: [], lastMs: null, arrivedMs: null, everyMs: null, clockOffsetMs: null };
-  return { host, name, inventory, ...heard, ended: null, series: new Map() };
+  return { host, name, inventory, ...heard, ended: null, series: new Map(), named: NONE_NAMED, sweptMs: 0 };
 }
 
 function makeRow(state: HostState, nowMs: number): HostRow {
@@ -99,9 +107,9 @@ function makeRow(state: HostState, nowMs: number): HostRow {
   return makeHostRow({ ...state, labels, values: state.series.values() }, nowMs);
 }
 
-type Knowing = { readonly findMetric: FindMetric; readonly nowMs: number };
+type Knowing = { readonly findMetric: FindMetric; readonly nowMs: number; readonly isShown: boolean };
 
-function applyBatch(state: HostState, batch: Batch, { findMetric, nowMs }: Knowing): LatestValue[] {
+function applyBatch(state: HostState, batch: Batch, { findMetric, nowMs, isShown }: Knowing): LatestValue[] {
   // Whatever its ticks say: a host with a wrong clock is not silent.
   state.arrivedMs = nowMs;
   state.clockOffsetMs = batch.sentMs - nowMs;
@@ -113,28 +121,54 @@ function applyBatch(state: HostState, batch: Batch, { findMetric, nowMs }: Knowi
   state.everyMs = readInterval(state.recentMs);
   state.lastMs = tickMs;
   const changed: LatestValue[] = [];
-  const ticks = batch.ticksMs.length;
-  let at = 0;
-  for (const [metric, labels] of batch.series) {
-    const series = findSeries(state, metric, labels);
-    const about = findMetric(metric);
-    // By index, for this sees every sample: an iterator makes an object of each.
-    for (let column = 0; column < ticks; column += 1) {
-      const raw = batch.values[at++] ?? NaN;
-      const tsMs = batch.ticksMs[column] ?? NaN;
-      if (series === null || Number.isNaN(raw) || tsMs <= series.tsMs) continue;
+  const { ticksMs, values } = batch;
+  const ticks = ticksMs.length;
+  const states = findNamed(state, batch.series);
+  // By index, for this sees every sample: an iterator makes an object of each.
+  for (let row = 0; row < states.length; row += 1) {
+    const series = states[row] ?? null;
+    if (series === null) continue;
+    const about = findMetric(series.metric);
+    const start = row * ticks;
+    for (let column = isShown ? 0 : findLastTwo(values, start, ticks); column < ticks; column += 1) {
+      const raw = values[start + column] ?? NaN;
+      const tsMs = ticksMs[column] ?? NaN;
+      if (Number.isNaN(raw) || tsMs <= series.tsMs) continue;
       stepSeries(series, about, tsMs, raw);
-      if (column >= ticks - LIVE_TICKS_MAX) changed.push(showSeries(series, findMetric));
+      if (isShown && column >= ticks - LIVE_TICKS_MAX) changed.push(showSeries(series, findMetric));
     }
   }
-  for (const [key, series] of state.series) if (tickMs - series.tsMs > FORGET_MS) state.series.delete(key);
+  if (tickMs - state.sweptMs >= SWEEP_MS) sweep(state, tickMs);
   return changed;
+}
+
+/** From where on there are two samples in a row of values: what is shown of a series follows from its last two. */
+function findLastTwo(values: Float64Array, start: number, ticks: number): number {
+  let found = 0;
+  for (let column = ticks - 1; column > 0; column -= 1) {
+    if (!Number.isNaN(values[start + column])) found += 1;
+    if (found === 2) return column;
+  }
+  return 0;
+}
+
+function sweep(state: HostState, tickMs: number): void {
+  for (const [key, series] of state.series) if (tickMs - series.tsMs > FORGET_MS) state.series.delete(key);
+  state.named = NONE_NAMED;
+  state.sweptMs = tickMs;
 }
 
 /** The lesser of the newest two distances between ticks, because one that spans an outage is no interval. */
 function readInterval([first, second, third]: readonly number[]): number | null {
   if (first === undefined || second === undefined) return null;
   return third === undefined ? second - first : Math.min(second - first, third - second);
+}
+
+/** The states of a list of series; null in the place of one that is too many. */
+function findNamed(state: HostState, list: readonly Series[]): readonly (SeriesState | null)[] {
+  if (state.named.list !== list)
+    state.named = { list, states: list.map(([metric, labels]) => findSeries(state, metric, labels)) };
+  return state.named.states;
 }
 
 /** null when the host has as many series as one may have. */

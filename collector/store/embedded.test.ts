@@ -35,3 +35,20 @@ test('openEmbedded() clears away blocks that a kill left', async () => {
   expect(await readdir(incoming)).toEqual([]);
   await rm(directory, { recursive: true });
 });
+
+test('a read that nobody wants any more ends, and so does one that takes too much; others go on', async () => {
+  const directory = await mkdtemp(join(tmpdir(), 'muster-embedded-'));
+  const engine = await openEmbedded(directory);
+  const leaving = new AbortController();
+  const endless = 'SELECT count() FROM numbers(1000000000000) WHERE sipHash64(number) = {hash:UInt64}';
+  const reads = [1, 2].map((hash) => engine.query(endless, { hash }, leaving.signal));
+  const after = engine.query('SELECT {hash:UInt64} AS hash', { hash: 3 });
+  await expect.poll(() => engine.query("SELECT 1 FROM system.processes WHERE query LIKE '%numbers%'")).not.toEqual([]);
+  leaving.abort();
+  expect((await Promise.allSettled(reads)).map(({ status }) => status)).toEqual(['rejected', 'rejected']);
+  expect(await after).toEqual([{ hash: 3 }]);
+  const huge = 'SELECT length(groupArray(number)) AS n FROM numbers(100000000000) WHERE number != {hash:UInt64}';
+  await expect(engine.query(huge, { hash: 1 })).rejects.toThrow('too much to read; ask for a shorter time');
+  await engine.close();
+  await rm(directory, { recursive: true });
+});

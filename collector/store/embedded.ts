@@ -1,27 +1,54 @@
 import { chmod, mkdir, readdir, rm, writeFile } from 'node:fs/promises';
+import { totalmem } from 'node:os';
 import { join, resolve } from 'node:path';
 
-import { createClient, type ClickHouseClientConfigOptions } from '@clickhouse/client';
 import { Session } from 'chdb';
-import { createChdbConnection } from 'chdb/connection';
 
 import { isRecord } from '@muster/proto/record';
 
 import { StoreError } from '../domain/store-error.ts';
 import { encodeBlock, formatStructure, type Column } from './native.ts';
 import type { Engine } from './store.ts';
-import { makeTurns } from './turns.ts';
+import { connect, makeRead, type Client } from './session.ts';
 
 /** As people name it in SQL; our own statements name tables alone. */
 const DATABASE = 'muster';
 
-/** The engine's own defaults are meant for a machine that does nothing else: a mark cache of 5 GB, for one. */
-const ENGINE_ARGUMENTS = ['--mark_cache_size=268435456'];
+/** What the engine may take of the machine, and never less than it works with. */
+const MEMORY_SHARE = 0.5;
+const MEMORY_BYTES_MIN = 1024 ** 3;
+/** A read that takes longer, or more memory, is given up: a dashboard asks for little, and others wait. */
+const READ_SECONDS_MAX = 20;
+const READ_MEMORY_BYTES_MAX = 512 * 1024 ** 2;
+
+/**
+ * The engine's own defaults are meant for a machine that does nothing else: caches of 5 GB, nine tenths of the memory,
+ * and 128 threads to delete what was merged.
+ */
+function makeEngineArguments(memoryBytesMax: number): readonly string[] {
+  return [
+    `--max_server_memory_usage=${memoryBytesMax}`,
+    '--mark_cache_size=134217728',
+    '--index_mark_cache_size=16777216',
+    '--compiled_expression_cache_size=16777216',
+    '--max_parts_cleaning_thread_pool_size=2',
+    '--max_active_parts_loading_thread_pool_size=2',
+    '--max_io_thread_pool_size=8',
+  ];
+}
+
+/** Of the machine's memory, or of what a container may have of it. */
+function readMemoryLimit(): number {
+  const constrained = process.constrainedMemory();
+  const bytes = constrained > 0 ? Math.min(constrained, totalmem()) : totalmem();
+  return Math.max(MEMORY_BYTES_MIN, Math.floor(bytes * MEMORY_SHARE));
+}
 
 /**
  * Opens the engine inside this process on `directory`, which must be locked (lock.ts): the engine takes one process
- * per directory. Inserts, queries and commands (the rollup) have a session each, because a heavy statement holds up its
- * own session only.
+ * per directory. A heavy statement holds up its own session only, so there are several: for inserts; for commands, such
+ * as the rollup; for what people ask, which is what has values bound; and for what we look up ourselves, which must not
+ * wait for that.
  */
 export async function openEmbedded(directory: string): Promise<Engine> {
   const path = resolve(directory, 'clickhouse');
@@ -38,13 +65,16 @@ export async function openEmbedded(directory: string): Promise<Engine> {
     await chmod(folder, 0o700);
   }
   // The first session starts the engine, with its arguments; the clients' sessions join it.
-  const engine = new Session(path, { connectionArgs: ENGINE_ARGUMENTS });
+  const memoryBytesMax = readMemoryLimit();
+  const engine = new Session(path, { connectionArgs: [...makeEngineArguments(memoryBytesMax)] });
   // A block that was being inserted when the process died was never acknowledged: its sender has it still. Only now: where
   // another process has the directory all the same (two containers, say), the engine has just refused, and these are its.
   for (const name of await readdir(incoming)) await rm(join(incoming, name));
-  const [writer, reader, worker] = [connect(path), connect(path), connect(path)];
+  const [writer, worker, looker, reader] = [connect(path), connect(path), connect(path), connect(path)];
   await worker.command(`CREATE DATABASE IF NOT EXISTS ${DATABASE}`);
-  for (const client of [writer, reader, worker]) await client.command(`USE ${DATABASE}`);
+  for (const client of [writer, worker, looker, reader]) await client.command(`USE ${DATABASE}`);
+  await reader.command(`SET max_execution_time = ${READ_SECONDS_MAX}, max_memory_usage = ${READ_MEMORY_BYTES_MAX}`);
+  const read = makeRead(reader, looker);
   let blocks = 0;
   return {
     async insert(table, rows, columns) {
@@ -58,8 +88,8 @@ export async function openEmbedded(directory: string): Promise<Engine> {
         await rm(file, { force: true });
       }
     },
-    query: reader.query,
-    swap: reader.pause,
+    query: (sql, parameters, signal) => (parameters === undefined ? looker.query(sql) : read(sql, parameters, signal)),
+    swap: (task) => reader.pause(() => looker.pause(task)),
     async command(sql) {
       try {
         await worker.command(sql);
@@ -68,43 +98,12 @@ export async function openEmbedded(directory: string): Promise<Engine> {
       }
     },
     async close() {
-      const read = reader.close();
+      const reading = reader.close();
       // Whoever asked has gone, and the process would not end before its threads have read to the end.
-      await worker.command("KILL QUERY WHERE query_kind = 'Select' ASYNC").catch(() => undefined);
-      await read;
-      await worker.close();
-      await writer.close();
+      await looker.command("KILL QUERY WHERE query_kind = 'Select' ASYNC").catch(() => undefined);
+      await reading;
+      for (const client of [looker, worker, writer]) await client.close();
       engine.close();
-    },
-  };
-}
-
-type Client = Pick<Engine, 'query' | 'command' | 'close'> & { readonly pause: Engine['swap'] };
-
-/**
- * Opens a session. It does one thing at a time, and whatever waits for it in the engine holds a thread of the few that
- * also read and write files: a handful of heavy reads would stop everything else. So it waits here.
- */
-function connect(path: string): Client {
-  const connection: unknown = createChdbConnection({ path });
-  // The two packages describe one contract, each in its own copy of the types.
-  const client = createClient({ connection: connection as NonNullable<ClickHouseClientConfigOptions['connection']> });
-  const inTurn = makeTurns();
-  let closed = false;
-  const run = <T>(task: () => Promise<T>): Promise<T> =>
-    inTurn(() => (closed ? Promise.reject(new Error('The store is closing')) : task()));
-  return {
-    query: (query, parameters) =>
-      run(async () => {
-        const result = await client.query({ query, query_params: { ...parameters }, format: 'JSONEachRow' });
-        return result.json<Record<string, unknown>>();
-      }),
-    command: (query) => run(async () => void (await client.command({ query }))),
-    pause: run,
-    /** What waits fails; resolves when what is under way has ended. */
-    close() {
-      closed = true;
-      return inTurn(() => client.close());
     },
   };
 }

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 
 import type { Log } from '@muster/proto/log';
 
+import { StoreError } from '../domain/store-error.ts';
 import type { Engine } from './store.ts';
 import { makeTurns } from './turns.ts';
 
@@ -130,13 +131,14 @@ async function isWhole(path: string, bytes: number): Promise<boolean> {
 export function withMender(engine: Engine, mender: Mender): Engine {
   return {
     ...engine,
-    async query(sql, parameters) {
+    async query(sql, parameters, signal) {
       try {
-        return await engine.query(sql, parameters);
-      } catch {
+        return await engine.query(sql, parameters, signal);
+      } catch (error) {
+        if (signal?.aborted === true || error instanceof StoreError) throw error;
         // Whether it was mended now or a moment ago, and even where the mender has more to do: the table may be there.
         await mender.mend().catch(() => undefined);
-        return engine.query(sql, parameters);
+        return engine.query(sql, parameters, signal);
       }
     },
   };

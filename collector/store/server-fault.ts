@@ -25,11 +25,15 @@ const OUTAGES: Readonly<Record<string, string>> = {
   252: 'The ClickHouse server takes no writes until it has merged what it has (too many parts); give it more CPU if this stays',
 };
 
+const NO_MEMORY =
+  'The ClickHouse server has no memory left for this write; it is tried again: give it more, if this stays';
+const TOO_MUCH = 'Cannot answer: it is too much to read; ask for a shorter time';
+
 /** What holds for one statement, or for now. */
 const REFUSALS: Readonly<Record<string, string>> = {
-  159: 'The ClickHouse server took too long for this, and it was given up',
+  159: TOO_MUCH,
   202: 'The ClickHouse server has too many statements under way; try again, or raise max_concurrent_queries',
-  241: 'The ClickHouse server has no memory left for this; try again, or give it more',
+  241: TOO_MUCH,
   394: 'The ClickHouse server was told to give this up; try again',
 };
 
@@ -55,6 +59,7 @@ export function findServerFault(cause: unknown): StoreError | null {
 
 /** The same of a write, which has no fault that is not the store's. */
 export function describeWriteFault(cause: unknown): StoreError {
+  if (cause instanceof ClickHouseError && cause.code === '241') return new StoreError(NO_MEMORY, false, cause);
   const unknown = 'Cannot write to the ClickHouse server; the log of the collector says why';
   return findServerFault(cause) ?? new StoreError(unknown, false, cause);
 }

@@ -19,15 +19,17 @@ const VERSION_MIN = [26, 7] as const;
 
 /** An agent waits 10 s for its answer, and a commit may have to wait for another; then the server is as good as away. */
 const INSERT_MS_MAX = 30_000;
-/** Nobody looks at a chart that takes longer. */
-const QUERY_MS_MAX = 60_000;
-/** A rollup of a day, or the schema of a large table. */
+/** What people ask is given up beyond this, as in the embedded engine; the connection waits a little longer. */
+const READ_SECONDS_MAX = 20;
+const READ_MEMORY_BYTES_MAX = 512 * 1024 ** 2;
+const READ_MS_MAX = (READ_SECONDS_MAX + 10) * 1_000;
+/** A rollup of a day, the schema of a large table, or what we look up ourselves. */
 const COMMAND_MS_MAX = 600_000;
 /** What a statement that was given up may take to notice it. */
 const STOP_MS_MAX = 30_000;
 const STOP_POLL_MS = 50;
 /** Each its own, so that reads that wait keep no insert from its connection. */
-const CONNECTIONS = { inserts: 4, queries: 8, commands: 2 } as const;
+const CONNECTIONS = { inserts: 4, reads: 8, lookups: 2, commands: 2 } as const;
 
 const SETTINGS: ClickHouseSettings = {
   // The answer comes when the statement has ended: what fails half-way is an error, never a short result.
@@ -42,7 +44,12 @@ const SETTINGS: ClickHouseSettings = {
   session_timezone: 'UTC',
 };
 /** A query that nobody waits for any more is cancelled; the server does so for those that cannot write, alone. */
-const READ_SETTINGS: ClickHouseSettings = { readonly: '2', cancel_http_readonly_queries_on_client_close: 1 };
+const LOOKUP_SETTINGS: ClickHouseSettings = { readonly: '2', cancel_http_readonly_queries_on_client_close: 1 };
+const READ_SETTINGS: ClickHouseSettings = {
+  ...LOOKUP_SETTINGS,
+  max_execution_time: READ_SECONDS_MAX,
+  max_memory_usage: String(READ_MEMORY_BYTES_MAX),
+};
 /** Of later versions than the types of the client. */
 const NEWER_SETTINGS = { deduplicate_insert: 'disable', deduplicate_insert_select: 'disable' };
 
@@ -63,7 +70,8 @@ export async function openServer(address: ServerAddress): Promise<ServerEngine> 
   const prefix = `muster-${database}-`;
   await prepareDatabase(address, prefix);
   const writer = connect(address, { database, connections: CONNECTIONS.inserts, msMax: INSERT_MS_MAX });
-  const reader = connect(address, { database, connections: CONNECTIONS.queries, msMax: QUERY_MS_MAX });
+  const reader = connect(address, { database, connections: CONNECTIONS.reads, msMax: READ_MS_MAX });
+  const looker = connect(address, { database, connections: CONNECTIONS.lookups, msMax: COMMAND_MS_MAX });
   const worker = connect(address, { database, connections: CONNECTIONS.commands, msMax: COMMAND_MS_MAX });
   // What it sends is compressed already.
   const copier = connect(address, { database, connections: 1, msMax: COMMAND_MS_MAX, isPlain: true });
@@ -99,14 +107,17 @@ export async function openServer(address: ServerAddress): Promise<ServerEngine> 
     },
     insertNative: (table, columns, body) =>
       follow(insertBody(copier, formatInsert(table, columns), body, { 'Content-Encoding': 'zstd' })),
-    async query(query, parameters) {
+    async query(query, parameters, signal = closing.signal) {
+      // What has values bound is what people ask.
+      const [client, limits] = parameters === undefined ? [looker, LOOKUP_SETTINGS] : [reader, READ_SETTINGS];
+      const given = { query, query_params: { ...parameters }, clickhouse_settings: limits };
       try {
-        const given = { query, query_params: { ...parameters }, abort_signal: closing.signal };
-        const limits = { ...READ_SETTINGS, max_execution_time: QUERY_MS_MAX / 1000 };
-        const result = await reader.query({ ...given, format: 'JSONEachRow', clickhouse_settings: limits });
+        const abort_signal = AbortSignal.any([closing.signal, signal]);
+        const result = await client.query({ ...given, format: 'JSONEachRow', abort_signal });
         return await result.json<Record<string, unknown>>();
       } catch (cause) {
         if (closing.signal.aborted) throw new Error('The store is closing', { cause });
+        signal.throwIfAborted();
         throw findServerFault(cause) ?? cause;
       }
     },
@@ -115,7 +126,7 @@ export async function openServer(address: ServerAddress): Promise<ServerEngine> 
     async close() {
       closing.abort();
       await Promise.allSettled(underWay);
-      for (const client of [reader, worker, writer, copier]) await client.close();
+      for (const client of [reader, looker, worker, writer, copier]) await client.close();
     },
   };
 }
@@ -171,7 +182,7 @@ function connect(
 /** Makes sure of the server, the database, and that nothing goes on there that an earlier process has begun. */
 async function prepareDatabase(address: ServerAddress, prefix: string): Promise<void> {
   const { database } = address;
-  const client = connect(address, { database: 'system', connections: 1, msMax: QUERY_MS_MAX });
+  const client = connect(address, { database: 'system', connections: 1, msMax: READ_MS_MAX });
   try {
     await ensureVersion(address);
     await client.command({ query: `CREATE DATABASE IF NOT EXISTS ${database}` }).catch(async (cause: unknown) => {
@@ -196,7 +207,7 @@ async function ensureVersion({ origin, user, password }: ServerAddress): Promise
     username: user,
     password,
     database: 'system',
-    request_timeout: QUERY_MS_MAX,
+    request_timeout: READ_MS_MAX,
     log: { level: ClickHouseLogLevel.OFF },
   });
   try {

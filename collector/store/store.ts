@@ -10,11 +10,16 @@ export type QueryParameters = Readonly<Record<string, string | number | readonly
 export type Engine = {
   /** Appends one block; resolves when it is committed. The columns are named as in the table, in any order. */
   insert(table: string, rows: number, columns: readonly Column[]): Promise<void>;
-  /** Rows as objects; whole numbers are exact up to 2^53. */
-  query(sql: string, parameters?: QueryParameters): Promise<readonly Record<string, unknown>[]>;
+  /** Rows as objects; whole numbers are exact up to 2^53. `signal` ends it where it is; what takes too long, or too much, fails. */
+  query(sql: string, parameters?: QueryParameters, signal?: AbortSignal): Promise<readonly Record<string, unknown>[]>;
   /** Runs a statement without a result. It holds no text from outside: nothing is bound to it. */
   command(sql: string): Promise<void>;
   /** Runs a task while no query is under way: who reads sees the state before it or after it. It must not query. */
   swap(task: () => Promise<void>): Promise<void>;
   close(): Promise<void>;
 };
+
+/** The engine, whose reads end with a signal. */
+export function withSignal(engine: Engine, signal: AbortSignal): Engine {
+  return { ...engine, query: (sql, parameters) => engine.query(sql, parameters, signal) };
+}

@@ -43,7 +43,7 @@ export function watchEngine(engine: Engine, log: Log): WatchedEngine {
         await watch(engine.insert(table, rows, columns));
         noteWrite();
       },
-      query: (sql, parameters) => watch(engine.query(sql, parameters)),
+      query: (sql, parameters, signal) => watch(engine.query(sql, parameters, signal)),
       // That a command ran says little: dropping a table's rows needs no space, for one.
       command: (sql) => watch(engine.command(sql)),
     },

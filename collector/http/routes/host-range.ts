@@ -7,7 +7,7 @@ export type HostRangeRouteOptions = {
   readonly what: 'completeness' | 'events';
   readonly isHost: (host: string) => boolean;
   /** Gives the reply but for what it repeats of the question. */
-  readonly read: (query: Range & { readonly host: string }) => Promise<object>;
+  readonly read: (query: Range & { readonly host: string }, signal: AbortSignal) => Promise<object>;
   readonly now: () => number;
 };
 
@@ -22,7 +22,7 @@ export function makeHostRangeRoute({ what, isHost, read, now }: HostRangeRouteOp
       if (range instanceof Response) return range;
       const host = context.req.param('host') ?? '';
       if (!isHost(host)) return refuseUnknownHost(context, host);
-      return context.json({ host, ...range, ...(await read({ host, ...range })) });
+      return context.json({ host, ...range, ...(await read({ host, ...range }, context.req.raw.signal)) });
     },
   };
 }

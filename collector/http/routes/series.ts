@@ -22,7 +22,7 @@ const QUERY = v.object({
 export type SeriesRouteOptions = {
   readonly isHost: (host: string) => boolean;
   readonly findMetric: (metric: string) => MetricAbout;
-  readonly readSeries: (query: Omit<SeriesQuery, 'rolledUntilMs'>) => Promise<SeriesAnswer>;
+  readonly readSeries: (query: SeriesQuery, signal: AbortSignal) => Promise<SeriesAnswer>;
 };
 
 /** One metric of one host over a time, for a chart. */
@@ -47,7 +47,7 @@ export function makeSeriesRoute({ isHost, findMetric, readSeries }: SeriesRouteO
       if (toMs - fromMs > RANGE_MS_MAX) return refuse(context, 400, 'bad-range', 'A range may be 400 days at most');
       if (!isHost(host)) return refuseUnknownHost(context, host);
       const { kind, unit } = findMetric(metric);
-      const answer = await readSeries({ host, metric, kind, fromMs, toMs });
+      const answer = await readSeries({ host, metric, kind, fromMs, toMs }, context.req.raw.signal);
       const reply: SeriesReply = {
         host,
         metric,
