@@ -34,7 +34,7 @@ export async function openBareStore(): Promise<TestStore> {
     engine,
     async close() {
       await engine.close();
-      await server?.stop();
+      await server?.kill();
       await rm(directory, { recursive: true });
     },
   };
@@ -47,7 +47,13 @@ const PASSWORD = 's/e:c@ret%41';
 
 export async function startTestServer(path: string, port = 0): Promise<TestServer> {
   const users = [
-    { name: 'muster', password: PASSWORD },
+    // No more than deploy/README.md asks for.
+    {
+      name: 'muster',
+      password: PASSWORD,
+      grants: ['ALL ON fleet.*', 'ALL ON other.*', 'TABLE ENGINE ON *', 'SELECT ON system.*'],
+    },
+    { name: 'guest', password: PASSWORD, grants: ['SELECT ON fleet.*', 'SELECT ON system.*'] },
     { name: 'reader', password: PASSWORD, mayWrite: false },
   ];
   const server = await startClickHouseServer({ path, port, users });

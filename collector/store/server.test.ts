@@ -5,13 +5,14 @@ import { connect, createServer, type AddressInfo, type Server, type Socket } fro
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
+import { ClickHouseError } from '@clickhouse/client';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
 import { findServerFault } from '../../scripts/clickhouse-server/server.ts';
 import { until } from '../../scripts/until.ts';
 import { startTestServer, type TestServer } from '../test-store.ts';
 import { parseServerAddress, type ServerAddress } from './server-address.ts';
-import { AWAY } from './server-fault.ts';
+import { AWAY, describeWriteFault } from './server-fault.ts';
 import { openServer } from './server.ts';
 import type { Engine } from './store.ts';
 
@@ -169,6 +170,34 @@ test.for([
 ] as const)('openServer() with %s says what to do', { skip }, async ([, wrong, said]) => {
   const opening = openServer({ ...server.address, ...wrong });
   await expect(opening).rejects.toMatchObject({ name: 'StoreError', message: expect.stringContaining(said) });
+});
+
+test('a user without rights is told which ones it needs', { skip }, async () => {
+  const guest = await openServer({ ...server.address, user: 'guest' });
+  await expect(guest.command('TRUNCATE TABLE t')).rejects.toThrow('GRANT ALL ON the database');
+  await expect(guest.insert('t', 1, [{ name: 'a', type: 'UInt32', values: [1] }])).rejects.toMatchObject({
+    message: expect.stringContaining('GRANT ALL ON the database'),
+    isOutage: true,
+  });
+  await guest.close();
+  const elsewhere = openServer({ ...server.address, user: 'guest', database: 'elsewhere' });
+  await expect(elsewhere).rejects.toThrow('GRANT ALL ON the database');
+});
+
+const OUT_OF_SPACE = 'Cannot reserve 1.00 MiB, not enough space';
+test.for([
+  ['81', 'Database x does not exist', 'has no such database', true, false],
+  ['164', 'Cannot execute query in readonly mode', 'without readonly', true, false],
+  ['242', 'Table is in readonly mode', 'a table is read-only', true, false],
+  ['243', OUT_OF_SPACE, 'the disk of the ClickHouse server is full', true, true],
+  ['76', 'write: No space left on device', 'the disk of the ClickHouse server is full', true, true],
+  ['252', 'Too many parts (3000)', 'too many parts', true, false],
+  ['241', 'Memory limit exceeded', 'no memory left', false, false],
+  ['202', 'Too many simultaneous queries', 'too many statements', false, false],
+  ['27', 'Cannot parse input', 'the log of the collector says why', false, false],
+] as const)('a write that ends with %s (%s) is told as %s', ([code, message, said, isOutage, isFull]) => {
+  const fault = describeWriteFault(new ClickHouseError({ code, message, type: 'X' }));
+  expect(fault).toMatchObject({ message: expect.stringContaining(said), isOutage, isFull });
 });
 
 test('openServer() with https where http is spoken says so', { skip }, async () => {

@@ -5,8 +5,15 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-/** Somebody who may come to the server, and what they may do: everything, or only read. */
-export type ServerUser = { readonly name: string; readonly password: string; readonly mayWrite?: boolean };
+/** Somebody who may come to the server. */
+export type ServerUser = {
+  readonly name: string;
+  readonly password: string;
+  /** False: may only read. */
+  readonly mayWrite?: boolean;
+  /** What they may do, as `ALL ON fleet.*`; left out: everything. */
+  readonly grants?: readonly string[];
+};
 
 export type ServerOptions = {
   /** Where it keeps its data; made where it is missing. One server a directory. */
@@ -121,13 +128,15 @@ async function findFreePort(): Promise<number> {
 /** `default` is who runs the statement that keeps the server alive; nobody else comes as it. */
 function formatConfig(file: string, users: readonly ServerUser[]): string {
   const rows = users.map(
-    ({ name, password, mayWrite = true }) =>
+    ({ name, password, mayWrite = true, grants = ['ALL ON *.*'] }) =>
       `<${name}><password>${escapeText(password)}</password><networks><ip>127.0.0.1</ip></networks>` +
-      `<profile>${mayWrite ? 'default' : 'readonly'}</profile><quota>default</quota></${name}>`,
+      `<profile>${mayWrite ? 'default' : 'readonly'}</profile><quota>default</quota>` +
+      `<grants>${grants.map((grant) => `<query>GRANT ${grant}</query>`).join('')}</grants></${name}>`,
   );
   return `<clickhouse>
   <users_config>${escapeText(file)}</users_config>
   <mark_cache_size>67108864</mark_cache_size>
+  <shutdown_wait_unfinished>0</shutdown_wait_unfinished>
   <profiles><default></default><readonly><readonly>1</readonly></readonly></profiles>
   <quotas><default></default></quotas>
   <users>
