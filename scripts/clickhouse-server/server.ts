@@ -136,7 +136,6 @@ function formatConfig(file: string, users: readonly ServerUser[]): string {
   return `<clickhouse>
   <users_config>${escapeText(file)}</users_config>
   <mark_cache_size>67108864</mark_cache_size>
-  <shutdown_wait_unfinished>0</shutdown_wait_unfinished>
   <profiles><default></default><readonly><readonly>1</readonly></readonly></profiles>
   <quotas><default></default></quotas>
   <users>
