@@ -11,7 +11,7 @@ import type { Engine } from './store/store.ts';
 
 /**
  * What the stores of tests are kept in: vitest.config.ts runs what every store must stand on both. A file that is about one
- * of them opens it itself.
+ * of them opens it itself. A property is tried less often on the server: what it could find there is not in its logic.
  */
 export const DRIVER = process.env['MUSTER_TEST_DRIVER'] === 'server' ? 'server' : 'embedded';
 
