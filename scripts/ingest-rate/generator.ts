@@ -6,6 +6,7 @@ import { BATCH_CONTENT_TYPE, INGEST_PATH } from '@muster/proto/push';
 
 import { makeTeller } from '../../agent/teller.ts';
 import { seededRandom } from '../random.ts';
+import { makeRealisticValue } from '../realistic-value.ts';
 import { countIn } from '../tally.ts';
 import { openWire } from '../wire.ts';
 
@@ -35,26 +36,6 @@ export type RateReply = {
   readonly stalledMs: number;
 };
 
-/** A value of a series at a tick, like those of real hosts: walks with decimals, whole numbers, counters, constants. */
-function makeValue(series: number, random: () => number): () => number {
-  let value = 1_000 * random();
-  switch (series % 8) {
-    case 0:
-    case 1:
-    case 2:
-      return () => Math.round((value += random() - 0.5) * 1_000) / 1_000;
-    case 3:
-      return () => Math.round((value += 10 * (random() - 0.5)));
-    case 4:
-    case 5:
-      return () => (value += Math.round(1_000 * random()));
-    case 6:
-      return () => 4_096;
-    default:
-      return () => (random() < 0.01 ? 1 : 0);
-  }
-}
-
 async function send(order: RateOrder): Promise<RateReply> {
   const { port, tokens, metrics, ticks, everyMs, fromMs, untilMs, sendEveryMs, lanes } = order;
   const series: Series[] = Array.from({ length: metrics }, (_, i) => [`bench.m${i}`, '']);
@@ -67,7 +48,7 @@ async function send(order: RateOrder): Promise<RateReply> {
 
   async function sendOf(token: string, number: number): Promise<void> {
     const random = seededRandom(1, number);
-    const values = series.map((_, i) => makeValue(i, random));
+    const values = series.map((_, i) => makeRealisticValue(i, random));
     let seq = 0;
     const makeBatch = (): Batch => {
       const ticksMs = Array.from({ length: ticks }, (_, i) => fromMs + (seq * ticks + i) * everyMs);
