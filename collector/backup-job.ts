@@ -14,6 +14,8 @@ export const BACKUP_JOB = defineJob({
   options: v.strictObject({ full: v.optional(v.boolean(), false), to: v.optional(v.string(), '') }),
   async run(store, { full, to }, { onProgress, signal }): Promise<BackupJobReport> {
     const folder = store.backups;
+    if (folder === null)
+      throw new Error('The store is on a ClickHouse server, which makes its own backups: BACKUP DATABASE … TO Disk(…)');
     if (to !== '' && resolve(to) !== folder)
       throw new Error(
         `The collector writes its backups to ${folder}, not to ${to}: leave --backup-to out, or start it with that`,

@@ -60,9 +60,12 @@ export type Collector = {
   close(): Promise<void>;
 };
 
+/** `closing` ends an opening that waits for the server of its store. */
+export type CollectorSettings = Config & { readonly closing?: AbortSignal };
+
 /** Opens every part of the collector and joins them. The only file that knows all of them. `jobs`: those of the store. */
 export async function openCollector(
-  config: Config,
+  config: CollectorSettings,
   log: Log,
   now: () => number,
   jobs: readonly AnyJob[] = JOBS,
@@ -111,7 +114,8 @@ export async function openCollector(
     const answerPush = makeAnswerPush({ take, authorise, onAdmitted: strangers.trust, log });
     const server = await openServer({ app, answerPush, ...address, strangers, onTurnedAway, log });
     opened.push({ name: 'HTTP server', close: () => server.close() });
-    if (config.backupEvery > 0) opened.push(openBackups({ config, store, storeJobs, log, now }));
+    const { backups } = store;
+    if (config.backupEvery > 0 && backups !== null) opened.push(openBackups(backups, { config, storeJobs, log, now }));
     // Whoever waits for a job is told first: the server waits for the answer.
     opened.push({ name: 'job of the store', close: () => storeJobs.close() });
 
@@ -130,14 +134,14 @@ export async function openCollector(
 }
 
 /** Makes backups when they are due. */
-function openBackups({ config, store, storeJobs, log, now }: BackupParts): Part {
+function openBackups(folder: string, { config, storeJobs, log, now }: BackupParts): Part {
   const { backupEvery: everyMs, backupKeep: keep } = config;
-  const makeDue = makeBackups({ folder: store.backups, everyMs, keep, start: storeJobs.start, log, now });
+  const makeDue = makeBackups({ folder, everyMs, keep, start: storeJobs.start, log, now });
   const backing = repeat(BACKUP_LOOK_MS, makeDue, (error) => log.error('backup.failed', { error }));
   return { name: 'backups', close: () => backing.close() };
 }
 
-type BackupParts = Pick<RouteParts, 'config' | 'store' | 'log' | 'now'> & { readonly storeJobs: Jobs };
+type BackupParts = Pick<RouteParts, 'config' | 'log' | 'now'> & { readonly storeJobs: Jobs };
 
 type IngestParts = Pick<IngestOptions, 'latest' | 'buffer' | 'admitRun' | 'now'> & {
   readonly store: Store;

@@ -6,6 +6,7 @@ import { err, ok, type Result } from '@muster/proto/result';
 
 import { formatKeep, type Keep, KEEP_DEFAULT, parseKeep } from './domain/keep.ts';
 import { DURABILITIES, type Durability } from './store/durability.ts';
+import { parseServerAddress, type ServerAddress } from './store/server-address.ts';
 
 /** The collector's settings. Flag before environment before default. */
 export const OPTIONS = {
@@ -50,6 +51,14 @@ export const OPTIONS = {
     default: {},
     parse: parseKeep,
   } satisfies Option<Partial<Keep>>,
+  storeUrl: {
+    env: 'MUSTER_STORE_URL',
+    placeholder: 'URL',
+    help: 'a ClickHouse server to keep everything on: http://user:password@host:8123/database (default the data directory)',
+    secret: true,
+    default: null,
+    parse: parseServerAddress,
+  } satisfies Option<ServerAddress | null> as Option<ServerAddress | null>,
   agents: {
     env: 'MUSTER_AGENTS',
     placeholder: 'DIRECTORY',
@@ -110,6 +119,11 @@ export type Config = Values<typeof OPTIONS>;
 /** What is wrong with settings that are right one by one. */
 export function findConfigFault(config: Config): string | null {
   const isLoopback = config.bind === '::1' || config.bind.startsWith('127.');
-  if (isLoopback || config.insecureHttp) return null;
-  return `--bind ${config.bind} would serve plain HTTP to other machines; put a TLS proxy before 127.0.0.1, or say --insecure-http`;
+  if (!isLoopback && !config.insecureHttp)
+    return `--bind ${config.bind} would serve plain HTTP to other machines; put a TLS proxy before 127.0.0.1, or say --insecure-http`;
+  if (config.storeUrl === null) return null;
+  if (config.backupEvery > 0)
+    return '--backup-every is not for a store on a ClickHouse server, which makes its own backups';
+  if (config.durability === 'process') return null;
+  return '--durability is not for a store on a ClickHouse server: set what its tables outlive there';
 }

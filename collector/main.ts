@@ -58,10 +58,14 @@ async function main(): Promise<void> {
   process.env['UV_THREADPOOL_SIZE'] ??= '16';
   const { openCollector } = await import('./collector.ts');
   const log = makeLog((line) => process.stderr.write(line), Date.now);
-  const opening = openCollector(config.value, log, Date.now);
-  const isStopping = stopWhenAsked(opening, log);
-  const collector = await opening;
-  if (isStopping()) return;
+  const closing = new AbortController();
+  const opening = openCollector({ ...config.value, closing: closing.signal }, log, Date.now);
+  stopWhenAsked(opening, closing, log);
+  const collector = await opening.catch((error: unknown) => {
+    if (closing.signal.aborted) return null;
+    throw error;
+  });
+  if (collector === null || closing.signal.aborted) return;
   log.info('collector.ready', { url: collector.url.replace(/#.*/, ''), data: config.value.data });
   process.send?.({ kind: 'ready', url: collector.url });
 }
@@ -75,20 +79,24 @@ function readFile(path: string): string {
  * ends the process: an exit would wait for the threads of the engine, of which one may hang. As after any kill, nothing
  * that was acknowledged is lost.
  */
-function stopWhenAsked(opening: Promise<Collector>, log: Log): () => boolean {
-  let stopping = false;
+function stopWhenAsked(opening: Promise<Collector>, closing: AbortController, log: Log): void {
   const kill = (): void => {
     log.error('collector.stop-failed', { error: `Not closed within ${STOP_MS_MAX / 1000} s; the next start mends it` });
     process.kill(process.pid, 'SIGKILL');
   };
   const stop = (reason: string): void => {
-    if (stopping) return;
-    stopping = true;
+    if (closing.signal.aborted) return;
+    closing.abort();
     for (const signal of SIGNALS) process.off(signal, stop);
     setTimeout(kill, STOP_MS_MAX);
     log.info('collector.stopping', { reason });
     opening
-      .then((collector) => collector.close())
+      .then(
+        (collector) => collector.close(),
+        (error: unknown) => {
+          if (error !== closing.signal.reason) throw error; // else it waited for the server of its store
+        },
+      )
       .then(
         () => {
           log.info('collector.stopped');
@@ -102,7 +110,6 @@ function stopWhenAsked(opening: Promise<Collector>, log: Log): () => boolean {
   };
   for (const signal of SIGNALS) process.on(signal, stop);
   process.on('disconnect', () => stop('parent ended'));
-  return () => stopping;
 }
 
 main().catch((error: unknown) => {

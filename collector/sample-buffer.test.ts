@@ -47,7 +47,7 @@ test('one commit holds samples, what is set aside, and which batches brought the
   await buffer.close();
   await compaction.run();
   const read = (table: string, columns: string, final = 'FINAL') =>
-    engine.query(`SELECT ${columns} FROM muster.${table} ${final} ORDER BY ALL`);
+    engine.query(`SELECT ${columns} FROM ${table} ${final} ORDER BY ALL`);
   expect(await read('samples', 'host, value', '')).toEqual([
     { host: 'web-1', value: 0.5 },
     { host: 'web-1', value: 0.75 },
@@ -95,7 +95,7 @@ test('a batch that the store does not take is logged and told apart, and the oth
   expect(faults).toEqual([]);
   expect(lines.join('')).toContain('"event":"ingest.batch-rejected","host":"poison","epoch":1,"seq":7');
   const stored = await engine.query(
-    "SELECT DISTINCT host FROM muster.arrived_batches WHERE host LIKE 'db%' OR host = 'poison' ORDER BY host",
+    "SELECT DISTINCT host FROM arrived_batches WHERE host LIKE 'db%' OR host = 'poison' ORDER BY host",
   );
   expect(stored).toEqual([{ host: 'db-1' }, { host: 'db-2' }, { host: 'db-3' }]);
 });

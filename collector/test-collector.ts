@@ -11,6 +11,7 @@ import { openCollector } from './collector.ts';
 import type { Config } from './config.ts';
 import type { Keep } from './domain/keep.ts';
 import type { AnyJob } from './job.ts';
+import type { ServerAddress } from './store/server-address.ts';
 
 /** `data`: a directory that stays; without it, one of its own that goes when the collector is closed. `agents`: a build. */
 export type TestCollectorOptions = {
@@ -20,12 +21,14 @@ export type TestCollectorOptions = {
   readonly keep?: Partial<Keep>;
   readonly jobs?: readonly AnyJob[];
   readonly backupEvery?: number;
+  readonly storeUrl?: ServerAddress | null;
 };
 
 /** A real collector on free ports, for tests; one at a time in a process (the engine's rule). */
 export async function openTestCollector({
   data: kept,
   agents = '/nowhere',
+  storeUrl = null,
   now = Date.now,
   keep = {},
   jobs,
@@ -39,6 +42,7 @@ export async function openTestCollector({
     bind: '127.0.0.1',
     insecureHttp: false,
     data,
+    storeUrl,
     agents,
     keep,
     durability: 'process',

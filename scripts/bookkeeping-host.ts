@@ -95,7 +95,7 @@ export async function auditBooks(engine: Engine, hosts: readonly BookkeepingHost
   let [acknowledged, lost, duplicated, altered] = [0, 0, 0, 0];
   for (const { host, ...book } of hosts) {
     const rows = await engine.query(
-      `SELECT metric, labels, toUnixTimestamp64Milli(ts) AS tickMs, value FROM muster.samples
+      `SELECT metric, labels, toUnixTimestamp64Milli(ts) AS tickMs, value FROM samples
        WHERE host = {host:String} AND ts >= fromUnixTimestamp64Milli({fromMs:Int64})`,
       { host, fromMs },
     );

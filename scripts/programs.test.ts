@@ -17,6 +17,8 @@ test.for([
   ['agent-disk-full', ['--cycles', '0'], '--cycles must be a whole number of 1 or more, was "0"'],
   ['bombs', ['--agents', '1000'], '--agents must be a whole number from 1 to 900, was "1000"'],
   ['build-agent', ['--only', 'linux-x32'], '--only must be linux-x64 or linux-arm64, was "linux-x32"'],
+  ['clickhouse-server', ['--user', 'muster'], '--user must be a name and a password as muster:secret, was "muster"'],
+  ['migrate-store', ['--overwrite', 'all'], '--overwrite must be true or false, was "all"'],
   ['chaos', ['--drop-replies', '2'], '--drop-replies must be a number from 0 to 1, was "2"'],
   ['disk-full', ['--cycles', '26'], '--cycles must be a whole number from 1 to 25, was "26"'],
   ['fault-proxy', ['--cut', 'half'], '--cut must be a number from 0 to 1, was "half"'],
@@ -34,7 +36,7 @@ test.for([
   const options = help.said
     .split('\n')
     .filter((line) => line.startsWith('  --') && !/--(alone|help|quiet|wire) /.test(line));
-  for (const line of options) expect(line).toMatch(/^ {2}--[a-z-]+ [A-Z]+ .*\(default .+\)$/);
+  for (const line of options) expect(line).toMatch(/^ {2}--[a-z-]+ [A-Z]+ .*\(default .+\)( \[.+\])?$/);
   expect(options.length).toBeGreaterThan(0);
   expect(wrong).toMatchObject({ said: '', code: 2 });
   expect(wrong.faults).toContain(fault);

@@ -18,13 +18,15 @@ export type CollectorOptions = {
   /** A build of the agent, for hosts to install. */
   readonly agents?: string;
   readonly durability?: Durability;
+  /** A ClickHouse server to keep everything on. */
+  readonly storeUrl?: string;
   /** Takes every line of its log; without it, warnings and errors are passed on. */
   readonly onLine?: (line: string) => void;
 };
 
 /** Starts a collector, and throws with what it says when it cannot run. */
 export async function startCollector(options: CollectorOptions): Promise<RunningCollector> {
-  const { data, port = 0, agents, durability, onLine = makePrinter('collector') } = options;
+  const { data, port = 0, agents, durability, storeUrl, onLine = makePrinter('collector') } = options;
   const said: string[] = [];
   let isReady = false;
   const program = startProgram({
@@ -39,6 +41,7 @@ export async function startCollector(options: CollectorOptions): Promise<Running
       ...(agents === undefined ? [] : ['--agents', agents]),
       ...(durability === undefined ? [] : ['--durability', durability]),
     ],
+    env: storeUrl === undefined ? {} : { MUSTER_STORE_URL: storeUrl },
     log: (line) => {
       if (!isReady) said.push(line);
       onLine(line);

@@ -68,6 +68,7 @@ const ONLY_IN: readonly (readonly [module: string, place: RegExp])[] = [
   ['uWebSockets.js', /^collector\/http\/live-server\.ts$/],
   ['chart.js', /^web\/chart\//],
   ['chdb', /^collector\/store\/(embedded|session)\.ts$/],
+  ['ffi-rs', /^scripts\/clickhouse-server\/engine\.ts$/],
   ['@clickhouse/client', /^collector\/store\//],
 ];
 
@@ -87,7 +88,7 @@ function resolveOurs(file: string, specifier: string): string | null {
 }
 
 function isTest(file: string): boolean {
-  return /\.test\.tsx?$|^agent\/testing\/|^collector\/test-collector\.ts$/.test(file);
+  return /\.test\.tsx?$|^agent\/testing\/|^collector\/test-(collector|store)\.ts$/.test(file);
 }
 
 test('the top level holds what the design names', () => {

@@ -23,8 +23,8 @@ export function makeRefusal(status: Answer['status'], code: string, message: str
 /** The answer to a request on which something was thrown; the log says what, unless it was told of where it was noticed. */
 export function answerFailure(error: unknown, request: { method: string; path: string }, log: Log): Answer {
   const isStore = error instanceof StoreError;
-  // A full disk is logged once, where it is noticed, not with every request that meets it.
-  if (!isStore || !error.isFull) log.error('http.failed', { ...request, error: describeError(error) });
+  // A full disk, or a server that is away, is logged once, where it is noticed, not with every request that meets it.
+  if (!isStore || !error.isOutage) log.error('http.failed', { ...request, error: describeError(error) });
   if (isStore) return { ...makeRefusal(503, 'store', error.message), retryAfterSeconds: RETRY_AFTER_SECONDS };
   return makeRefusal(500, 'internal', 'The collector could not answer; its log says why');
 }

@@ -20,6 +20,7 @@ function makeTestApp(route: Route) {
 test.for([
   // what is thrown, the answer, whether the log says it again
   [new StoreError('Cannot write: the disk is full', true, new Error('243')), 503, 'store', false],
+  [new StoreError('Cannot reach the server', false, new Error('ECONNREFUSED'), true), 503, 'store', false],
   [new StoreError('Cannot write', false, new Error('27')), 503, 'store', true],
   [new TypeError('undefined is no function'), 500, 'internal', true],
 ] as const)('a route that throws %s is answered by %i', async ([error, status, code, isLogged]) => {

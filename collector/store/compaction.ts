@@ -1,5 +1,5 @@
 import { writeRollup5m, type Versions } from './rollup.ts';
-import type { Engine } from './store.ts';
+import { listPartitions, type Engine } from './store.ts';
 import { makeTurns } from './turns.ts';
 
 /**
@@ -35,20 +35,18 @@ export async function openCompaction(
   syncChunks: () => Promise<void> = async () => undefined,
 ): Promise<Compaction> {
   const inTurn = makeTurns();
-  const holders = new Map<number, Set<Promise<void>>>();
-  let generation = versions.next();
-  let heldSamples = 0;
+  const generations = makeGenerations(versions, onFull);
+  /** What a run that failed has made, or has yet to follow. */
+  let isLeft = true;
 
   async function compact(one: number): Promise<void> {
+    isLeft = true;
     await engine.command(makeChunks(one));
     await engine.command(noteBatches(one));
-    const days = await engine.query(
-      `SELECT DISTINCT partition_id AS id FROM system.parts
-       WHERE database = currentDatabase() AND table = 'chunks_next' AND active`,
-    );
+    const partitions = await listPartitions(engine, 'chunks_next');
     await engine.swap(async () => {
-      for (const { id } of days)
-        await engine.command(`ALTER TABLE chunks ATTACH PARTITION ID '${String(id)}' FROM chunks_next`);
+      for (const id of partitions)
+        await engine.command(`ALTER TABLE chunks ATTACH PARTITION ID '${id}' FROM chunks_next`);
       await syncChunks();
       await engine.command(`ALTER TABLE arrivals DROP PARTITION ${one}`);
     });
@@ -59,23 +57,40 @@ export async function openCompaction(
   async function finish(): Promise<void> {
     await writeRollup5m(engine, versions.next());
     await engine.command(`TRUNCATE TABLE chunks_next`);
+    isLeft = false;
   }
 
   async function run(closing?: AbortSignal): Promise<void> {
-    generation = versions.next();
-    heldSamples = 0;
-    const waiting = (await listGenerations(engine)).filter((one) => one !== generation);
-    for (const one of waiting) {
+    // Else its chunks would stand there twice, and be attached so.
+    if (isLeft) await finish();
+    const current = generations.begin();
+    for (const id of await listPartitions(engine, 'arrivals')) {
+      if (Number(id) === current) continue;
       if (closing?.aborted === true) return;
-      for (const released of holders.get(one) ?? []) await released;
-      await compact(one);
+      await generations.released(Number(id));
+      await compact(Number(id));
     }
   }
 
-  await finish();
   await run();
+  return { hold: generations.hold, run: (closing) => inTurn(() => run(closing)), between: inTurn };
+}
+
+/** Numbers the generations, and knows which commits are under way in each. */
+function makeGenerations(versions: Versions, onFull: () => void) {
+  const holders = new Map<number, Set<Promise<void>>>();
+  let generation = versions.next();
+  let heldSamples = 0;
   return {
-    hold(samples) {
+    /** Begins another, and gives its number. */
+    begin(): number {
+      heldSamples = 0;
+      return (generation = versions.next());
+    },
+    released: async (one: number): Promise<void> => {
+      for (const released of holders.get(one) ?? []) await released;
+    },
+    hold: (samples: number): Held => {
       heldSamples += samples;
       if (heldSamples >= GENERATION_SAMPLES) onFull();
       const { promise, resolve } = Promise.withResolvers<void>();
@@ -91,17 +106,7 @@ export async function openCompaction(
         },
       };
     },
-    run: (closing) => inTurn(() => run(closing)),
-    between: inTurn,
   };
-}
-
-async function listGenerations(engine: Engine): Promise<readonly number[]> {
-  const rows = await engine.query(
-    `SELECT DISTINCT toUInt64(partition) AS generation FROM system.parts
-     WHERE database = currentDatabase() AND table = 'arrivals' AND active ORDER BY generation`,
-  );
-  return rows.map((row) => Number(row['generation']));
 }
 
 /** Which batches arrived; noting one again changes nothing. */

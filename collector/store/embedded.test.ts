@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -19,6 +19,20 @@ test('openEmbedded() lets files be written and blocks go in while many heavy rea
   await engine.insert('t', 1, [{ name: 'a', type: 'UInt32', values: [1] }]);
   await engine.close();
   expect(new Set((await reads).map(({ status }) => status))).toEqual(new Set(['rejected']));
+  await rm(directory, { recursive: true });
+});
+
+test.for(['{1,2}', 'a*', 'a?', '[ab]'])('openEmbedded() refuses a path with %s in it', async (name) => {
+  await expect(openEmbedded(join(tmpdir(), name))).rejects.toThrow('must not hold any of');
+});
+
+test('openEmbedded() clears away blocks that a kill left', async () => {
+  const directory = await mkdtemp(join(tmpdir(), 'muster-embedded-'));
+  const incoming = join(directory, 'incoming');
+  await mkdir(incoming);
+  await writeFile(join(incoming, '1.native'), 'left by a kill');
+  await (await openEmbedded(directory)).close();
+  expect(await readdir(incoming)).toEqual([]);
   await rm(directory, { recursive: true });
 });
 

@@ -1,26 +1,18 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
-import { openEmbedded } from './embedded.ts';
+import { openBareStore, type TestStore } from '../test-store.ts';
 import { migrate, MIGRATIONS } from './migrations.ts';
 import { loadState, type EnrolmentToken, type HostToken } from './state.ts';
 import type { Engine } from './store.ts';
 
-let directory: string;
 let engine: Engine;
+let close: TestStore['close'];
 
 beforeAll(async () => {
-  directory = await mkdtemp(join(tmpdir(), 'muster-state-'));
-  engine = await openEmbedded(directory);
+  ({ engine, close } = await openBareStore());
 });
 
-afterAll(async () => {
-  await engine.close();
-  await rm(directory, { recursive: true });
-});
+afterAll(() => close());
 
 test('migrate() makes the host tokens of an older Muster live ones', async () => {
   for (const statement of MIGRATIONS[0]?.statements ?? []) await engine.command(statement);

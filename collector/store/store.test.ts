@@ -1,7 +1,3 @@
-import { mkdtemp, readdir, rm, writeFile, mkdir } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 
 import type { Series } from '@muster/proto/batch';
@@ -9,8 +5,8 @@ import type { Series } from '@muster/proto/batch';
 import { KEEP_DEFAULT } from '../domain/keep.ts';
 import { WINDOW_MS } from '../domain/samples.ts';
 import { makeArrivalBlock } from '../ingest/columns.ts';
+import { openTestStore, type TestStore } from '../test-store.ts';
 import { openCompaction } from './compaction.ts';
-import { openEmbedded } from './embedded.ts';
 import { insertArrivals, insertEvents } from './insert.ts';
 import { migrate, MIGRATIONS } from './migrations.ts';
 import { readHeard, readNewest } from './newest.ts';
@@ -18,25 +14,18 @@ import { chooseTier, POINTS_MAX, readSeries, type SeriesQuery } from './queries.
 import { openVersions, rollUpDue } from './rollup.ts';
 import type { Engine } from './store.ts';
 
-let directory: string;
 let engine: Engine;
+let close: TestStore['close'];
 
 beforeAll(async () => {
-  directory = await mkdtemp(join(tmpdir(), 'muster-store-'));
-  await mkdir(join(directory, 'incoming'));
-  await writeFile(join(directory, 'incoming', '1.native'), 'left by a kill');
-  engine = await openEmbedded(directory);
-  await migrate(engine);
+  ({ engine, close } = await openTestStore());
 });
 
-afterAll(async () => {
-  await engine.close();
-  await rm(directory, { recursive: true });
-});
+afterAll(() => close());
 
 beforeEach(async () => {
   for (const table of ['arrivals', 'chunks', 'rollup_5m', 'rollup_1h', 'rollup_1d', 'rollup_due', 'events', 'batches'])
-    await engine.command(`TRUNCATE TABLE muster.${table}`);
+    await engine.command(`TRUNCATE TABLE ${table}`);
 });
 
 const DAY_MS = 86_400_000;
@@ -80,24 +69,8 @@ async function compact(now: () => number = Date.now) {
   return { compaction: await openCompaction(engine, versions), versions };
 }
 
-test.for(['{1,2}', 'a*', 'a?', '[ab]'])('openEmbedded() refuses a path with %s in it', async (name) => {
-  await expect(openEmbedded(join(directory, name))).rejects.toThrow('must not hold any of');
-});
-
-test('openEmbedded() clears away blocks that a kill left', async () => {
-  expect(await readdir(join(directory, 'incoming'))).toEqual([]);
-});
-
 test('insertArrivals() stores text and numbers exactly, whatever the text, compacted or not', async () => {
-  const texts = [
-    "'; DROP TABLE muster.samples; --",
-    'a\n\nSELECT 1',
-    'zwölf €\u{1F600}',
-    '\\N',
-    '',
-    '{x:String}',
-    '\0',
-  ];
+  const texts = ["'; DROP TABLE samples; --", 'a\n\nSELECT 1', 'zwölf €\u{1F600}', '\\N', '', '{x:String}', '\0'];
   const values = [0.1, -0, 1e308, 5e-324, 2 ** 53];
   const ticksMs = values.map((_, i) => START_MS + i);
   const items = texts.map((text) => ({
@@ -116,7 +89,7 @@ test('insertArrivals() stores text and numbers exactly, whatever the text, compa
   await insertArrivals(engine, makeArrivalBlock(items), 1);
   const read = () =>
     engine.query(
-      'SELECT host, labels, groupArray(value) AS v, groupArray(toUnixTimestamp64Milli(ts)) AS t FROM (SELECT * FROM muster.samples ORDER BY ts) GROUP BY host, labels',
+      'SELECT host, labels, groupArray(value) AS v, groupArray(toUnixTimestamp64Milli(ts)) AS t FROM (SELECT * FROM samples ORDER BY ts) GROUP BY host, labels',
     );
   const arrived = await read();
   await compact();
@@ -135,14 +108,14 @@ test('a batch that arrives twice is read once, and compacted to one', async () =
   const expected = [makeRow('', [START_MS, 1], [START_MS + 1000, 2], [START_MS + 2000, 3])];
   expect((await read()).series).toEqual(expected);
   await compact();
-  expect(await engine.query('SELECT count() AS n FROM muster.samples')).toEqual([{ n: 3 }]);
+  expect(await engine.query('SELECT count() AS n FROM samples')).toEqual([{ n: 3 }]);
   expect((await read()).series).toEqual(expected);
 });
 
 test('insertArrivals() leaves out samples that are NaN, and takes a block of nothing', async () => {
   await put(['m.gauge', ''], START_MS, 1000, [NaN, 2, NaN]);
   await put(['m.gauge', ''], START_MS, 1000, [NaN]);
-  const read = () => engine.query('SELECT value FROM muster.samples');
+  const read = () => engine.query('SELECT value FROM samples');
   expect(await read()).toEqual([{ value: 2 }]);
   await compact();
   expect(await read()).toEqual([{ value: 2 }]);
@@ -152,7 +125,7 @@ test('insertEvents() stores an event once', async () => {
   const event = { host: 'web-1', tsMs: START_MS, kind: 'gap', body: '{"dropped":3}' };
   await insertEvents(engine, [event]);
   await insertEvents(engine, [event]);
-  expect(await engine.query('SELECT host, kind, body FROM muster.events FINAL')).toEqual([
+  expect(await engine.query('SELECT host, kind, body FROM events FINAL')).toEqual([
     { host: 'web-1', kind: 'gap', body: '{"dropped":3}' },
   ]);
 });
@@ -304,7 +277,7 @@ test.for([
   expect(await read()).toEqual([tier, [makeRow('', ...old, ...expected)]]);
   // The last of the three is not over yet.
   await rollUpDue(engine, { versions, now: () => startMs - 1 });
-  const count = () => engine.query(`SELECT count() AS n FROM muster.rollup_${tier} FINAL`);
+  const count = () => engine.query(`SELECT count() AS n FROM rollup_${tier} FINAL`);
   expect(await count()).toEqual([{ n: old.length + 2 }]);
   expect(await read()).toEqual([tier, [makeRow('', ...old, ...expected)]]);
   // What comes late is there at once.
@@ -363,7 +336,7 @@ test('migrate() twice changes nothing; it refuses the schema of a newer Muster',
 });
 
 test('migrate() refuses a store of before the first release, in which samples were rows', async () => {
-  await engine.command('DROP VIEW muster.samples');
-  await engine.command('CREATE TABLE muster.samples (value Float64) ENGINE = MergeTree ORDER BY tuple()');
+  await engine.command('DROP VIEW samples');
+  await engine.command('CREATE TABLE samples (value Float64) ENGINE = MergeTree ORDER BY tuple()');
   await expect(migrate(engine)).rejects.toThrow('from before the first release');
 });

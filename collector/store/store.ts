@@ -27,3 +27,12 @@ export type Session = Pick<Engine, 'query' | 'command' | 'close'>;
 export function withSignal(engine: Engine, signal: AbortSignal): Engine {
   return { ...engine, query: (sql, parameters) => engine.query(sql, parameters, signal) };
 }
+
+/** The partitions of a table that hold anything, by their ids, in order. */
+export async function listPartitions(engine: Engine, table: string): Promise<readonly string[]> {
+  const rows = await engine.query(
+    `SELECT DISTINCT partition_id AS id FROM system.parts
+     WHERE database = currentDatabase() AND table = '${table}' AND active AND rows > 0 ORDER BY id`,
+  );
+  return rows.map(({ id }) => String(id));
+}

@@ -10,10 +10,11 @@ import { watchEngine } from './watch.ts';
 function makeWatched() {
   let next: Error | null = null;
   const write = (): Promise<void> => (next === null ? Promise.resolve() : Promise.reject(next));
+  const read = (): Promise<[]> => write().then(() => []);
   const engine: Engine = {
     insert: write,
     command: write,
-    query: async () => [],
+    query: read,
     swap: (task) => task(),
     openSession: () => Promise.reject(new Error('nobody asks')),
     close: async () => undefined,
@@ -50,4 +51,15 @@ test('another fault of a write is no fault of the store until somebody who knows
   expect([fault(), events()]).toEqual([null, []]);
   noteFault(error);
   expect([fault(), events()]).toEqual(['Cannot write to the database', ['store.failed']]);
+});
+
+test('a server that is away is logged once, also where somebody reads first', async () => {
+  const { engine, fault, events, setNext } = makeWatched();
+  const away = new StoreError('Cannot reach the server', false, new Error('ECONNREFUSED'), true);
+  setNext(away);
+  for (let i = 0; i < 2; i += 1) await expect(engine.query('SELECT 1')).rejects.toBe(away);
+  expect([fault(), events()]).toEqual([away.message, ['store.failed']]);
+  setNext(null);
+  await engine.insert('hosts', 1, []);
+  expect([fault(), events()]).toEqual([null, ['store.failed', 'store.recovered']]);
 });

@@ -4,7 +4,7 @@ import { StoreError } from '../domain/store-error.ts';
 import type { Engine } from './store.ts';
 
 export type WatchedEngine = {
-  /** The engine that was given, watched: a full disk shows itself at whatever is written first. */
+  /** The engine that was given, watched: a full disk, or a server that is away, shows itself at whatever is asked first. */
   readonly engine: Engine;
   /** Why the store takes nothing, and what to do; null when it does, as far as is known. */
   readonly fault: () => string | null;
@@ -27,11 +27,11 @@ export function watchEngine(engine: Engine, log: Log): WatchedEngine {
     log.info('store.recovered');
   }
 
-  async function watch(write: Promise<void>): Promise<void> {
+  async function watch<T>(act: Promise<T>): Promise<T> {
     try {
-      await write;
+      return await act;
     } catch (error) {
-      if (error instanceof StoreError && error.isFull) noteFault(error);
+      if (error instanceof StoreError && error.isOutage) noteFault(error);
       throw error;
     }
   }
@@ -43,6 +43,7 @@ export function watchEngine(engine: Engine, log: Log): WatchedEngine {
         await watch(engine.insert(table, rows, columns));
         noteWrite();
       },
+      query: (sql, parameters, signal) => watch(engine.query(sql, parameters, signal)),
       // That a command ran says little: dropping a table's rows needs no space, for one.
       command: (sql) => watch(engine.command(sql)),
     },

@@ -1,0 +1,66 @@
+import { join, resolve } from 'node:path';
+
+import type { Log } from '@muster/proto/log';
+
+import { StoreError } from './domain/store-error.ts';
+import type { Part, StoreBase, StoreSettings } from './open-store.ts';
+import { repeat } from './repeat.ts';
+import { ensureDiskRoom, type Ballast } from './store/ballast.ts';
+import {
+  applyDurability,
+  makeChunkSync,
+  oldPartsMs,
+  readDurability,
+  syncStore,
+  type Durability,
+} from './store/durability.ts';
+import { openEmbedded } from './store/embedded.ts';
+import { makeMender, withMender } from './store/mend.ts';
+import { migrate } from './store/migrations.ts';
+import { ensureRestored } from './store/restore.ts';
+import { dropSnapshot } from './store/snapshot.ts';
+import { watchEngine } from './store/watch.ts';
+
+/** A part that was merged while the disk became full must be found before what it was merged from is deleted. */
+const MEND_MS = 1_000;
+/** How soon the ballast is made again once there is room. */
+const BALLAST_MS = 5_000;
+
+export type EmbeddedOptions = Pick<StoreSettings, 'data' | 'backupTo' | 'durability'> & { readonly ballast: Ballast };
+
+/** Opens the engine in this process on a directory that is locked, and what looks after its disk. */
+export async function openEmbeddedBase(
+  { data, ballast, backupTo = '', durability: wanted }: EmbeddedOptions,
+  opened: Part[],
+  log: Log,
+  now: () => number,
+): Promise<StoreBase> {
+  await ensureRestored(data);
+  const backups = resolve(backupTo === '' ? join(data, 'backups') : backupTo);
+  const embedded = await openEmbedded(data, { 'backups/allowed_path': backups });
+  opened.push({ name: 'store', close: () => embedded.close() });
+  let durability: Durability = 'process';
+  const mender = makeMender({ engine: embedded, oldPartsMs: () => oldPartsMs(durability), log, now });
+  const watched = watchEngine(withMender(embedded, mender), log);
+  const ensureRoom = (): Promise<void> => ensureDiskRoom(data);
+  await migrate(watched.engine, ensureRoom);
+  durability = wanted ?? (await readDurability(watched.engine));
+  if (await applyDurability(watched.engine, durability, ensureRoom)) await syncStore(resolve(data), durability);
+  await dropSnapshot(watched.engine);
+  const mending = repeat(
+    MEND_MS,
+    async () => void (await mender.mend()),
+    (error) => {
+      // A full disk is told of by whoever writes; here it is tried again in a second.
+      if (!(error instanceof StoreError) || !error.isFull) log.error('store.not-mended', { error });
+    },
+  );
+  opened.push({ name: 'mender', close: () => mending.close() });
+
+  const onBallastFault = (error: unknown): void => log.warn('ballast.failed', { error });
+  await ballast.restore().catch(onBallastFault);
+  const ballasting = repeat(BALLAST_MS, ballast.restore, onBallastFault);
+  opened.push({ name: 'ballast', close: () => ballasting.close() });
+  const syncChunks = await makeChunkSync(watched.engine, durability);
+  return { watched, mender, ballast, durability, backups, ensureRoom, syncChunks };
+}
