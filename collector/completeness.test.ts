@@ -140,8 +140,10 @@ test('DELETE /api/v1/samples drops whole days that are old, says which, and leav
   expect(await readJson(dropped)).toEqual({ days: [new Date(oldMs).toISOString().slice(0, 10)], rows: 1 });
   const read = async (fromMs: number): Promise<unknown> => {
     const query = `host=web-1&metric=system.cpu.utilization&fromMs=${fromMs}&toMs=${fromMs + 1}`;
-    return (await readJson(await collector.asAdmin(`/api/v1/series?${query}`)))['series'];
+    const { tier, series } = await readJson(await collector.asAdmin(`/api/v1/series?${query}`));
+    return [tier, series];
   };
-  expect(await read(oldMs)).toEqual([]);
-  expect(await read(nowMs)).toEqual([{ labels: {}, tsMs: [nowMs], values: [0.25] }]);
+  // The means stay, and are what is drawn.
+  expect(await read(oldMs)).toEqual(['5m', [{ labels: {}, tsMs: [oldMs - 1000], values: [0.5] }]]);
+  expect(await read(nowMs)).toEqual(['raw', [{ labels: {}, tsMs: [nowMs], values: [0.25] }]]);
 });

@@ -43,9 +43,13 @@ const WAIT = defineJob({
 beforeEach(async () => {
   seen = [];
   collector = await openTestCollector({ jobs: [COUNT, FAIL, WAIT] });
+  ({ close } = collector);
 });
 
-afterEach(() => collector.close());
+/** Closes it, once. */
+let close: () => Promise<void>;
+
+afterEach(() => close());
 
 function start(name: string, options: unknown, signal: AbortSignal | null = null): Promise<Response> {
   return fetch(`${collector.origin}/api/v1/store/jobs/${name}`, {
@@ -110,7 +114,8 @@ test('one job runs at a time; who goes away cancels his', async () => {
 
 test('a stop of the collector cancels the job, waits for it, and says so', async () => {
   const response = await start('wait', {});
-  await collector.stop();
+  await collector.close();
+  close = async () => undefined;
   expect(seen).toEqual(['begun', 'ended']);
   expect(await readLines(response)).toEqual([
     { progress: { done: 0, total: null, what: 'waiting' } },
