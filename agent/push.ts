@@ -4,7 +4,7 @@ import { BATCH_CONTENT_TYPE, INGEST_PATH, readAck } from '@muster/proto/push';
 
 import { makeBell } from './bell.ts';
 import type { Exchange } from './clock-offset.ts';
-import { compress } from './compress.ts';
+import { packBody } from './compress.ts';
 import type { HttpClient } from './http-client.ts';
 import { post, type Answer, type PostRequest } from './post.ts';
 import type { RefusedBatch } from './refused.ts';
@@ -264,19 +264,12 @@ async function tell(
   return send(teller.tellInFull({ ...batch, sentMs: now() }));
 }
 
-/** What a header costs that says that the body is compressed. */
-const ENCODING_BYTES = 'content-encoding: zstd\r\n'.length;
-
-/**
- * The headers and the body of a push: compressed, where that makes it shorter. A collector that knows briefs takes one
- * for what it is without a word; one that does not, and refuses it for that, gets it in full.
- */
-function wrap({ message, beside }: Telling, token: string): Pick<PostRequest, 'headers' | 'body'> {
-  const type = beside === null ? { 'content-type': BATCH_CONTENT_TYPE } : {};
-  const headers = { authorization: `Bearer ${token}`, ...type };
-  const body = compress(message);
-  if (body.byteLength + ENCODING_BYTES >= message.byteLength) return { headers, body: message };
-  return { headers: { ...headers, 'content-encoding': 'zstd' }, body };
+/** The headers and the body of a push. */
+function wrap(telling: Telling, token: string): Pick<PostRequest, 'headers' | 'body'> {
+  const { body, isCompressed } = packBody(telling);
+  const type = telling.beside === null ? { 'content-type': BATCH_CONTENT_TYPE } : {};
+  const encoding = isCompressed ? { 'content-encoding': 'zstd' } : {};
+  return { headers: { authorization: `Bearer ${token}`, ...type, ...encoding }, body };
 }
 
 /** Keeps what was refused for whoever looks into it, and says so: its samples are lost. */

@@ -43,7 +43,7 @@ const WAIT = defineJob({
 beforeEach(async () => {
   seen = [];
   collector = await openTestCollector({ jobs: [COUNT, FAIL, WAIT] });
-  ({ close } = collector);
+  close = () => collector.close();
 });
 
 /** Closes it, once. */

@@ -1,5 +1,5 @@
 import { execFileSync, spawn } from 'node:child_process';
-import { closeSync, constants, openSync, readdirSync, readFileSync, readSync } from 'node:fs';
+import { closeSync, constants, openSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { mkdtemp, open, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -67,44 +67,45 @@ async function startHanging(data: string) {
   const host = await enroll(started.program, 'a');
   const tickMs = Math.floor(Date.now() / 1000) * 1000 - 60_000;
   expect(await host.push(tickMs, 1)).not.toBe(null);
-  // Blocks on their way into the store are files with rising numbers. What is written to a pipe we take out of it, and the
-  // engine, which opens it next, waits for somebody to write.
-  const paths = Array.from({ length: 40 }, (_, i) => join(data, 'incoming', `${i}.native`));
-  execFileSync('mkfifo', paths);
-  const pipes = paths.map((path) => openSync(path, constants.O_RDONLY | constants.O_NONBLOCK));
+  // What is written to the file of blocks goes to where it was; the engine opens it anew, and waits for somebody to write.
+  const path = join(data, 'incoming', 'block.native');
+  rmSync(path);
+  execFileSync('mkfifo', [path]);
   const hanging = host.push(tickMs + 1000, 1);
-  await until('a block', () => (pipes.some((pipe) => hasBytes(pipe)) ? true : null));
-  for (const pipe of pipes) closeSync(pipe);
+  const pipe = await until('a reader', () => openWriter(path));
   started.program.terminate();
   await until('a stop', () => (started.lines.some((line) => line.includes('collector.stopping')) ? true : null));
-  return { ...started, hanging };
+  return { ...started, hanging, end: () => closeSync(pipe) };
 }
 
-function hasBytes(pipe: number): boolean {
+/** null while nobody reads. */
+function openWriter(path: string): number | null {
   try {
-    return readSync(pipe, Buffer.alloc(65_536)) > 0;
+    return openSync(path, constants.O_WRONLY | constants.O_NONBLOCK);
   } catch {
-    return false; // EAGAIN: somebody is about to write
+    return null; // ENXIO
   }
 }
 
 test('SIGTERM ends within 10 s a collector that hangs in its store, and says so', async () => {
   const data = join(directory, 'hanging');
-  const { program, lines, hanging } = await startHanging(data);
+  const { program, lines, hanging, end } = await startHanging(data);
   expect(await program.exited).toBe(null); // a signal that nothing holds up; 0 if it had waited
   expect(lines.some((line) => /"level":"ERROR","event":"collector.stop-failed".*within 9 s/.test(line))).toBe(true);
   expect(await hanging).toBe(null);
+  end();
   const engine = await openEmbedded(data);
   expect(await engine.query('SELECT count() AS batches FROM muster.arrived_batches')).toEqual([{ batches: 1 }]);
   await engine.close();
 }, 60_000);
 
 test('a second SIGTERM ends at once a collector that hangs in its store', async () => {
-  const { program, lines, hanging } = await startHanging(join(directory, 'second'));
+  const { program, lines, hanging, end } = await startHanging(join(directory, 'second'));
   program.terminate();
   expect(await program.exited).toBe(null);
   expect(lines.some((line) => line.includes('collector.stop-failed'))).toBe(false); // not for having waited too long
   expect(await hanging).toBe(null);
+  end();
 }, 60_000);
 
 test('a collector on a directory whose lock another does not see is refused, and takes nothing from it', async () => {
@@ -113,7 +114,7 @@ test('a collector on a directory whose lock another does not see is refused, and
   await rm(join(data, 'lock')); // two containers do not see each other's processes
   await writeFile(join(data, 'incoming', 'block'), 'of the first');
   await expect(start(data)).rejects.toThrow('already running');
-  expect(await readdir(join(data, 'incoming'))).toEqual(['block']);
+  expect(await readdir(join(data, 'incoming'))).toEqual(['block', 'block.native']);
   program.terminate();
   expect(await program.exited).toBe(0);
 }, 60_000);

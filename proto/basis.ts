@@ -51,21 +51,24 @@ export function makeBasis(batch: Batch, before: Basis | null, hash: Hash): Basis
   const isUnchanged = before !== null && before.series === series && before.described === described;
   const names = described.length === 0 ? series : [series, described];
   const seriesId = isUnchanged ? before.seriesId : hash(new TextEncoder().encode(JSON.stringify(names)));
-  const last = findLast(batch, before?.last ?? null);
+  // One piece of memory, of which what came last is the end: this is made for every batch.
   const origin = Float64Array.of(epoch, run ?? -1, everyMs ?? -1);
-  const parts = [seriesId, new Uint8Array(origin.buffer), new Uint8Array(last.values.buffer), last.holes];
-  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.byteLength, 0));
-  let end = 0;
-  for (const part of parts) {
-    bytes.set(part, end);
-    end += part.byteLength;
-  }
+  const head = seriesId.byteLength + origin.byteLength;
+  const bytes = new Uint8Array(head + 9 * series.length);
+  bytes.set(seriesId);
+  bytes.set(new Uint8Array(origin.buffer), seriesId.byteLength);
+  const last = {
+    values: new Float64Array(bytes.buffer, head, series.length),
+    holes: bytes.subarray(head + 8 * series.length),
+  };
+  copyLast(batch, before?.last ?? NOTHING, last);
   return { id: hash(bytes).subarray(0, BASIS_ID_BYTES), epoch, run, everyMs, series, described, seriesId, last };
 }
 
-function findLast({ series, values, ticksMs: { length: ticks } }: Batch, before: Before | null): Before {
-  const last = extend(before ?? NOTHING, series.length - (before ?? NOTHING).values.length);
-  if (ticks === 0) return last;
+/** Writes into `last` what came last after a batch, and, where nothing came, what came before. */
+function copyLast({ series, values, ticksMs: { length: ticks } }: Batch, before: Before, last: Before): void {
+  extendInto(last, before);
+  if (ticks === 0) return;
   for (let row = 0; row < series.length; row += 1) {
     const start = row * ticks;
     let at = start + ticks - 1;
@@ -73,22 +76,26 @@ function findLast({ series, values, ticksMs: { length: ticks } }: Batch, before:
     if (at >= start) last.values[row] = values[at] ?? NaN;
     last.holes[row] = at < start + ticks - 1 ? 1 : 0;
   }
-  return last;
 }
 
 /** One list, so that nothing is known for the same as nothing. */
 const NONE_DESCRIBED: readonly MetricDescription[] = [];
 const NOTHING: Before = { values: new Float64Array(0), holes: new Uint8Array(0) };
 
-/** A copy, with so many series more of which nothing came yet. */
-function extend({ values, holes }: Before, more: number): Before {
-  const extended = {
-    values: new Float64Array(values.length + more).fill(NaN),
-    holes: new Uint8Array(holes.length + more).fill(1),
-  };
-  extended.values.set(values);
-  extended.holes.set(holes);
+/** The same, with so many series more of which nothing came yet. */
+function extend(before: Before, more: number): Before {
+  if (more === 0) return before;
+  const length = before.values.length + more;
+  const extended = { values: new Float64Array(length), holes: new Uint8Array(length) };
+  extendInto(extended, before);
   return extended;
+}
+
+function extendInto(extended: Before, { values, holes }: Before): void {
+  extended.values.set(values);
+  extended.values.fill(NaN, values.length);
+  extended.holes.set(holes);
+  extended.holes.fill(1, holes.length);
 }
 
 /**

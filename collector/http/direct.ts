@@ -8,6 +8,7 @@ import { err, ok, type Result } from '@muster/proto/result';
 import { answerFailure, type Answer } from './answer.ts';
 import { readBearer, type Authorise } from './auth.ts';
 import type { TakePush } from './routes/ingest.ts';
+import type { EndUnread } from './unread.ts';
 
 export type DirectOptions = {
   readonly take: TakePush;
@@ -17,7 +18,7 @@ export type DirectOptions = {
 };
 
 /** Answers a request that is a push of an agent whose token is good. False: it is for the application. */
-export type AnswerPush = (incoming: IncomingMessage, outgoing: ServerResponse) => boolean;
+export type AnswerPush = (incoming: IncomingMessage, outgoing: ServerResponse, endUnread: EndUnread) => boolean;
 
 /**
  * The short way of pushes past the application, which makes web objects of every request: what nine of ten requests are
@@ -39,14 +40,17 @@ export function makeAnswerPush({ take, authorise, onAdmitted, log }: DirectOptio
     }
   }
 
-  return (incoming, outgoing) => {
+  return (incoming, outgoing, endUnread) => {
     const { method, url, headers } = incoming;
     const bytes = Number(headers['content-length']);
     if (method !== 'POST' || url !== INGEST_PATH || !(bytes <= BODY_BYTES_MAX)) return false;
     const caller = authorise({ bearer: readBearer(headers.authorization), sessionId: null });
     if (caller.kind !== 'host') return false;
     onAdmitted(incoming.socket);
-    void answer(incoming, caller).then((given) => send(outgoing, given));
+    void answer(incoming, caller).then((given) => {
+      if (!incoming.complete) endUnread(incoming, outgoing);
+      send(outgoing, given);
+    });
     return true;
   };
 }

@@ -12,7 +12,7 @@ import { nameSessionCookie, readSessionId } from './auth.ts';
 import type { AnswerPush } from './direct.ts';
 import type { Strangers } from './strangers.ts';
 import { addressOf, type NoteTurnedAway } from './turned-away.ts';
-import { endUnread } from './unread.ts';
+import { makeEndUnread } from './unread.ts';
 
 /** How long a client may take to send its headers, and its whole request. */
 const HEADERS_MS_MAX = 10_000;
@@ -46,7 +46,6 @@ export async function openServer(options: ServerOptions): Promise<HttpServer> {
   const tunnels = new Set<Duplex>();
   const server = await listen(options);
   server.maxConnections = CONNECTIONS_MAX;
-  endUnread(server);
   server.on('connection', options.strangers.arrive);
   server.on('clientError', (error: Error & { code?: string }, socket) => {
     const refusal = judgeClientError(error.code);
@@ -100,8 +99,11 @@ function listen({ app, answerPush, hostname, port, log }: ServerOptions): Promis
       requestTimeout: REQUEST_MS_MAX,
       connectionsCheckingInterval: CHECK_MS,
     };
+    const endUnread = makeEndUnread();
     const server = createServer(timeouts, (incoming, outgoing) => {
-      if (!answerPush(incoming, outgoing)) void answerInApp(incoming, outgoing);
+      if (answerPush(incoming, outgoing, endUnread)) return;
+      endUnread(incoming, outgoing);
+      void answerInApp(incoming, outgoing);
     });
     server.once('error', (cause: Error & { code?: string }) => {
       const isTaken = cause.code === 'EADDRINUSE';

@@ -4,11 +4,11 @@ import { connect, type AddressInfo } from 'node:net';
 
 import { expect, test } from 'vitest';
 
-import { endUnread, UNREAD_MAX } from './unread.ts';
+import { makeEndUnread, UNREAD_MAX } from './unread.ts';
 
-test('endUnread() lets a limited number send on, and ends those that do not come to an end', async () => {
+test('makeEndUnread() lets a limited number send on, and ends those that do not come to an end', async () => {
   const server = createServer((_request, response) => response.writeHead(401).end());
-  endUnread(server);
+  server.on('request', makeEndUnread());
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;
@@ -29,9 +29,9 @@ test('endUnread() lets a limited number send on, and ends those that do not come
   await once(server, 'close');
 });
 
-test('endUnread() leaves a connection whose refused body has come whole', async () => {
+test('makeEndUnread() leaves a connection whose refused body has come whole', async () => {
   const server = createServer((_request, response) => response.writeHead(413).end());
-  endUnread(server);
+  server.on('request', makeEndUnread());
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   const socket = connect((server.address() as AddressInfo).port, '127.0.0.1');

@@ -1,4 +1,4 @@
-import type { Server } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 
 /**
@@ -9,10 +9,12 @@ const UNREAD_MS_MAX = 500;
 /** Such connections at a time, the oldest being cut when one more comes: thousands that never end would fill the memory. */
 export const UNREAD_MAX = 200;
 
-/** Ends the connections on which a request was answered whose body does not come to its end. */
-export function endUnread(server: Server): void {
+/** Ends the connection of a request that is answered when its body does not come to its end. */
+export type EndUnread = (incoming: IncomingMessage, outgoing: ServerResponse) => void;
+
+export function makeEndUnread(): EndUnread {
   const unread = new Set<Socket>(); // in the order of arrival
-  server.on('request', (incoming, outgoing) => {
+  return (incoming, outgoing) => {
     const { socket } = incoming;
     outgoing.once('finish', () => {
       if (incoming.complete || socket.destroyed) return;
@@ -31,5 +33,5 @@ export function endUnread(server: Server): void {
       unread.delete(oldest);
       oldest.destroy();
     });
-  });
+  };
 }

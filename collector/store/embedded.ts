@@ -1,4 +1,5 @@
-import { chmod, mkdir, readdir, rm, writeFile } from 'node:fs/promises';
+import { ftruncateSync } from 'node:fs';
+import { chmod, mkdir, open, readdir, rm, type FileHandle } from 'node:fs/promises';
 import { totalmem } from 'node:os';
 import { join, resolve } from 'node:path';
 
@@ -11,6 +12,7 @@ import { ENGINE_SETTINGS, writeEngineSettings, type EngineSettings } from './eng
 import { encodeBlock, formatStructure, type Column } from './native.ts';
 import type { Engine } from './store.ts';
 import { connect, makeRead, makeSessions, type Client } from './session.ts';
+import { makeTurns } from './turns.ts';
 
 /** As people name it in SQL; our own statements name tables alone. */
 const DATABASE = 'muster';
@@ -64,19 +66,21 @@ export async function openEmbedded(directory: string, settings: EngineSettings =
   await reader.command(`SET max_execution_time = ${READ_SECONDS_MAX}, max_memory_usage = ${READ_MEMORY_BYTES_MAX}`);
   const read = makeRead(reader, looker);
   const sessions = makeSessions(path, DATABASE);
-  let blocks = 0;
+  const block = await open(join(incoming, BLOCK), 'w', 0o600);
+  const inTurn = makeTurns();
   return {
-    async insert(table, rows, columns) {
-      const file = join(incoming, `${(blocks += 1)}.native`);
-      try {
-        await writeFile(file, encodeBlock(rows, columns));
-        await insertFile(writer, table, file, columns);
-      } catch (cause) {
-        throw makeStoreError(cause);
-      } finally {
-        await rm(file, { force: true });
-      }
-    },
+    // One file for all, because each call of the system that is waited for costs a turn of the event loop.
+    insert: (table, rows, columns) =>
+      inTurn(async () => {
+        try {
+          await writeWhole(block, encodeBlock(rows, columns));
+          await insertFile(writer, table, join(incoming, BLOCK), columns);
+        } catch (cause) {
+          throw makeStoreError(cause);
+        } finally {
+          ftruncateSync(block.fd);
+        }
+      }),
     query: (sql, parameters, signal) => (parameters === undefined ? looker.query(sql) : read(sql, parameters, signal)),
     swap: (task) => reader.pause(() => looker.pause(task)),
     async command(sql) {
@@ -93,6 +97,7 @@ export async function openEmbedded(directory: string, settings: EngineSettings =
       await looker.command("KILL QUERY WHERE query_kind = 'Select' ASYNC").catch(() => undefined);
       await reading;
       for (const client of [looker, worker, writer]) await client.close();
+      await block.close();
       engine.close();
     },
   };
@@ -112,6 +117,13 @@ function makeStoreError(cause: unknown): StoreError {
 
 const DISK_FULL =
   'Cannot write: the disk that holds the data directory of the collector is full; free space on it, or drop old samples with DELETE /api/v1/samples?beforeMs=';
+
+/** The block that is being inserted, in the folder `incoming`. */
+const BLOCK = 'block.native';
+
+async function writeWhole(file: FileHandle, bytes: Uint8Array): Promise<void> {
+  for (let at = 0; at < bytes.length;) at += (await file.write(bytes, at, bytes.length - at, at)).bytesWritten;
+}
 
 /**
  * Where a table remembers its blocks, the engine drops one whose like it has seen, also when a kill has left of the

@@ -1,9 +1,9 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks';
-import { zstdCompressSync } from 'node:zlib';
 
 import { encodeBatch, type Batch, type Series } from '@muster/proto/batch';
 import { BATCH_CONTENT_TYPE, INGEST_PATH } from '@muster/proto/push';
 
+import { packBody } from '../../agent/compress.ts';
 import { makeTeller } from '../../agent/teller.ts';
 import { seededRandom } from '../random.ts';
 import { makeRealisticValue } from '../realistic-value.ts';
@@ -63,14 +63,16 @@ async function send(order: RateOrder): Promise<RateReply> {
       const offsetMs = sendEveryMs * ((number / tokens.length + place / lanes) % 1);
       for (let dueMs = Date.now() + offsetMs; Date.now() < untilMs; dueMs += sendEveryMs) {
         if (sendEveryMs > 0) await new Promise((resolve) => setTimeout(resolve, dueMs - Date.now()));
-        const telling = lanes === 1 ? teller.tell(makeBatch()) : { message: encodeBatch(makeBatch()) };
-        const body = zstdCompressSync(telling.message);
-        const head = `POST ${INGEST_PATH} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer ${token}\r\nContent-Type: ${BATCH_CONTENT_TYPE}\r\nContent-Encoding: zstd\r\nContent-Length: ${body.length}\r\n\r\n`;
+        const batch = makeBatch();
+        const telling = lanes === 1 ? teller.tell(batch) : { message: encodeBatch(batch), batch, beside: null };
+        const { body, isCompressed } = packBody(telling);
+        const encoding = isCompressed ? 'Content-Encoding: zstd\r\n' : '';
+        const head = `POST ${INGEST_PATH} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer ${token}\r\nContent-Type: ${BATCH_CONTENT_TYPE}\r\n${encoding}Content-Length: ${body.length}\r\n\r\n`;
         const startedMs = performance.now();
         const answer = await wire.ask([Buffer.from(head), body]);
         taken.push(performance.now() - startedMs);
         countIn(statuses, answer?.status ?? 0);
-        if ('beside' in telling) teller.settle(telling, answer?.body.includes('"kept":true') === true);
+        if (lanes === 1) teller.settle(telling, answer?.body.includes('"kept":true') === true);
         if (answer?.status === 200) samples += metrics * ticks;
       }
       wire.close();
