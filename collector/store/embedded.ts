@@ -127,9 +127,10 @@ async function writeWhole(file: FileHandle, bytes: Uint8Array): Promise<void> {
 
 /**
  * Where a table remembers its blocks, the engine drops one whose like it has seen, also when a kill has left of the
- * first nothing but that memory. Our rows collapse by their keys; so this is off, whatever the defaults are.
+ * first nothing but that memory. Our rows collapse by their keys; so this is off, whatever the defaults are. And a block
+ * is too small for several threads.
  */
-const INSERT_SETTINGS = "deduplicate_insert_select = 'disable'";
+const INSERT_SETTINGS = "deduplicate_insert_select = 'disable', max_threads = 1, max_insert_threads = 1";
 
 /**
  * The engine reads the block from a file: its own insert takes rows or text, and ends a text at an empty line, after

@@ -20,13 +20,16 @@ const BATCH = `epoch UInt64 COMMENT 'the spool' CODEC(ZSTD(1)), seq UInt64 COMME
   quarantined UInt32 COMMENT 'samples of it that were set aside',
   received DateTime64(3, 'UTC') COMMENT 'by the clock of the collector' CODEC(DoubleDelta, ZSTD(1))`;
 
-/** Batches as they came, until they are compacted: a row of a batch for each window of five minutes that it has ticks in. */
+/**
+ * Batches as they came, until they are compacted: a row of a batch for each window of five minutes that it has ticks in. In
+ * no order and merged late, for they are gone in seconds.
+ */
 const ARRIVALS = `CREATE TABLE IF NOT EXISTS arrivals (
   generation UInt64 COMMENT 'what is compacted together', host LowCardinality(String), start DateTime('UTC'),
   ${BATCH},
   offsetsMs Array(UInt32) COMMENT 'the ticks, counted from start', metrics Array(LowCardinality(String)),
   labels Array(LowCardinality(String)), values Array(Array(Float64)) COMMENT 'of each series, at each tick; NaN: none'
-) ENGINE = MergeTree ORDER BY (host, start) PARTITION BY generation`;
+) ENGINE = MergeTree ORDER BY tuple() PARTITION BY generation SETTINGS min_parts_to_merge_at_once = 100`;
 
 /**
  * The samples: a row is what came of one series in five minutes on the wall clock. Rows of one key are added up by the
@@ -174,7 +177,9 @@ export async function migrate(engine: Engine, ensureRoom: () => Promise<void> = 
      ENGINE = ReplacingMergeTree ORDER BY number`,
   );
   const old = await engine.query(
-    `SELECT 1 FROM system.tables WHERE database = currentDatabase() AND name = 'samples' AND engine != 'View'`,
+    `SELECT 1 FROM system.tables WHERE database = currentDatabase() AND name = 'samples' AND engine != 'View'
+     UNION ALL
+     SELECT 1 FROM system.columns WHERE database = currentDatabase() AND table = 'arrivals' HAVING countIf(name = 'epoch') = 0 AND count() > 0`,
   );
   if (old.length > 0) {
     throw new Error(
