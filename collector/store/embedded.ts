@@ -98,6 +98,7 @@ export async function openEmbedded(directory: string, settings: EngineSettings =
       await reading;
       for (const client of [looker, worker, writer]) await client.close();
       await block.close();
+      await rm(join(incoming, BLOCK), { force: true });
       engine.close();
     },
   };
