@@ -2,10 +2,10 @@ import type { JobEnd } from '@muster/proto/api';
 import { describeError, type Log } from '@muster/proto/log';
 import { err, ok, type Result } from '@muster/proto/result';
 
-import { BACKUP_JOB } from './backup-job.ts';
 import { StoreError } from './domain/store-error.ts';
 import type { AnyJob, JobContext, RunJob } from './job.ts';
 import { AGGREGATE_JOB } from './jobs/aggregate.ts';
+import { BACKUP_JOB } from './jobs/backup.ts';
 import { CLEANUP_JOB } from './jobs/cleanup.ts';
 import type { Store } from './open-store.ts';
 

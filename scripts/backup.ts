@@ -12,7 +12,7 @@ import {
 } from '@muster/proto/options';
 import { err, ok, type Result } from '@muster/proto/result';
 
-import type { BackupJobReport } from '../collector/backup-job.ts';
+import type { BackupJobReport } from '../collector/jobs/backup.ts';
 import { OPTIONS } from '../collector/config.ts';
 import { listBackups, parseName, type Backup } from '../collector/store/backup-folder.ts';
 import type { RestoreOptions, RestoreReport } from '../collector/store/restore.ts';

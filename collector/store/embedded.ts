@@ -10,7 +10,7 @@ import { isRecord } from '@muster/proto/record';
 import { StoreError } from '../domain/store-error.ts';
 import { ENGINE_SETTINGS, writeEngineSettings, type EngineSettings } from './engine-settings.ts';
 import { encodeBlock, formatStructure, type Column } from './native.ts';
-import type { Engine } from './store.ts';
+import { READ_MEMORY_BYTES_MAX, READ_SECONDS_MAX, type Engine } from './store.ts';
 import { connect, makeRead, makeSessions, type Client } from './session.ts';
 import { makeTurns } from './turns.ts';
 
@@ -20,9 +20,6 @@ const DATABASE = 'muster';
 /** What the engine may take of the machine, and never less than it works with. */
 const MEMORY_SHARE = 0.5;
 const MEMORY_BYTES_MIN = 1024 ** 3;
-/** A read that takes longer, or more memory, is given up: a dashboard asks for little, and others wait. */
-const READ_SECONDS_MAX = 20;
-const READ_MEMORY_BYTES_MAX = 512 * 1024 ** 2;
 
 /** Of the machine's memory, or of what a container may have of it. */
 function readMemoryLimit(): number {

@@ -11,7 +11,7 @@ import { StoreError } from '../domain/store-error.ts';
 import { encodeBlock } from './native.ts';
 import type { ServerAddress } from './server-address.ts';
 import { describeWriteFault, findServerFault, isAnswer, NOT_CLICKHOUSE } from './server-fault.ts';
-import type { Engine } from './store.ts';
+import { READ_MEMORY_BYTES_MAX, READ_SECONDS_MAX, type Engine } from './store.ts';
 import { makeTurns } from './turns.ts';
 
 /** That of the embedded engine: every statement of ours is tried on it. */
@@ -19,9 +19,7 @@ const VERSION_MIN = [26, 7] as const;
 
 /** An agent waits 10 s for its answer, and a commit may have to wait for another; then the server is as good as away. */
 const INSERT_MS_MAX = 30_000;
-/** What people ask is given up beyond this, as in the embedded engine; the connection waits a little longer. */
-const READ_SECONDS_MAX = 20;
-const READ_MEMORY_BYTES_MAX = 512 * 1024 ** 2;
+/** The connection waits a little longer. */
 const READ_MS_MAX = (READ_SECONDS_MAX + 10) * 1_000;
 /** A rollup of a day, the schema of a large table, or what we look up ourselves. */
 const COMMAND_MS_MAX = 600_000;

@@ -1,5 +1,9 @@
 import type { Column } from './native.ts';
 
+/** What people ask that takes longer, or more memory, is given up: a dashboard asks for little, and others wait. */
+export const READ_SECONDS_MAX = 20;
+export const READ_MEMORY_BYTES_MAX = 512 * 1024 ** 2;
+
 /** Values bound to `{name:Type}` in a query; never part of its text. */
 export type QueryParameters = Readonly<Record<string, string | number | readonly string[]>>;
 

@@ -2,9 +2,9 @@ import { resolve } from 'node:path';
 
 import * as v from 'valibot';
 
-import { defineJob } from './job.ts';
-import manifest from './package.json' with { type: 'json' };
-import { createBackup, type BackupReport } from './store/backup.ts';
+import { defineJob } from '../job.ts';
+import manifest from '../package.json' with { type: 'json' };
+import { createBackup, type BackupReport } from '../store/backup.ts';
 
 export type BackupJobReport = BackupReport & { readonly folder: string };
 
