@@ -81,7 +81,7 @@ export async function aggregate(
 async function listDays(engine: Engine, fromMs: number, toMs: number): Promise<readonly number[]> {
   const parts = await engine.query(
     `SELECT toUnixTimestamp(min(min_time)) AS firstS, toUnixTimestamp(max(max_time)) AS lastS FROM system.parts
-     WHERE database = currentDatabase() AND table = 'chunks' AND active AND rows > 0 GROUP BY partition_id`,
+     WHERE database = currentDatabase() AND table IN ('chunks', 'archive') AND active AND rows > 0 GROUP BY table, partition_id`,
   );
   const days = new Set<number>();
   for (const { firstS, lastS } of parts) {

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 
 import { WINDOW_MS } from '../domain/samples.ts';
 import { makeArrivalBlock } from '../ingest/columns.ts';
-import { DRIVER, openTestStore, type TestStore } from '../test-store.ts';
+import { DRIVER, makeFailing, openTestStore, type TestStore } from '../test-store.ts';
 import { openCompaction, type Compaction } from './compaction.ts';
 import { insertArrivals } from './insert.ts';
 import { openVersions, rollUpDue } from './rollup.ts';
@@ -95,20 +95,6 @@ test('a commit that is under way is compacted with its generation, when it has e
   expect([await countRows('arrivals'), await readTicks('web-1')]).toEqual([0, [1, 2, 3]]);
 });
 
-/** The same engine, that is killed with the command of that number. */
-function makeKilled(last: number): Engine & { readonly wasKilled: () => boolean } {
-  let commands = 0;
-  return {
-    ...engine,
-    wasKilled: () => commands > last,
-    async command(sql) {
-      commands += 1;
-      if (commands > last) throw new Error('killed');
-      await engine.command(sql);
-    },
-  };
-}
-
 test('killed after any of its commands, a compaction is done again, and nothing is lost or there twice', async () => {
   const ticks = range(230, 250); // in two partitions
   const expected = [230, 235, 240, 245].map((first) => {
@@ -124,12 +110,16 @@ test('killed after any of its commands, a compaction is done again, and nothing 
     await put(whole, 'web-1', ticks.slice(0, 12));
     await whole.run();
     await put(whole, 'web-1', ticks.slice(8));
-    const killed = makeKilled(last);
+    let commands = 0;
+    const killed = makeFailing(engine, () => {
+      commands += 1;
+      if (commands > last) throw new Error('killed');
+    });
     const outcome = await open(killed).then(
       () => null,
       (error: unknown) => error,
     );
-    wasKilled = killed.wasKilled();
+    wasKilled = commands > last;
     expect(outcome === null).toBe(!wasKilled);
     kills += wasKilled ? 1 : 0;
     await open();
@@ -149,10 +139,10 @@ test('a run that failed after any of its commands is done again by the next, and
     for (const table of ['arrivals', 'chunks', 'chunks_next', 'rollup_5m', 'rollup_due'])
       await engine.command(`TRUNCATE TABLE ${table}`);
     let left = Infinity;
-    const failing: Engine = {
-      ...engine,
-      command: (sql) => ((left -= 1) < 0 ? Promise.reject(new Error('away')) : engine.command(sql)),
-    };
+    const failing = makeFailing(engine, () => {
+      left -= 1;
+      if (left < 0) throw new Error('away');
+    });
     const compaction = await open(failing);
     await put(compaction, 'web-1', ticks);
     left = last;

@@ -44,11 +44,10 @@ export async function openCompaction(
     await engine.command(makeChunks(one));
     await engine.command(noteBatches(one));
     const partitions = await listPartitions(engine, 'chunks_next');
-    await engine.swap(async () => {
-      for (const id of partitions)
-        await engine.command(`ALTER TABLE chunks ATTACH PARTITION ID '${id}' FROM chunks_next`);
+    await engine.swap(async (command) => {
+      for (const id of partitions) await command(`ALTER TABLE chunks ATTACH PARTITION ID '${id}' FROM chunks_next`);
       await syncChunks();
-      await engine.command(`ALTER TABLE arrivals DROP PARTITION ${one}`);
+      await command(`ALTER TABLE arrivals DROP PARTITION ${one}`);
     });
     await finish();
   }
@@ -139,7 +138,7 @@ const makeChunks = (
       FROM arrivals ARRAY JOIN metrics AS metric, labels AS label, values AS one WHERE generation = ${generation}
       UNION ALL
       SELECT metric, host, labels, start, true, offsetsMs, CAST([], 'Array(Float64)')
-      FROM chunks WHERE (host, start) IN (SELECT DISTINCT host, start FROM arrivals WHERE generation = ${generation})
+      FROM stored WHERE (host, start) IN (SELECT DISTINCT host, start FROM arrivals WHERE generation = ${generation})
     ) GROUP BY metric, host, labels, start
   ) WHERE notEmpty(offsetsMs)
   SETTINGS max_threads = 1, max_insert_threads = 1, max_partitions_per_insert_block = 0`;

@@ -27,15 +27,15 @@ export const COLUMNS = 'metric, host, labels, ts, samples, min, max, avg, median
 
 export function selectFigures(startOf: string, where: string, version: number): string {
   return `SELECT metric, host, labels, ${startOf} AS ts, ${FIGURES}, ${version} AS version
-    FROM chunks WHERE ${where} GROUP BY metric, host, labels, ts SETTINGS optimize_aggregation_in_order = 1, max_threads = 1`;
+    FROM stored WHERE ${where} GROUP BY metric, host, labels, ts SETTINGS optimize_aggregation_in_order = 1, max_threads = 1`;
 }
 
-/** The hosts with chunks that `where` names, in groups that a statement can compute at once: conditions that name them. */
+/** The hosts with samples that `where` names, in groups that a statement can compute at once: conditions that name them. */
 export async function sliceHosts(engine: Engine, where: string): Promise<readonly string[]> {
   // By name, as the chunks are ordered, so that each group is a stretch of every metric. In hexadecimal: no statement
   // holds text from outside.
   const rows = await engine.query(
-    `SELECT hex(host) AS name, sum(length(offsetsMs)) AS samples FROM chunks WHERE ${where} GROUP BY host ORDER BY host`,
+    `SELECT hex(host) AS name, sum(length(offsetsMs)) AS samples FROM stored WHERE ${where} GROUP BY host ORDER BY host`,
   );
   const slices: string[][] = [];
   let left = 0;
