@@ -24,6 +24,7 @@ import { makeSeriesRoute } from './http/routes/series.ts';
 import { makeSessionRoutes } from './http/routes/session.ts';
 import { makeTokenRoutes } from './http/routes/tokens.ts';
 import { openServer } from './http/server.ts';
+import { openStandbyServer } from './http/standby.ts';
 import { makeStrangers, type Strangers } from './http/strangers.ts';
 import { makeTurnedAway, type NoteTurnedAway } from './http/turned-away.ts';
 import { BASES_BYTES_MAX, makeBases } from './ingest/bases.ts';
@@ -57,6 +58,8 @@ export type Collector = {
   readonly routes: readonly Pick<Route, 'method' | 'path' | 'role'>[];
   /** Answers a request as the server does, without one; for tests. */
   readonly fetch: (request: Request) => Response | Promise<Response>;
+  /** Resolves when it can do nothing more, with why; it is to be closed then. */
+  readonly lost: Promise<Error>;
   close(): Promise<void>;
 };
 
@@ -72,7 +75,8 @@ export async function openCollector(
 ): Promise<Collector> {
   const opened: Part[] = [];
   try {
-    const store = await openStore(config, opened, log, now);
+    const onStandby = (message: string) => openStandbyServer({ hostname: config.bind, port: config.port, message });
+    const store = await openStore({ ...config, onStandby }, opened, log, now);
     const { engine, state, metrics, compaction } = store;
 
     const latest = makeLatest(metrics.find);
@@ -125,6 +129,7 @@ export async function openCollector(
       url: `${origin}/#key=${accessKey}`,
       routes,
       fetch: (request) => app.fetch(request),
+      lost: store.lost,
       close: () => closeAll(opened),
     };
   } catch (cause) {

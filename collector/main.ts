@@ -60,7 +60,7 @@ async function main(): Promise<void> {
   const log = makeLog((line) => process.stderr.write(line), Date.now);
   const closing = new AbortController();
   const opening = openCollector({ ...config.value, closing: closing.signal }, log, Date.now);
-  stopWhenAsked(opening, closing, log);
+  const stop = stopWhenAsked(opening, closing, log);
   const collector = await opening.catch((error: unknown) => {
     if (closing.signal.aborted) return null;
     throw error;
@@ -68,26 +68,32 @@ async function main(): Promise<void> {
   if (collector === null || closing.signal.aborted) return;
   log.info('collector.ready', { url: collector.url.replace(/#.*/, ''), data: config.value.data });
   process.send?.({ kind: 'ready', url: collector.url });
+  void collector.lost.then((error) => {
+    log.error('collector.lost', { error });
+    stop('its database is gone', 1);
+  });
 }
 
 function readFile(path: string): string {
   return readFileSync(path, 'utf8');
 }
 
+type Stop = (reason: string, exitCode?: number) => void;
+
 /**
  * Closes the collector at the first signal, also while it opens. At the second, or when that takes too long, the system
  * ends the process: an exit would wait for the threads of the engine, of which one may hang. As after any kill, nothing
  * that was acknowledged is lost.
  */
-function stopWhenAsked(opening: Promise<Collector>, closing: AbortController, log: Log): void {
+function stopWhenAsked(opening: Promise<Collector>, closing: AbortController, log: Log): Stop {
   const kill = (): void => {
     log.error('collector.stop-failed', { error: `Not closed within ${STOP_MS_MAX / 1000} s; the next start mends it` });
     process.kill(process.pid, 'SIGKILL');
   };
-  const stop = (reason: string): void => {
+  const stop: Stop = (reason, exitCode = 0) => {
     if (closing.signal.aborted) return;
     closing.abort();
-    for (const signal of SIGNALS) process.off(signal, stop);
+    for (const signal of SIGNALS) process.off(signal, onSignal);
     setTimeout(kill, STOP_MS_MAX);
     log.info('collector.stopping', { reason });
     opening
@@ -100,7 +106,7 @@ function stopWhenAsked(opening: Promise<Collector>, closing: AbortController, lo
       .then(
         () => {
           log.info('collector.stopped');
-          process.exit(0);
+          process.exit(exitCode);
         },
         (error: unknown) => {
           log.error('collector.stop-failed', { error });
@@ -108,8 +114,10 @@ function stopWhenAsked(opening: Promise<Collector>, closing: AbortController, lo
         },
       );
   };
-  for (const signal of SIGNALS) process.on(signal, stop);
+  const onSignal = (signal: string): void => stop(signal);
+  for (const signal of SIGNALS) process.on(signal, onSignal);
   process.on('disconnect', () => stop('parent ended'));
+  return stop;
 }
 
 main().catch((error: unknown) => {

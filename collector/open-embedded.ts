@@ -65,5 +65,6 @@ export async function openEmbeddedBase(
     chunks: await makeTableSync(watched.engine, durability, 'chunks'),
     archive: await makeTableSync(watched.engine, durability, 'archive'),
   };
-  return { watched, mender, ballast, durability, backups, ensureRoom, sync };
+  const lost = new Promise<never>(() => undefined); // the directory is locked
+  return { watched, lost, mender, ballast, durability, backups, ensureRoom, sync };
 }

@@ -34,6 +34,8 @@ export type StoreBase = {
   readonly mender: Mender;
   readonly ballast: Ballast;
   readonly durability: Durability;
+  /** Resolves when another collector has taken the database over: this one must end. */
+  readonly lost: Promise<Error>;
   /** The folder of its backups; null: they are made elsewhere. */
   readonly backups: string | null;
   /** Throws when its disk has no room for a change of the schema. */
@@ -43,7 +45,7 @@ export type StoreBase = {
 };
 
 export type Store = WatchedEngine &
-  Pick<StoreBase, 'mender' | 'ballast' | 'durability' | 'backups'> & {
+  Pick<StoreBase, 'mender' | 'ballast' | 'durability' | 'lost' | 'backups'> & {
     readonly directory: string;
     readonly now: () => number;
     /** How long each tier is kept, in days. */
@@ -62,7 +64,9 @@ export type StoreSettings = {
   readonly data: string;
   /** null: the engine runs in this process, on the data directory. */
   readonly storeUrl?: ServerAddress | null;
-  /** Ends waiting for a server that is away. */
+  /** Tells people while another collector has the database; what it gives is called when that is over. */
+  readonly onStandby?: (message: string) => Promise<() => Promise<void>>;
+  /** Ends waiting for a server that is away, or that another collector has. */
   readonly closing?: AbortSignal;
   /** How long tiers are kept from now on. */
   readonly keep?: Partial<Keep>;
@@ -73,7 +77,7 @@ export type StoreSettings = {
 
 /** Opens what keeps data, and what looks after it. Whatever has to be closed is in `opened` at once. */
 export async function openStore(settings: StoreSettings, opened: Part[], log: Log, now: () => number): Promise<Store> {
-  const { data, storeUrl = null, closing = new AbortController().signal } = settings;
+  const { data, storeUrl = null, closing = new AbortController().signal, onStandby = tellNobody } = settings;
   const ballast = makeBallast(data);
   await ballast.releaseIfFull(); // what fills a disk may also have ended the last process: what is stored can be read
   const lock = await lockDirectory(data);
@@ -82,9 +86,11 @@ export async function openStore(settings: StoreSettings, opened: Part[], log: Lo
   const base =
     storeUrl === null
       ? await openEmbeddedBase({ ...settings, ballast }, opened, log, now)
-      : await openServerBase({ address: storeUrl, closing }, opened, log);
+      : await openServerBase({ address: storeUrl, data, closing, onStandby }, opened, log);
   return tendStore(base, settings, { opened, log, now });
 }
+
+const tellNobody = async (): Promise<() => Promise<void>> => async () => undefined;
 
 type Surroundings = { readonly opened: Part[]; readonly log: Log; readonly now: () => number };
 

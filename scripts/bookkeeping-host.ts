@@ -23,7 +23,8 @@ export type BookkeepingHost = {
   readonly sent: Set<number>;
 };
 
-export function makeBookkeepingHost(origin: string, host: string, token: string): BookkeepingHost {
+/** `origin`: of its collector, which may be another one each time. */
+export function makeBookkeepingHost(origin: string | (() => string), host: string, token: string): BookkeepingHost {
   const epoch = randomInt(2 ** 40);
   const acknowledged = new Set<number>();
   const sent = new Set<number>();
@@ -44,7 +45,10 @@ export function makeBookkeepingHost(origin: string, host: string, token: string)
         );
       waiting = batch;
       for (const tickMs of batch.ticksMs) sent.add(tickMs);
-      const status = await post(origin, token, { ...batch, sentMs: Date.now() });
+      const status = await post(typeof origin === 'string' ? origin : origin(), token, {
+        ...batch,
+        sentMs: Date.now(),
+      });
       if (status !== 200) return status;
       for (const tickMs of batch.ticksMs) acknowledged.add(tickMs);
       waiting = null;

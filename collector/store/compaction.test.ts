@@ -233,3 +233,10 @@ test('chunks of one series in one window become one row when the engine merges t
   expect(row).toMatchObject({ rows: 1, most: WINDOW_MS / 60_000 });
   expect(await readTicks('web-1')).toEqual([0, 1, 2, 3, 4]);
 });
+
+test('versions are above what has arrived, also by a clock that is behind', async () => {
+  const generation = 5_000_000_000_000;
+  await engine.command(`INSERT INTO arrivals (generation, host, start) VALUES (${generation}, 'h', 0)`);
+  const versions = await openVersions(engine, () => 1000);
+  expect(versions.next()).toBe(generation + 1);
+});

@@ -55,7 +55,10 @@ export async function sliceHosts(engine: Engine, where: string): Promise<readonl
 export type Versions = { readonly next: () => number };
 
 export async function openVersions(engine: Engine, now: () => number): Promise<Versions> {
-  const [row] = await engine.query(`SELECT max(version) AS version FROM rollup_due`);
+  // Whoever had the store before may have had a clock ahead of ours, and numbered what arrived by it.
+  const [row] = await engine.query(
+    `SELECT greatest((SELECT max(version) FROM rollup_due), (SELECT max(generation) FROM arrivals)) AS version`,
+  );
   let version = Number(row?.['version'] ?? 0);
   return { next: () => (version = Math.max(version + 1, now())) };
 }

@@ -1,21 +1,17 @@
 import { randomUUID } from 'node:crypto';
 import { Readable } from 'node:stream';
 import { finished } from 'node:stream/promises';
-import { setTimeout as sleep } from 'node:timers/promises';
 
-import { ClickHouseLogLevel, createClient, type ClickHouseClient, type ClickHouseSettings } from '@clickhouse/client';
+import type { ClickHouseClient, ClickHouseSettings } from '@clickhouse/client';
 
-import { isThisMachine } from '@muster/proto/options';
-
-import { StoreError } from '../domain/store-error.ts';
+import type { Claim, Guard, Purpose } from './claim.ts';
+import type { Given } from './claims.ts';
 import { encodeBlock } from './native.ts';
 import type { ServerAddress } from './server-address.ts';
-import { describeWriteFault, findServerFault, isAnswer, NOT_CLICKHOUSE } from './server-fault.ts';
+import { connect, endStatements, prepareDatabase, statementsOf, stopStatements } from './server-client.ts';
+import { describeWriteFault, findServerFault, isAnswer } from './server-fault.ts';
 import { READ_MEMORY_BYTES_MAX, READ_SECONDS_MAX, type Engine } from './store.ts';
 import { makeTurns } from './turns.ts';
-
-/** That of the embedded engine: every statement of ours is tried on it. */
-const VERSION_MIN = [26, 7] as const;
 
 /** An agent waits 10 s for its answer, and a commit may have to wait for another; then the server is as good as away. */
 const INSERT_MS_MAX = 30_000;
@@ -23,24 +19,9 @@ const INSERT_MS_MAX = 30_000;
 const READ_MS_MAX = (READ_SECONDS_MAX + 10) * 1_000;
 /** A rollup of a day, the schema of a large table, or what we look up ourselves. */
 const COMMAND_MS_MAX = 600_000;
-/** What a statement that was given up may take to notice it. */
-const STOP_MS_MAX = 30_000;
-const STOP_POLL_MS = 50;
 /** Each its own, so that reads that wait keep no insert from its connection. */
 const CONNECTIONS = { inserts: 4, reads: 8, lookups: 2, commands: 2 } as const;
 
-const SETTINGS: ClickHouseSettings = {
-  // The answer comes when the statement has ended: what fails half-way is an error, never a short result.
-  wait_end_of_query: 1,
-  // An answer is an acknowledgement: the server must not gather inserts and write them later.
-  async_insert: 0,
-  // Where a table remembers its blocks, one like another would be dropped, whether or not the first is still there.
-  insert_deduplicate: 0,
-  // As in the embedded engine, whatever the server or the profile of the user say.
-  output_format_json_quote_64bit_integers: 0,
-  date_time_output_format: 'simple',
-  session_timezone: 'UTC',
-};
 /** A query that nobody waits for any more is cancelled; the server does so for those that cannot write, alone. */
 const LOOKUP_SETTINGS: ClickHouseSettings = { readonly: '2', cancel_http_readonly_queries_on_client_close: 1 };
 const READ_SETTINGS: ClickHouseSettings = {
@@ -48,8 +29,6 @@ const READ_SETTINGS: ClickHouseSettings = {
   max_execution_time: READ_SECONDS_MAX,
   max_memory_usage: String(READ_MEMORY_BYTES_MAX),
 };
-/** Of later versions than the types of the client. */
-const NEWER_SETTINGS = { deduplicate_insert: 'disable', deduplicate_insert_select: 'disable' };
 
 export type ServerEngine = Engine & {
   /** Appends blocks that a ClickHouse has written, compressed by zstd: `columns` in their order. */
@@ -58,15 +37,14 @@ export type ServerEngine = Engine & {
 
 /**
  * Opens a database on a ClickHouse server, creating it where it is missing. Throws a StoreError that says what to do; one
- * of an outage may pass, others do not.
+ * of an outage may pass, others do not. What is written goes on as long as `claim` holds; without one, nobody else may
+ * write there.
  *
  * While `swap` runs its task, who reads may see the state before it and the one after it together.
  */
-export async function openServer(address: ServerAddress): Promise<ServerEngine> {
+export async function openServer(address: ServerAddress, claim: Claim | null = null): Promise<ServerEngine> {
   const { database } = address;
-  /** By it a statement of this database is found again, also by a later process. */
-  const prefix = `muster-${database}-`;
-  await prepareDatabase(address, prefix);
+  const guards = await openGuards(address, claim);
   const writer = connect(address, { database, connections: CONNECTIONS.inserts, msMax: INSERT_MS_MAX });
   const reader = connect(address, { database, connections: CONNECTIONS.reads, msMax: READ_MS_MAX });
   const looker = connect(address, { database, connections: CONNECTIONS.lookups, msMax: COMMAND_MS_MAX });
@@ -75,25 +53,21 @@ export async function openServer(address: ServerAddress): Promise<ServerEngine> 
   const copier = connect(address, { database, connections: 1, msMax: COMMAND_MS_MAX, isPlain: true });
   const closing = new AbortController();
   const inTurn = makeTurns();
-  const underWay = new Set<Promise<unknown>>();
+  const { follow, ended } = makeFollowed();
   /** Commands of which nobody knows how they ended. What they do late must not meet what is done after them. */
   const lost = new Set<string>();
 
-  function follow<T>(task: Promise<T>): Promise<T> {
-    const done = task.finally(() => underWay.delete(done));
-    done.catch(() => undefined);
-    underWay.add(done);
-    return done;
-  }
-
   async function command(sql: string): Promise<void> {
-    const id = `${prefix}${randomUUID()}`;
+    let id: string | null = null;
     try {
       if (lost.size > 0) await stopStatements(worker, `query_id IN (${[...lost].map((one) => `'${one}'`).join(', ')})`);
       lost.clear();
-      await worker.command({ query: sql, query_id: id });
+      await guards.commands((given) => {
+        id = given.query_id;
+        return worker.command({ query: sql, ...given });
+      });
     } catch (cause) {
-      if (!isAnswer(cause)) lost.add(id);
+      if (id !== null && !isAnswer(cause)) lost.add(id);
       throw describeWriteFault(cause);
     }
   }
@@ -101,10 +75,15 @@ export async function openServer(address: ServerAddress): Promise<ServerEngine> 
   return {
     insert: (table, rows, columns) => {
       const names = columns.map(({ name }) => name);
-      return follow(insertBody(writer, formatInsert(table, names), Readable.from([encodeBlock(rows, columns)])));
+      const block = encodeBlock(rows, columns);
+      const send = (given: Given): Promise<void> =>
+        insertBody(writer, formatInsert(table, names), { ...given, values: Readable.from([block]) });
+      return follow(guards.inserts(send).catch(throwWriteFault));
     },
-    insertNative: (table, columns, body) =>
-      follow(insertBody(copier, formatInsert(table, columns), body, { 'Content-Encoding': 'zstd' })),
+    insertNative: (table, columns, values) => {
+      const http_headers = { 'Content-Encoding': 'zstd' };
+      return follow(insertBody(copier, formatInsert(table, columns), { values, http_headers }).catch(throwWriteFault));
+    },
     async query(query, parameters, signal = closing.signal) {
       // What has values bound is what people ask.
       const [client, limits] = parameters === undefined ? [looker, LOOKUP_SETTINGS] : [reader, READ_SETTINGS];
@@ -124,9 +103,32 @@ export async function openServer(address: ServerAddress): Promise<ServerEngine> 
     openSession: () => Promise.reject(new Error('A session is for backups, which a ClickHouse server makes itself')),
     async close() {
       closing.abort();
-      await Promise.allSettled(underWay);
+      await ended();
       for (const client of [reader, looker, worker, writer, copier]) await client.close();
     },
+  };
+}
+
+/** How statements are sent: in sessions of a claim, or by who is alone, once nothing of an earlier process goes on. */
+async function openGuards(address: ServerAddress, claim: Claim | null): Promise<Readonly<Record<Purpose, Guard>>> {
+  if (claim !== null) return { inserts: claim.guard('inserts'), commands: claim.guard('commands') };
+  await prepareDatabase(address);
+  await endStatements(address);
+  const send: Guard = (act) => act({ query_id: `${statementsOf(address)}${randomUUID()}` });
+  return { inserts: send, commands: send };
+}
+
+/** Knows what is under way. */
+function makeFollowed() {
+  const underWay = new Set<Promise<unknown>>();
+  return {
+    follow: <T>(task: Promise<T>): Promise<T> => {
+      const done = task.finally(() => underWay.delete(done));
+      done.catch(() => undefined);
+      underWay.add(done);
+      return done;
+    },
+    ended: () => Promise.allSettled(underWay),
   };
 }
 
@@ -134,113 +136,16 @@ function formatInsert(table: string, columns: readonly string[]): string {
   return `INSERT INTO ${table} (${columns.join(', ')}) FORMAT Native`;
 }
 
+function throwWriteFault(cause: unknown): never {
+  throw describeWriteFault(cause);
+}
+
 async function insertBody(
   client: ClickHouseClient,
   query: string,
-  values: Readable,
-  headers: Readonly<Record<string, string>> = {},
+  given: Omit<Parameters<ClickHouseClient['exec']>[0], 'query'> & { readonly values: Readable },
 ): Promise<void> {
-  try {
-    const { stream } = await client.exec({ query, values, http_headers: headers });
-    stream.resume(); // nothing is in it
-    await finished(stream);
-  } catch (cause) {
-    throw describeWriteFault(cause);
-  }
-}
-
-type ConnectOptions = {
-  readonly database: string;
-  readonly connections: number;
-  readonly msMax: number;
-  /** Nothing is compressed on the way; by default where the way is short. */
-  readonly isPlain?: boolean;
-};
-
-function connect(
-  { origin, user, password }: ServerAddress,
-  { database, connections, msMax, isPlain = isThisMachine(origin) }: ConnectOptions,
-): ClickHouseClient {
-  return createClient({
-    url: origin,
-    username: user,
-    password,
-    database,
-    application: 'muster',
-    max_open_connections: connections,
-    request_timeout: msMax,
-    // A server closes an idle connection after 3 s or more.
-    keep_alive: { enabled: true, idle_socket_ttl: 2_000, eagerly_destroy_stale_sockets: true },
-    // A fifth of a block goes over the wire then, for 2.5 ms of CPU a megabyte: more than loopback is worth.
-    compression: isPlain ? {} : { request: { codec: 'zstd', level: 1 }, response: { codec: 'zstd' } },
-    clickhouse_settings: { ...SETTINGS, ...NEWER_SETTINGS },
-    log: { level: ClickHouseLogLevel.OFF },
-  });
-}
-
-/** Makes sure of the server, the database, and that nothing goes on there that an earlier process has begun. */
-async function prepareDatabase(address: ServerAddress, prefix: string): Promise<void> {
-  const { database } = address;
-  const client = connect(address, { database: 'system', connections: 1, msMax: READ_MS_MAX });
-  try {
-    await ensureVersion(address);
-    await client.command({ query: `CREATE DATABASE IF NOT EXISTS ${database}` }).catch(async (cause: unknown) => {
-      const found = await client.query({
-        query: `SELECT 1 FROM system.databases WHERE name = '${database}'`,
-        format: 'JSONEachRow',
-      });
-      if ((await found.json()).length === 0) throw cause; // else it is there, and that it may not be created is no matter
-    });
-    await stopStatements(client, `startsWith(query_id, '${prefix}')`);
-  } catch (cause) {
-    throw findServerFault(cause) ?? cause;
-  } finally {
-    await client.close();
-  }
-}
-
-/** Asked without any of our settings, which an older server would refuse without saying that it is older. */
-async function ensureVersion({ origin, user, password }: ServerAddress): Promise<void> {
-  const client = createClient({
-    url: origin,
-    username: user,
-    password,
-    database: 'system',
-    request_timeout: READ_MS_MAX,
-    log: { level: ClickHouseLogLevel.OFF },
-  });
-  try {
-    const result = await client.query({ query: 'SELECT version() AS version', format: 'JSONEachRow' });
-    const text = await result.text();
-    const [, version, major, minor] = /^\{"version":"((\d+)\.(\d+)[^"]*)"\}\s*$/.exec(text) ?? [];
-    if (version === undefined) throw new StoreError(NOT_CLICKHOUSE, false, text.slice(0, 100), true);
-    const [majorMin, minorMin] = VERSION_MIN;
-    if (Number(major) > majorMin || (Number(major) === majorMin && Number(minor) >= minorMin)) return;
-    throw new StoreError(
-      `The ClickHouse server is of version ${version}; Muster needs ${majorMin}.${minorMin} or newer: upgrade it`,
-      false,
-      null,
-    );
-  } finally {
-    await client.close();
-  }
-}
-
-/** Stops statements of ours, and waits until they have ended; throws when they do not. */
-async function stopStatements(client: ClickHouseClient, which: string): Promise<void> {
-  for (let waitedMs = 0; waitedMs < STOP_MS_MAX; waitedMs += STOP_POLL_MS) {
-    const result = await client.query({
-      query: `SELECT 1 FROM system.processes WHERE ${which} AND user = currentUser() LIMIT 1`,
-      format: 'JSONEachRow',
-    });
-    if ((await result.json()).length === 0) return;
-    await client.command({ query: `KILL QUERY WHERE ${which} AND user = currentUser() ASYNC` });
-    await sleep(STOP_POLL_MS);
-  }
-  throw new StoreError(
-    'A statement of an earlier collector still runs on the ClickHouse server; stop that collector, or wait',
-    false,
-    null,
-    true,
-  );
+  const { stream } = await client.exec({ query, ...given });
+  stream.resume(); // nothing is in it
+  await finished(stream);
 }

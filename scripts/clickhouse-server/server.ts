@@ -113,7 +113,8 @@ async function answers(port: number): Promise<boolean> {
   );
 }
 
-async function findFreePort(): Promise<number> {
+/** A port of loopback that nobody listens on; somebody else may before it is used. */
+export async function findFreePort(): Promise<number> {
   const server = createServer();
   await new Promise<void>((resolve) => {
     server.listen(0, '127.0.0.1', resolve);
