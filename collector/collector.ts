@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 
+import type { DropReply } from '@muster/proto/api';
 import type { Log } from '@muster/proto/log';
 import { WATCHED_MS } from '@muster/proto/push';
 
@@ -77,23 +78,15 @@ export async function openCollector(
   try {
     const onStandby = (message: string) => openStandbyServer({ hostname: config.bind, port: config.port, message });
     const store = await openStore({ ...config, onStandby }, opened, log, now);
-    const { engine, state, metrics, compaction } = store;
+    const { state, metrics } = store;
 
     const latest = makeLatest(metrics.find);
     for (const { host, name, inventory } of state.hosts.all()) latest.addHost(host, name, inventory);
-    for (const value of await readNewest(engine, now())) latest.restore(value, now());
-    const hosts = [...latest.hosts()];
-    for (const heard of await readHeard(engine, hosts, now())) latest.restoreHeard(heard, now());
+    await restoreLatest(latest, store, now);
     const hub = openLiveHub(latest, now);
     opened.push({ name: 'live hub', close: () => hub.close() });
 
-    const buffer = openSampleBuffer({
-      engine,
-      compaction,
-      durability: store.durability,
-      onFault: store.noteFault,
-      log,
-    });
+    const buffer = openSampleBuffer({ shardOf: store.shardOf, durability: store.durability, log });
     opened.push({ name: 'ingest buffer', close: () => buffer.close() });
 
     const accessKey = await readAccessKey(config.data);
@@ -135,6 +128,15 @@ export async function openCollector(
   } catch (cause) {
     await closeAll(opened).catch(() => undefined); // the fault that stopped us is the one worth reporting
     throw cause;
+  }
+}
+
+/** What the fleet looked like before a restart. */
+async function restoreLatest(latest: Latest, { shards, shardOf }: Store, now: () => number): Promise<void> {
+  for (const shard of shards) {
+    for (const value of await readNewest(shard.engine, now())) latest.restore(value, now());
+    const hosts = [...latest.hosts()].filter((host) => shardOf(host) === shard);
+    for (const heard of await readHeard(shard.engine, hosts, now())) latest.restoreHeard(heard, now());
   }
 }
 
@@ -207,7 +209,8 @@ type RouteParts = {
 
 function makeRoutes(parts: RouteParts): readonly Route[] {
   const { accessKey, sessions, admission, hub, latest, onTurnedAway, log, now } = parts;
-  const { engine, fault } = parts.store;
+  const { fault, shardOf } = parts.store;
+  const readerOf = (host: string, signal: AbortSignal) => withSignal(shardOf(host).engine, signal);
   const accessKeyHash = hashSecret(accessKey);
   const ofHost = { isHost: latest.has, now };
   return [
@@ -232,21 +235,28 @@ function makeRoutes(parts: RouteParts): readonly Route[] {
       isHost: latest.has,
       findMetric: parts.store.metrics.find,
       readSeries: (query, signal) =>
-        readSeries(withSignal(engine, signal), query, { keep: parts.store.keep, nowMs: now() }),
+        readSeries(readerOf(query.host, signal), query, { keep: parts.store.keep, nowMs: now() }),
     }),
     makeHostRangeRoute({
       ...ofHost,
       what: 'completeness',
-      read: (query, signal) => readCompleteness(withSignal(engine, signal), query),
+      read: (query, signal) => readCompleteness(readerOf(query.host, signal), query),
     }),
     makeHostRangeRoute({
       ...ofHost,
       what: 'events',
-      read: (query, signal) => readEvents(withSignal(engine, signal), query),
+      read: (query, signal) => readEvents(readerOf(query.host, signal), query),
     }),
-    makeSamplesRoute({ dropBefore: (beforeMs) => dropBefore(parts.store, beforeMs), log, now }),
+    makeSamplesRoute({ dropBefore: (beforeMs) => dropBeforeOnAll(parts.store, beforeMs), log, now }),
     makeJobsRoute(parts.storeJobs),
   ];
+}
+
+async function dropBeforeOnAll({ shards }: Store, beforeMs: number): Promise<DropReply> {
+  const replies = [];
+  for (const shard of shards) replies.push(await dropBefore(shard, beforeMs));
+  const days = [...new Set(replies.flatMap((reply) => reply.days))].toSorted((a, b) => a.localeCompare(b));
+  return { days, rows: replies.reduce((sum, { rows }) => sum + rows, 0) };
 }
 
 /** Closes in the reverse of the order opened; a part that fails does not keep the others open. */

@@ -59,6 +59,14 @@ export const OPTIONS = {
     default: null,
     parse: parseServerAddress,
   } satisfies Option<ServerAddress | null> as Option<ServerAddress | null>,
+  storeCluster: {
+    env: 'MUSTER_STORE_CLUSTER',
+    placeholder: 'NAME',
+    help: 'a cluster that the server of --store-url knows: each of its shards keeps all of some hosts (default none)',
+    default: '',
+    parse: (text: string) =>
+      /^[\w.-]{1,64}$/.test(text) ? ok(text) : err('the name of a cluster in remote_servers: letters, digits, _ . -'),
+  } satisfies Option<string>,
   agents: {
     env: 'MUSTER_AGENTS',
     placeholder: 'DIRECTORY',
@@ -121,7 +129,8 @@ export function findConfigFault(config: Config): string | null {
   const isLoopback = config.bind === '::1' || config.bind.startsWith('127.');
   if (!isLoopback && !config.insecureHttp)
     return `--bind ${config.bind} would serve plain HTTP to other machines; put a TLS proxy before 127.0.0.1, or say --insecure-http`;
-  if (config.storeUrl === null) return null;
+  if (config.storeUrl === null)
+    return config.storeCluster === '' ? null : '--store-cluster needs --store-url, the address of one of its servers';
   if (config.backupEvery > 0)
     return '--backup-every is not for a store on a ClickHouse server, which makes its own backups';
   if (config.durability === 'process') return null;

@@ -61,6 +61,7 @@ export function openJobs({ jobs, store, log, now }: JobsOptions): Jobs {
 
   return {
     start(name, options, { onProgress, signal }) {
+      if (store.shards.length > 1) return err(ON_CLUSTER);
       const job = jobs.find((one) => one.name === name);
       if (job === undefined) return err(refuseUnknown(name, jobs));
       const task = job.prepare(options);
@@ -85,6 +86,13 @@ export function openJobs({ jobs, store, log, now }: JobsOptions): Jobs {
     },
   };
 }
+
+const ON_CLUSTER: JobRefusal = {
+  status: 400,
+  code: 'cluster',
+  message:
+    'Jobs are not for a store on a cluster: its servers drop by themselves what is past its time, and back themselves up',
+};
 
 function refuseUnknown(name: string, jobs: readonly AnyJob[]): JobRefusal {
   const names = jobs.map((one) => one.name).join(', ');

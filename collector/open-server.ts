@@ -9,6 +9,7 @@ import { StoreError } from './domain/store-error.ts';
 import type { Part, StoreBase } from './open-store.ts';
 import { repeat } from './repeat.ts';
 import { BEAT_MS, takeClaim, type Claim, type ClaimOptions } from './store/claim.ts';
+import { ensureSingle } from './store/cluster.ts';
 import { ensureMigrated } from './store/migrated.ts';
 import { migrate } from './store/migrations.ts';
 import { formatServerAddress, type ServerAddress } from './store/server-address.ts';
@@ -27,6 +28,8 @@ const CLAIM_FILE = 'store-claim';
 export type ServerOptions = {
   readonly address: ServerAddress;
   readonly data: string;
+  /** Which one it is of a cluster. */
+  readonly shard?: number;
   readonly closing: AbortSignal;
   /** Called when another collector has the database, with a sentence; what it gives is called when that is over. */
   readonly onStandby: (message: string) => Promise<() => Promise<void>>;
@@ -37,8 +40,8 @@ export type ServerOptions = {
  * Whatever else is wrong ends it: a person must do something first.
  */
 export async function openServerBase(options: ServerOptions, opened: Part[], log: Log): Promise<StoreBase> {
-  const { address, data } = options;
-  const file = join(data, CLAIM_FILE);
+  const { address, data, shard } = options;
+  const file = join(data, shard === undefined ? CLAIM_FILE : `${CLAIM_FILE}-${shard}`);
   const former = await readFile(file, 'utf8').catch(() => null); // there is none yet
   const id = randomUUID();
   const claim = await standBy({ ...options, id, former }, log);
@@ -60,7 +63,7 @@ type StandbyOptions = Omit<ServerOptions, 'data'> & Pick<ClaimOptions, 'id' | 'f
 
 /** Waits for the server, and until no other collector has the database. */
 async function standBy({ onStandby, ...options }: StandbyOptions, log: Log): Promise<Claim> {
-  const { address, closing } = options;
+  const { address, shard } = options;
   let end: (() => Promise<void>) | null = null;
   const onOther = async (message: string): Promise<void> => {
     log.info('store.standby', { message });
@@ -68,21 +71,33 @@ async function standBy({ onStandby, ...options }: StandbyOptions, log: Log): Pro
     end = await onStandby(message);
   };
   try {
-    for (let attempt = 0; ; attempt += 1) {
-      closing.throwIfAborted();
-      try {
-        await prepareDatabase(address);
-        const claim = await takeClaim({ ...options, onStandby: onOther, now: () => performance.now() });
-        if (end !== null) log.info('store.taken-over');
-        return claim;
-      } catch (error) {
-        if (!(error instanceof StoreError) || error.message !== AWAY) throw error;
-        if (attempt === 0) log.warn('store.away', { url: formatServerAddress(address), error });
-        await sleep(RETRY_MS, undefined, { signal: closing }).catch(() => undefined); // the loop says why
-      }
-    }
+    const claim = await waitForServer(options, log, async () => {
+      await prepareDatabase(address);
+      if (shard === undefined) await ensureSingle(address);
+      return takeClaim({ ...options, onStandby: onOther, now: () => performance.now() });
+    });
+    if (end !== null) log.info('store.taken-over');
+    return claim;
   } finally {
     await (end as (() => Promise<void>) | null)?.(); // it was set meanwhile
+  }
+}
+
+/** Does something once the server is there; says once that it is away. */
+export async function waitForServer<T>(
+  { address, closing }: Pick<ServerOptions, 'address' | 'closing'>,
+  log: Log,
+  act: () => Promise<T>,
+): Promise<T> {
+  for (let attempt = 0; ; attempt += 1) {
+    closing.throwIfAborted();
+    try {
+      return await act();
+    } catch (error) {
+      if (!(error instanceof StoreError) || error.message !== AWAY) throw error;
+      if (attempt === 0) log.warn('store.away', { url: formatServerAddress(address), error });
+      await sleep(RETRY_MS, undefined, { signal: closing }).catch(() => undefined); // the loop says why
+    }
   }
 }
 

@@ -2,6 +2,7 @@ import type { Log } from '@muster/proto/log';
 
 import type { Keep } from './domain/keep.ts';
 import { makeMetrics, type Metrics } from './metrics.ts';
+import { openCluster, type Cluster } from './open-cluster.ts';
 import { openEmbeddedBase } from './open-embedded.ts';
 import { openServerBase } from './open-server.ts';
 import { repeat } from './repeat.ts';
@@ -44,18 +45,27 @@ export type StoreBase = {
   readonly sync: Readonly<Record<'chunks' | 'archive', () => Promise<void>>>;
 };
 
-export type Store = WatchedEngine &
-  Pick<StoreBase, 'mender' | 'ballast' | 'durability' | 'lost' | 'backups'> & {
-    readonly directory: string;
-    readonly now: () => number;
+/** What holds all that there is of some hosts: the store, or a shard of it. */
+export type Shard = WatchedEngine &
+  Pick<StoreBase, 'mender' | 'ballast'> & {
     /** How long each tier is kept, in days. */
     readonly keep: Keep;
     readonly versions: Versions;
-    readonly state: State;
-    readonly metrics: Metrics;
     readonly compaction: Compaction;
     /** Waits until no sample is there twice: what counts them calls it first. */
     readonly ensureArchived: () => Promise<void>;
+  };
+
+/** Of a store on a cluster its own engine is that of the first shard, where the state lies. */
+export type Store = Shard &
+  Pick<StoreBase, 'durability' | 'lost' | 'backups'> & {
+    readonly directory: string;
+    readonly now: () => number;
+    readonly state: State;
+    readonly metrics: Metrics;
+    /** All of it; of a store without a cluster itself alone. */
+    readonly shards: readonly [Shard, ...Shard[]];
+    readonly shardOf: (host: string) => Shard;
   };
 
 /** What a store is opened by. What is left out stays as it was when the store was opened last. */
@@ -64,6 +74,8 @@ export type StoreSettings = {
   readonly data: string;
   /** null: the engine runs in this process, on the data directory. */
   readonly storeUrl?: ServerAddress | null;
+  /** Those servers of it to keep everything on, each its share of hosts. */
+  readonly storeCluster?: string;
   /** Tells people while another collector has the database; what it gives is called when that is over. */
   readonly onStandby?: (message: string) => Promise<() => Promise<void>>;
   /** Ends waiting for a server that is away, or that another collector has. */
@@ -77,17 +89,31 @@ export type StoreSettings = {
 
 /** Opens what keeps data, and what looks after it. Whatever has to be closed is in `opened` at once. */
 export async function openStore(settings: StoreSettings, opened: Part[], log: Log, now: () => number): Promise<Store> {
-  const { data, storeUrl = null, closing = new AbortController().signal, onStandby = tellNobody } = settings;
+  const {
+    data,
+    storeUrl = null,
+    storeCluster = '',
+    closing = new AbortController().signal,
+    onStandby = tellNobody,
+  } = settings;
   const ballast = makeBallast(data);
   await ballast.releaseIfFull(); // what fills a disk may also have ended the last process: what is stored can be read
   const lock = await lockDirectory(data);
   if (!lock.ok) throw new Error(lock.error);
   opened.push({ name: 'data directory', close: lock.value.release });
-  const base =
-    storeUrl === null
-      ? await openEmbeddedBase({ ...settings, ballast }, opened, log, now)
-      : await openServerBase({ address: storeUrl, data, closing, onStandby }, opened, log);
-  return tendStore(base, settings, { opened, log, now });
+  const around = { opened, log, now };
+  if (storeUrl === null)
+    return tendStore(one(await openEmbeddedBase({ ...settings, ballast }, opened, log, now)), settings, around);
+  const options = { address: storeUrl, data, closing, onStandby };
+  const cluster =
+    storeCluster === ''
+      ? one(await openServerBase(options, opened, log))
+      : await openCluster({ ...options, cluster: storeCluster }, opened, log);
+  return tendStore(cluster, settings, around);
+}
+
+function one(base: StoreBase): Cluster {
+  return { bases: [base], shardOf: () => 0 };
 }
 
 const tellNobody = async (): Promise<() => Promise<void>> => async () => undefined;
@@ -95,14 +121,44 @@ const tellNobody = async (): Promise<() => Promise<void>> => async () => undefin
 type Surroundings = { readonly opened: Part[]; readonly log: Log; readonly now: () => number };
 
 /** What goes on in a store, whatever it is kept in. */
-async function tendStore(
-  { watched, ensureRoom, sync, ...disk }: StoreBase,
-  { data: directory, keep: keepWanted = {} }: StoreSettings,
+async function tendStore({ bases, shardOf }: Cluster, settings: StoreSettings, around: Surroundings): Promise<Store> {
+  const { log, now } = around;
+  const [base, ...otherBases] = bases;
+  const first = await tendShard(base, settings, around);
+  const shards: [Shard, ...Shard[]] = [first];
+  for (const other of otherBases) shards.push(await tendShard(other, settings, around));
+  const state = await loadState(first.engine, now);
+  return {
+    ...first,
+    fault: () => findFault(shards),
+    durability: base.durability,
+    backups: base.backups,
+    lost: Promise.race(bases.map(({ lost }) => lost)),
+    directory: settings.data,
+    now,
+    state,
+    metrics: makeMetrics({ table: state.metrics, log, now }),
+    shards,
+    shardOf: (host) => shards[shardOf(host)] ?? first,
+  };
+}
+
+function findFault(shards: readonly Shard[]): string | null {
+  for (const [i, shard] of shards.entries()) {
+    const fault = shard.fault();
+    if (fault !== null) return shards.length === 1 ? fault : `Shard ${i + 1} of ${shards.length}: ${fault}`;
+  }
+  return null;
+}
+
+/** What goes on in each shard, as if it were alone. */
+async function tendShard(
+  { watched, ensureRoom, sync, mender, ballast }: StoreBase,
+  { keep: keepWanted = {} }: StoreSettings,
   { opened, log, now }: Surroundings,
-): Promise<Store> {
+): Promise<Shard> {
   const { engine, fault } = watched;
   const keep = await applyKeep(engine, keepWanted, ensureRoom);
-  const state = await loadState(engine, now);
   const versions = await openVersions(engine, now);
   const onFailed = (event: string) => (error: unknown) => {
     if (fault() === null) log.error(event, { error }); // a store that takes nothing has been told of
@@ -134,6 +190,5 @@ async function tendStore(
     () => undefined, // it still takes nothing, which has been told of
   );
   opened.push({ name: 'probe', close: () => probing.close() });
-  const metrics = makeMetrics({ table: state.metrics, log, now });
-  return { ...watched, ...disk, directory, now, keep, versions, state, metrics, compaction, ensureArchived };
+  return { ...watched, mender, ballast, keep, versions, compaction, ensureArchived };
 }

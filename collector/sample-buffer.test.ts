@@ -32,11 +32,10 @@ function makeArrival(host: string, offsetMs: number): Arrival {
 
 test('one commit holds samples, what is set aside, and which batches brought them; again, it changes nothing', async () => {
   const compaction = await openCompaction(engine, await openVersions(engine, () => NOW_MS));
+  const shard = { engine, compaction, noteFault: () => undefined };
   const buffer = openSampleBuffer({
     durability: 'process',
-    engine,
-    compaction,
-    onFault: () => undefined,
+    shardOf: () => shard,
     log: makeLog(() => undefined, Date.now),
   });
   const farMs = 8_000_000_000_000_000 - NOW_MS;
@@ -81,11 +80,10 @@ test('a batch that the store does not take is logged and told apart, and the oth
   };
   const faults: unknown[] = [];
   const lines: string[] = [];
+  const shard = { engine: picky, compaction, noteFault: (error: unknown) => void faults.push(error) };
   const buffer = openSampleBuffer({
     durability: 'process',
-    engine: picky,
-    compaction,
-    onFault: (error) => void faults.push(error),
+    shardOf: () => shard,
     log: makeLog((line) => void lines.push(line), Date.now),
   });
   const hosts = ['db-1', 'db-2', 'poison', 'db-3'];

@@ -17,38 +17,35 @@ const BUFFER_BYTES_MAX = 64 * 1024 * 1024;
 /** An agent waits 10 s for its answer; what it will send again anyway need not be stored behind its back. */
 const WAIT_MS_MAX = 5_000;
 
-export type SampleBufferOptions = {
+type CommitShard = {
   readonly engine: Engine;
   readonly compaction: Compaction;
+  /** Notes a fault that is known to be the store's. */
+  readonly noteFault: (error: unknown) => void;
+};
+
+export type SampleBufferOptions = {
+  /** Where all of a host lies. */
+  readonly shardOf: (host: string) => CommitShard;
   /** Where each commit is put on the disk, there is one a second. */
   readonly durability: Durability;
-  readonly onFault: (error: unknown) => void;
   readonly log: Log;
 };
 
 /** The buffer that commits to the store: samples, events, what is quarantined, and that the batches arrived. */
-export function openSampleBuffer({
-  engine,
-  compaction,
-  durability,
-  onFault,
-  log,
-}: SampleBufferOptions): Buffer<Arrival> {
+export function openSampleBuffer({ shardOf, durability, log }: SampleBufferOptions): Buffer<Arrival> {
+  let failed: CommitShard | null = null;
   return openBuffer<Arrival>({
     async insert(items) {
-      const block = makeArrivalBlock(items);
-      const { generation, release } = compaction.hold(block.samples);
-      try {
-        await insertEvents(engine, makeEventRows(items));
-        await insertQuarantine(
-          engine,
-          items.flatMap(({ rows }) => rows),
-        );
-        // Last: a batch that is counted has arrived whole. After a kill in between it comes again.
-        await insertArrivals(engine, block, generation);
-      } finally {
-        release();
-      }
+      const faults: unknown[] = [];
+      const commits = [...Map.groupBy(items, ({ host }) => shardOf(host))].map(([shard, own]) =>
+        commit(shard, own).catch((fault: unknown) => {
+          failed = shard;
+          faults.push(fault);
+        }),
+      );
+      await Promise.all(commits);
+      if (faults.length > 0) throw faults[0];
     },
     sizeOf: ({ batch, rows }) => ({ rows: batch.values.length, bytes: countBytes(batch) + rows.length * ROW_BYTES }),
     commitRows: COMMIT_ROWS,
@@ -56,10 +53,26 @@ export function openSampleBuffer({
     commitMs: COMMIT_MS[durability],
     bytesMax: BUFFER_BYTES_MAX,
     waitMsMax: WAIT_MS_MAX,
-    onError: onFault,
+    onError: (error) => failed?.noteFault(error),
     onRejected: ({ host, batch: { epoch, seq } }, error) =>
       log.error('ingest.batch-rejected', { host, epoch, seq, error }),
   });
+}
+
+async function commit({ engine, compaction }: CommitShard, items: readonly Arrival[]): Promise<void> {
+  const block = makeArrivalBlock(items);
+  const { generation, release } = compaction.hold(block.samples);
+  try {
+    await insertEvents(engine, makeEventRows(items));
+    await insertQuarantine(
+      engine,
+      items.flatMap(({ rows }) => rows),
+    );
+    // Last: a batch that is counted has arrived whole. After a kill in between it comes again.
+    await insertArrivals(engine, block, generation);
+  } finally {
+    release();
+  }
 }
 
 /** A row of the quarantine, an event, and a batch with nothing in it: each some small objects. */

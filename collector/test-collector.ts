@@ -22,36 +22,30 @@ export type TestCollectorOptions = {
   readonly jobs?: readonly AnyJob[];
   readonly backupEvery?: number;
   readonly storeUrl?: ServerAddress | null;
+  readonly storeCluster?: string;
+};
+
+const CONFIG: Omit<Config, 'data'> = {
+  port: 0,
+  livePort: 0,
+  bind: '127.0.0.1',
+  insecureHttp: false,
+  storeUrl: null,
+  storeCluster: '',
+  agents: '/nowhere',
+  keep: {},
+  durability: 'process',
+  backupTo: '',
+  backupEvery: 0,
+  backupKeep: 2,
 };
 
 /** A real collector on free ports, for tests; one at a time in a process (the engine's rule). */
-export async function openTestCollector({
-  data: kept,
-  agents = '/nowhere',
-  storeUrl = null,
-  now = Date.now,
-  keep = {},
-  jobs,
-  backupEvery = 0,
-}: TestCollectorOptions = {}) {
+export async function openTestCollector({ data: kept, now = Date.now, jobs, ...options }: TestCollectorOptions = {}) {
   const data = kept ?? (await mkdtemp(join(tmpdir(), 'muster-collector-')));
   const lines: string[] = [];
-  const config: Config = {
-    port: 0,
-    livePort: 0,
-    bind: '127.0.0.1',
-    insecureHttp: false,
-    data,
-    storeUrl,
-    agents,
-    keep,
-    durability: 'process',
-    backupTo: '',
-    backupEvery,
-    backupKeep: 2,
-  };
   const collector = await openCollector(
-    config,
+    { ...CONFIG, ...options, data },
     makeLog((line) => void lines.push(line), now),
     now,
     jobs,

@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { startClickHouseServer, type ClickHouseServer } from '../scripts/clickhouse-server/server.ts';
+import { findFreePort, startClickHouseServer, type ClickHouseServer } from '../scripts/clickhouse-server/server.ts';
 import type { EngineSettings } from './store/engine-settings.ts';
 import { openEmbedded } from './store/embedded.ts';
 import { migrate } from './store/migrations.ts';
@@ -61,14 +61,12 @@ export type TestServer = ClickHouseServer & { readonly address: ServerAddress; r
 
 const PASSWORD = 's/e:c@ret%41';
 
+const GRANTS = ['ALL ON fleet.*', 'ALL ON other.*', 'TABLE ENGINE ON *', 'SELECT ON system.*'];
+
 export async function startTestServer(path: string, port = 0): Promise<TestServer> {
   const users = [
     // No more than deploy/README.md asks for.
-    {
-      name: 'muster',
-      password: PASSWORD,
-      grants: ['ALL ON fleet.*', 'ALL ON other.*', 'TABLE ENGINE ON *', 'SELECT ON system.*'],
-    },
+    { name: 'muster', password: PASSWORD, grants: GRANTS },
     { name: 'guest', password: PASSWORD, grants: ['SELECT ON fleet.*', 'SELECT ON system.*'] },
     { name: 'reader', password: PASSWORD, mayWrite: false },
   ];
@@ -76,4 +74,41 @@ export async function startTestServer(path: string, port = 0): Promise<TestServe
   const address = { origin: `http://127.0.0.1:${server.port}`, user: 'muster', password: PASSWORD, database: 'fleet' };
   const url = `http://muster:${encodeURIComponent(PASSWORD)}@127.0.0.1:${server.port}/fleet`;
   return { ...server, address, url };
+}
+
+/** Two servers with one port, each on an address of its own, that know each other as the shards of `duo`. */
+export type TestCluster = {
+  readonly nodes: readonly TestServer[];
+  /** After a kill, with its data. */
+  readonly restart: (node: number) => Promise<void>;
+  readonly stop: () => Promise<void>;
+};
+
+/** Not 127.0.0.1, which each server takes for itself. */
+const HOSTS = ['127.0.0.2', '127.0.0.3'] as const;
+
+export async function startTestCluster(path: string): Promise<TestCluster> {
+  const user = { name: 'muster', password: PASSWORD, grants: [...GRANTS, 'ALL ON fleet_local.*'] };
+  const poor = { name: 'poor', password: PASSWORD, grants: GRANTS };
+  const port = await findFreePort();
+  const [first, second] = HOSTS;
+  const clusters = {
+    tcpPort: await findFreePort(),
+    user,
+    shards: { duo: [[first], [second]], swapped: [[second], [first]], pair: [[first, second]] },
+  };
+  const start = async (host: string): Promise<TestServer> => {
+    const server = await startClickHouseServer({ path: join(path, host), port, users: [user, poor], host, clusters });
+    const address = { origin: `http://${host}:${port}`, user: 'muster', password: PASSWORD, database: 'fleet' };
+    const url = `http://muster:${encodeURIComponent(PASSWORD)}@${host}:${port}/fleet`;
+    return { ...server, address, url };
+  };
+  const nodes = await Promise.all(HOSTS.map(start));
+  return {
+    nodes,
+    async restart(node) {
+      nodes[node] = await start(HOSTS[node] ?? first);
+    },
+    stop: async () => void (await Promise.all(nodes.map((node) => node.stop()))),
+  };
 }

@@ -20,13 +20,14 @@ export type CollectorOptions = {
   readonly durability?: Durability;
   /** A ClickHouse server to keep everything on. */
   readonly storeUrl?: string;
+  readonly storeCluster?: string;
   /** Takes every line of its log; without it, warnings and errors are passed on. */
   readonly onLine?: (line: string) => void;
 };
 
 /** Starts a collector, and throws with what it says when it cannot run. */
 export async function startCollector(options: CollectorOptions): Promise<RunningCollector> {
-  const { data, port = 0, agents, durability, storeUrl, onLine = makePrinter('collector') } = options;
+  const { data, port = 0, agents, durability, storeUrl, storeCluster, onLine = makePrinter('collector') } = options;
   const said: string[] = [];
   let isReady = false;
   const program = startProgram({
@@ -39,6 +40,7 @@ export async function startCollector(options: CollectorOptions): Promise<Running
       '--data',
       data,
       ...(agents === undefined ? [] : ['--agents', agents]),
+      ...(storeCluster === undefined ? [] : ['--store-cluster', storeCluster]),
       ...(durability === undefined ? [] : ['--durability', durability]),
     ],
     env: storeUrl === undefined ? {} : { MUSTER_STORE_URL: storeUrl },

@@ -18,7 +18,7 @@ const OUTAGES: Readonly<Record<string, string>> = {
   194: REFUSED,
   516: REFUSED,
   81: 'The ClickHouse server has no such database; create it, or let the user of MUSTER_STORE_URL do so',
-  497: 'The ClickHouse server does not let this user do what is needed; GRANT ALL ON the database of MUSTER_STORE_URL, TABLE ENGINE ON * and SELECT ON system.* to it',
+  497: 'The ClickHouse server does not let this user do what is needed; GRANT ALL ON the database of MUSTER_STORE_URL (for a cluster, also on the one of that name with _local behind it), TABLE ENGINE ON * and SELECT ON system.* to it',
   164: READ_ONLY,
   242: 'The ClickHouse server takes no writes: a table is read-only; its log says why',
   243: FULL,

@@ -21,6 +21,17 @@ export type ServerOptions = {
   /** 0, the default: any free one. */
   readonly port?: number;
   readonly users: readonly ServerUser[];
+  /** A loopback address that it listens on; 127.0.0.1 by default. */
+  readonly host?: string;
+  /** What it knows of other servers, and how they reach it. */
+  readonly clusters?: ServerClusters;
+};
+
+/** Clusters by name: of each shard the addresses of its replicas, all of which listen on one port as `user`. */
+export type ServerClusters = {
+  readonly tcpPort: number;
+  readonly user: ServerUser;
+  readonly shards: Readonly<Record<string, readonly (readonly string[])[]>>;
 };
 
 export type ClickHouseServer = {
@@ -52,19 +63,22 @@ export async function startClickHouseServer({
   path,
   port: asked = 0,
   users,
+  host = '127.0.0.1',
+  clusters,
 }: ServerOptions): Promise<ClickHouseServer> {
   await mkdir(path, { recursive: true });
   const port = asked === 0 ? await findFreePort() : asked;
   const file = join(path, 'config.xml');
-  await writeFile(file, formatConfig(file, users), { mode: 0o600 });
+  await writeFile(file, formatConfig(file, users, clusters), { mode: 0o600 });
   const args = [
     join(import.meta.dirname, 'engine.ts'),
     `--path=${join(path, 'data')}`,
-    '--listen_host=127.0.0.1',
+    `--listen_host=${host}`,
+    ...(clusters === undefined ? [] : [`--tcp_port=${clusters.tcpPort}`]),
     `--http_port=${port}`,
     `--config-file=${file}`,
     '--multiquery',
-    `--query=SYSTEM START LISTEN HTTP; SELECT * FROM file('-', 'LineAsString', 's String') FORMAT Null`,
+    `--query=SYSTEM START LISTEN HTTP; ${clusters === undefined ? '' : 'SYSTEM START LISTEN TCP; '}SELECT * FROM file('-', 'LineAsString', 's String') FORMAT Null`,
   ];
   const child = spawn(process.execPath, args, { stdio: ['pipe', 'ignore', 'pipe'] });
   let said = '';
@@ -79,7 +93,7 @@ export async function startClickHouseServer({
     child.once('close', end);
     child.once('error', end);
   });
-  for (let attempt = 0; !(await answers(port)); attempt += 1) {
+  for (let attempt = 0; !(await answers(host, port)); attempt += 1) {
     if (!hasEnded && attempt < ATTEMPTS) {
       await sleep(ATTEMPT_MS);
       continue;
@@ -106,8 +120,8 @@ export async function startClickHouseServer({
 const ATTEMPT_MS = 50;
 const ATTEMPTS = 600;
 
-async function answers(port: number): Promise<boolean> {
-  return fetch(`http://127.0.0.1:${port}/ping`).then(
+async function answers(host: string, port: number): Promise<boolean> {
+  return fetch(`http://${host}:${port}/ping`).then(
     async (response) => (await response.text()) === 'Ok.\n',
     () => false,
   );
@@ -127,16 +141,17 @@ export async function findFreePort(): Promise<number> {
 }
 
 /** `default` is who runs the statement that keeps the server alive; nobody else comes as it. */
-function formatConfig(file: string, users: readonly ServerUser[]): string {
+function formatConfig(file: string, users: readonly ServerUser[], clusters?: ServerClusters): string {
   const rows = users.map(
     ({ name, password, mayWrite = true, grants = ['ALL ON *.*'] }) =>
-      `<${name}><password>${escapeText(password)}</password><networks><ip>127.0.0.1</ip></networks>` +
+      `<${name}><password>${escapeText(password)}</password><networks><ip>127.0.0.0/8</ip></networks>` +
       `<profile>${mayWrite ? 'default' : 'readonly'}</profile><quota>default</quota>` +
       `<grants>${grants.map((grant) => `<query>GRANT ${grant}</query>`).join('')}</grants></${name}>`,
   );
   return `<clickhouse>
   <users_config>${escapeText(file)}</users_config>
   <mark_cache_size>67108864</mark_cache_size>
+  ${clusters === undefined ? '' : formatClusters(clusters)}
   <profiles><default></default><readonly><readonly>1</readonly></readonly></profiles>
   <quotas><default></default></quotas>
   <users>
@@ -145,6 +160,14 @@ function formatConfig(file: string, users: readonly ServerUser[]): string {
   </users>
 </clickhouse>
 `;
+}
+
+function formatClusters({ tcpPort, user, shards }: ServerClusters): string {
+  const who = `<port>${tcpPort}</port><user>${user.name}</user><password>${escapeText(user.password)}</password>`;
+  const formatShard = (hosts: readonly string[]): string =>
+    `<shard>${hosts.map((host) => `<replica><host>${host}</host>${who}</replica>`).join('')}</shard>`;
+  const rows = Object.entries(shards).map(([name, list]) => `<${name}>${list.map(formatShard).join('')}</${name}>`);
+  return `<remote_servers>${rows.join('')}</remote_servers>`;
 }
 
 function escapeText(text: string): string {
