@@ -8,6 +8,7 @@ import { readAccessKey } from './access.ts';
 import { makeAdmission, type Admission } from './admission.ts';
 import { makeBackups } from './backups.ts';
 import type { Config } from './config.ts';
+import type { HeardHost } from './domain/samples.ts';
 import { makeApp, type Route } from './http/app.ts';
 import { makeDownloads } from './http/downloads.ts';
 import { openLiveServer } from './http/live-server.ts';
@@ -37,6 +38,7 @@ import { JOBS, openJobs, type Jobs } from './jobs.ts';
 import { openLiveHub, type LiveHub } from './live.ts';
 import { openStore, type Part, type Store } from './open-store.ts';
 import { repeat } from './repeat.ts';
+import { makeNovelty } from './ingest/novelty.ts';
 import { openSampleBuffer } from './sample-buffer.ts';
 import { hashSecret, isSecret } from './secret.ts';
 import { makeSessions, type Sessions } from './sessions.ts';
@@ -82,11 +84,16 @@ export async function openCollector(
 
     const latest = makeLatest(metrics.find);
     for (const { host, name, inventory } of state.hosts.all()) latest.addHost(host, name, inventory);
-    await restoreLatest(latest, store, now);
+    const heard = await restoreLatest(latest, store, now);
     const hub = openLiveHub(latest, now);
     opened.push({ name: 'live hub', close: () => hub.close() });
 
-    const buffer = openSampleBuffer({ shardOf: store.shardOf, durability: store.durability, log });
+    const buffer = openSampleBuffer({
+      shardOf: store.shardOf,
+      durability: store.durability,
+      isNew: makeNovelty(heard),
+      log,
+    });
     opened.push({ name: 'ingest buffer', close: () => buffer.close() });
 
     const accessKey = await readAccessKey(config.data);
@@ -131,13 +138,20 @@ export async function openCollector(
   }
 }
 
-/** What the fleet looked like before a restart. */
-async function restoreLatest(latest: Latest, { shards, shardOf }: Store, now: () => number): Promise<void> {
+/** What the fleet looked like before a restart; when its hosts were heard. */
+async function restoreLatest(
+  latest: Latest,
+  { shards, shardOf }: Store,
+  now: () => number,
+): Promise<readonly HeardHost[]> {
+  const all: HeardHost[] = [];
   for (const shard of shards) {
     for (const value of await readNewest(shard.engine, now())) latest.restore(value, now());
     const hosts = [...latest.hosts()].filter((host) => shardOf(host) === shard);
-    for (const heard of await readHeard(shard.engine, hosts, now())) latest.restoreHeard(heard, now());
+    all.push(...(await readHeard(shard.engine, hosts, now())));
   }
+  for (const one of all) latest.restoreHeard(one, now());
+  return all;
 }
 
 /** Makes backups when they are due. */

@@ -35,6 +35,7 @@ test('one commit holds samples, what is set aside, and which batches brought the
   const shard = { engine, compaction, noteFault: () => undefined };
   const buffer = openSampleBuffer({
     durability: 'process',
+    isNew: () => false,
     shardOf: () => shard,
     log: makeLog(() => undefined, Date.now),
   });
@@ -83,6 +84,7 @@ test('a batch that the store does not take is logged and told apart, and the oth
   const shard = { engine: picky, compaction, noteFault: (error: unknown) => void faults.push(error) };
   const buffer = openSampleBuffer({
     durability: 'process',
+    isNew: () => false,
     shardOf: () => shard,
     log: makeLog((line) => void lines.push(line), Date.now),
   });

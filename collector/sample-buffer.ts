@@ -3,13 +3,14 @@ import type { Log } from '@muster/proto/log';
 
 import { openBuffer, type Buffer } from './ingest/buffer.ts';
 import { makeArrivalBlock, makeEventRows, type Arrival } from './ingest/columns.ts';
+import type { IsNew } from './ingest/novelty.ts';
 import type { Compaction } from './store/compaction.ts';
 import type { Durability } from './store/durability.ts';
 import { insertArrivals, insertEvents, insertQuarantine } from './store/insert.ts';
 import type { Engine } from './store/store.ts';
 
 /** A commit is one block: large enough for the engine under load, soon enough for the agent that waits. */
-const COMMIT_ROWS = 20_000;
+const COMMIT_ROWS = 80_000;
 const COMMIT_BYTES = 8 * 1024 * 1024;
 const COMMIT_MS: Readonly<Record<Durability, number>> = { process: 250, 'power-loss': 1_000 };
 /** What may wait for the store: 8 M samples, some seconds of full load. */
@@ -29,17 +30,18 @@ export type SampleBufferOptions = {
   readonly shardOf: (host: string) => CommitShard;
   /** Where each commit is put on the disk, there is one a second. */
   readonly durability: Durability;
+  readonly isNew: IsNew;
   readonly log: Log;
 };
 
 /** The buffer that commits to the store: samples, events, what is quarantined, and that the batches arrived. */
-export function openSampleBuffer({ shardOf, durability, log }: SampleBufferOptions): Buffer<Arrival> {
+export function openSampleBuffer({ shardOf, durability, isNew, log }: SampleBufferOptions): Buffer<Arrival> {
   let failed: CommitShard | null = null;
   return openBuffer<Arrival>({
     async insert(items) {
       const faults: unknown[] = [];
       const commits = [...Map.groupBy(items, ({ host }) => shardOf(host))].map(([shard, own]) =>
-        commit(shard, own).catch((fault: unknown) => {
+        commit(shard, own, isNew).catch((fault: unknown) => {
           failed = shard;
           faults.push(fault);
         }),
@@ -59,8 +61,8 @@ export function openSampleBuffer({ shardOf, durability, log }: SampleBufferOptio
   });
 }
 
-async function commit({ engine, compaction }: CommitShard, items: readonly Arrival[]): Promise<void> {
-  const block = makeArrivalBlock(items);
+async function commit({ engine, compaction }: CommitShard, items: readonly Arrival[], isNew: IsNew): Promise<void> {
+  const block = makeArrivalBlock(items, isNew);
   const { generation, release } = compaction.hold(block.samples);
   try {
     await insertEvents(engine, makeEventRows(items));

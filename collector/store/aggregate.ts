@@ -126,7 +126,7 @@ async function computeStep({ engine, step, force, onSlice }: StepTask): Promise<
     onSlice(i, slices.length);
     await engine.command(
       `INSERT INTO rollup_${of.tier} (${COLUMNS})
-       SELECT ${COLUMNS} FROM (${selectFigures(of.startOf, `${wanted} AND ${isOfSlice}`, version)}) AS new
+       SELECT ${COLUMNS} FROM (${selectFigures(of.startOf, `${wanted} AND ${isOfSlice}`, { from: 'stored', version })}) AS new
        LEFT JOIN (SELECT metric, host, labels, ts, samples AS had FROM rollup_${of.tier} FINAL
            WHERE ${isIn('ts', step)} AND ${isOfSlice}) AS old
          USING (metric, host, labels, ts) WHERE samples >= had`,

@@ -26,7 +26,7 @@ const BATCH = `epoch UInt64 COMMENT 'the spool' CODEC(ZSTD(1)), seq UInt64 COMME
  */
 const ARRIVALS = `CREATE TABLE IF NOT EXISTS arrivals (
   generation UInt64 COMMENT 'what is compacted together', host LowCardinality(String), start DateTime('UTC'),
-  ${BATCH},
+  ${BATCH}, isNew UInt32 COMMENT '1: all its ticks are later than any that was stored of the host before',
   offsetsMs Array(UInt32) COMMENT 'the ticks, counted from start', metrics Array(LowCardinality(String)),
   labels Array(LowCardinality(String)), values Array(Array(Float64)) COMMENT 'of each series, at each tick; NaN: none'
 ) ENGINE = MergeTree ORDER BY tuple() PARTITION BY generation SETTINGS min_parts_to_merge_at_once = 100`;
