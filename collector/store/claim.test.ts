@@ -12,6 +12,8 @@ import { until } from '../../scripts/until.ts';
 import { startTestServer, type TestServer } from '../test-store.ts';
 import { ensureUnclaimed, STALE_MS, takeClaim, type ClaimOptions } from './claim.ts';
 import { LAPSE_MS } from './claims.ts';
+import { endFormer } from './former-claims.ts';
+import { connect as connectTo, statementsOf } from './server-client.ts';
 import { openServer } from './server.ts';
 import type { Engine } from './store.ts';
 
@@ -231,6 +233,18 @@ test('a server that was started again has forgotten its sessions, and the claim 
   await engine.insert('t', values.length, [{ name: 'a', type: 'UInt32', values }]);
   await engine.command('ALTER TABLE t DELETE WHERE a > 2 SETTINGS mutations_sync = 2');
   expect(await read(engine)).toEqual([1, 2]);
+});
+
+test('who was stopped while it took over leaves one alone that has taken over since', options, async () => {
+  const { engine, insert } = await take();
+  const { address } = theServer();
+  const client = connectTo(address, { database: address.database, connections: 1, msMax: 5_000 });
+  await endFormer(client, { number: 1, prefix: statementsOf(address) });
+  await insert(1);
+  expect(await read(engine)).toEqual([1]);
+  await endFormer(client, { number: 2, prefix: statementsOf(address) });
+  await expect(insert(2)).rejects.toThrow('emptied or replaced');
+  await client.close();
 });
 
 test('ensureUnclaimed() refuses a database that a collector has, and no other', options, async () => {

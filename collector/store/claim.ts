@@ -4,7 +4,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { ClickHouseClient } from '@clickhouse/client';
 
 import { StoreError } from '../domain/store-error.ts';
-import { ask, codeOf, LAPSE_MS, listClaims, makeNext, readNewest, tell, type Given, type Listed } from './claims.ts';
+import { codeOf, LAPSE_MS, listClaims, makeNext, readNewest, tell, type Given, type Listed } from './claims.ts';
+import { endFormer, nameSession, SESSION_LOCKED, SESSION_UNKNOWN, type Purpose } from './former-claims.ts';
 import type { ServerAddress } from './server-address.ts';
 import { connect, prepareDatabase, statementsOf, stopStatements } from './server-client.ts';
 import { AWAY } from './server-fault.ts';
@@ -30,9 +31,6 @@ export type Claim = {
   readonly close: () => Promise<void>;
 };
 
-const PURPOSES = ['inserts', 'commands'] as const;
-export type Purpose = (typeof PURPOSES)[number];
-
 /** Runs a statement as it must be sent; again where the server had not begun it. */
 export type Guard = <T>(act: (given: Given) => Promise<T>) => Promise<T>;
 
@@ -44,12 +42,7 @@ const LOOK_MS = 1_000;
 /** How long the server keeps a session that nobody uses, and after how long it is opened anew: well before. */
 const SESSION_SECONDS = 60;
 const SESSION_MS_MAX = 30_000;
-/** What goes on in a session of another is told to stop, and may need a while to notice. */
-const END_MS_MAX = 60_000;
 const RETRIES = 2;
-
-const SESSION_UNKNOWN = '372';
-const SESSION_LOCKED = '373';
 
 export type ClaimOptions = {
   readonly address: ServerAddress;
@@ -72,12 +65,12 @@ export async function takeClaim(options: ClaimOptions): Promise<Claim> {
   const prefix = statementsOf(address);
   try {
     const startedMs = now();
-    const table = await waitForClaim(client, options);
+    const { number, table } = await waitForClaim(client, options);
     const hold = makeHold({ client, id, table, now }, startedMs);
-    await endOthers(client, { table, prefix });
+    await endFormer(client, { number, prefix });
     await hold.renew();
     return {
-      guard: (purpose) => makeGuard({ client, hold, now, session_id: `${prefix}${id}-${purpose}` }),
+      guard: (purpose) => makeGuard({ client, hold, now, session_id: nameSession(prefix, id, purpose) }),
       renew: hold.renew,
       lost: hold.lost,
       async close() {
@@ -106,11 +99,11 @@ export async function ensureUnclaimed(address: ServerAddress): Promise<void> {
   }
 }
 
-/** The table of the claim, when it is won. */
+/** The claim, when it is won. */
 async function waitForClaim(
   client: ClickHouseClient,
   { id, former, onStandby, closing }: ClaimOptions,
-): Promise<string> {
+): Promise<Listed> {
   let told: string | null = null;
   for (;;) {
     closing.throwIfAborted();
@@ -119,7 +112,7 @@ async function waitForClaim(
       if (told !== null && cause instanceof StoreError && cause.message === AWAY) return null;
       throw cause;
     });
-    if (found?.id === id) return found.table;
+    if (found?.id === id) return found;
     if (found !== null && (found.isFree || found.id === former)) {
       await makeNext(client, found, id);
       continue;
@@ -130,36 +123,6 @@ async function waitForClaim(
     }
     await sleep(LOOK_MS, undefined, { signal: closing }).catch(() => undefined); // the loop says why
   }
-}
-
-/** Makes sure that nothing of those before goes on, or comes later. Their tables go last: until then it is done again. */
-async function endOthers(
-  client: ClickHouseClient,
-  { table, prefix }: { readonly table: string; readonly prefix: string },
-): Promise<void> {
-  const isOurs = `startsWith(query_id, '${prefix}')`;
-  await stopStatements(client, isOurs);
-  for (const other of await listClaims(client)) {
-    if (other.table === table) continue;
-    for (const purpose of PURPOSES) await endSession(client, `${prefix}${other.id}-${purpose}`, isOurs);
-    await tell(client, `DROP TABLE IF EXISTS ${other.table} SYNC`);
-  }
-}
-
-async function endSession(client: ClickHouseClient, session_id: string, isOurs: string): Promise<void> {
-  const clickhouse_settings = { session_check: '1', close_session: '1' };
-  for (const untilMs = performance.now() + END_MS_MAX; performance.now() < untilMs;) {
-    try {
-      await ask(client, 'SELECT 1', { session_id, clickhouse_settings });
-    } catch (cause) {
-      if (codeOf(cause) === SESSION_UNKNOWN) return;
-      if (codeOf(cause) !== SESSION_LOCKED) throw cause;
-      await stopStatements(client, isOurs);
-    }
-  }
-  const message =
-    'A statement of an earlier collector still runs on the ClickHouse server; stop that collector, or wait';
-  throw new StoreError(message, false, null, true);
 }
 
 type Own = {

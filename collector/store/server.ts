@@ -4,8 +4,9 @@ import { finished } from 'node:stream/promises';
 
 import type { ClickHouseClient, ClickHouseSettings } from '@clickhouse/client';
 
-import type { Claim, Guard, Purpose } from './claim.ts';
+import type { Claim, Guard } from './claim.ts';
 import type { Given } from './claims.ts';
+import type { Purpose } from './former-claims.ts';
 import { encodeBlock } from './native.ts';
 import type { ServerAddress } from './server-address.ts';
 import { connect, endStatements, prepareDatabase, statementsOf, stopStatements } from './server-client.ts';
