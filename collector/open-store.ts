@@ -116,11 +116,11 @@ async function tendStore(
     while (!signal.aborted && (await compaction.between(archive.moveNext)));
   };
   const compacting = repeat(COMPACTION_MS, compact, onFailed('compaction.failed'));
-  opened.push({ name: 'compaction', close: () => compacting.close() });
   const archiving = repeat(ARCHIVE_RUN_MS, archiveDue, onFailed('archive.failed'));
-  opened.push({ name: 'archive', close: () => archiving.close() });
   const rolling = repeat(ROLLUP_RUN_MS, rollUp, onFailed('rollup.failed'));
-  opened.push({ name: 'rollup', close: () => rolling.close() });
+  // All are asked to end before one is waited for: they wait for each other.
+  const close = (): unknown => Promise.all([compacting, archiving, rolling].map((one) => one.close()));
+  opened.push({ name: 'compaction, archive and rollup', close });
 
   const probing = repeat(
     PROBE_MS,
