@@ -9,6 +9,7 @@ import { isRecord } from '@muster/proto/record';
 
 import { StoreError } from '../domain/store-error.ts';
 import { ENGINE_SETTINGS, writeEngineSettings, type EngineSettings } from './engine-settings.ts';
+import { releaseFatalSignals } from './fatal-signals.ts';
 import { encodeBlock, formatStructure, type Column } from './native.ts';
 import { READ_MEMORY_BYTES_MAX, READ_SECONDS_MAX, type Engine } from './store.ts';
 import { connect, makeRead, makeSessions, type Client } from './session.ts';
@@ -54,6 +55,7 @@ export async function openEmbedded(directory: string, settings: EngineSettings =
   await writeEngineSettings(configuration, { ...always, ...settings });
   // The first session starts the engine, with its configuration; the clients' sessions join it.
   const engine = new Session(path, { connectionArgs: [`--config-file=${configuration}`] });
+  releaseFatalSignals();
   // A block that was being inserted when the process died was never acknowledged: its sender has it still. Only now: where
   // another process has the directory all the same (two containers, say), the engine has just refused, and these are its.
   for (const name of await readdir(incoming)) await rm(join(incoming, name));
