@@ -39,6 +39,7 @@ import { openSampleBuffer } from './sample-buffer.ts';
 import { hashSecret, isSecret } from './secret.ts';
 import { makeSessions, type Sessions } from './sessions.ts';
 import { readCompleteness } from './store/completeness.ts';
+import { explainDataFault } from './store/data-fault.ts';
 import { dropBefore } from './store/drop.ts';
 import { readEvents } from './store/events.ts';
 import { readHeard, readNewest } from './store/newest.ts';
@@ -57,6 +58,7 @@ export type Collector = {
   readonly routes: readonly Pick<Route, 'method' | 'path' | 'role'>[];
   /** Answers a request as the server does, without one; for tests. */
   readonly fetch: (request: Request) => Response | Promise<Response>;
+  /** Closes it once, however often it is asked: whoever asks again waits for the same end. */
   close(): Promise<void>;
 };
 
@@ -119,17 +121,18 @@ export async function openCollector(
     // Whoever waits for a job is told first: the server waits for the answer.
     opened.push({ name: 'job of the store', close: () => storeJobs.close() });
 
+    let closed: Promise<void> | null = null;
     const origin = `http://${config.bind.includes(':') ? `[${config.bind}]` : config.bind}:${server.port}`;
     return {
       port: server.port,
       url: `${origin}/#key=${accessKey}`,
       routes,
       fetch: (request) => app.fetch(request),
-      close: () => closeAll(opened),
+      close: () => (closed ??= closeAll(opened)),
     };
   } catch (cause) {
     await closeAll(opened).catch(() => undefined); // the fault that stopped us is the one worth reporting
-    throw cause;
+    throw explainDataFault(config.data, cause) ?? cause;
   }
 }
 
