@@ -35,6 +35,7 @@ import { JOBS, openJobs, type Jobs } from './jobs.ts';
 import { openLiveHub, type LiveHub } from './live.ts';
 import { openStore, type Part, type Store } from './open-store.ts';
 import { repeat } from './repeat.ts';
+import { makeNovelty } from './ingest/novelty.ts';
 import { openSampleBuffer } from './sample-buffer.ts';
 import { hashSecret, isSecret } from './secret.ts';
 import { makeSessions, type Sessions } from './sessions.ts';
@@ -81,7 +82,8 @@ export async function openCollector(
     for (const { host, name, inventory } of state.hosts.all()) latest.addHost(host, name, inventory);
     for (const value of await readNewest(engine, now())) latest.restore(value, now());
     const hosts = [...latest.hosts()];
-    for (const heard of await readHeard(engine, hosts, now())) latest.restoreHeard(heard, now());
+    const heard = await readHeard(engine, hosts, now());
+    for (const one of heard) latest.restoreHeard(one, now());
     const hub = openLiveHub(latest, now);
     opened.push({ name: 'live hub', close: () => hub.close() });
 
@@ -89,6 +91,7 @@ export async function openCollector(
       engine,
       compaction,
       durability: store.durability,
+      isNew: makeNovelty(heard),
       onFault: store.noteFault,
       log,
     });

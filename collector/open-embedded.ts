@@ -8,7 +8,7 @@ import { repeat } from './repeat.ts';
 import { ensureDiskRoom, type Ballast } from './store/ballast.ts';
 import {
   applyDurability,
-  makeChunkSync,
+  makeTableSync,
   oldPartsMs,
   readDurability,
   syncStore,
@@ -61,6 +61,9 @@ export async function openEmbeddedBase(
   await ballast.restore().catch(onBallastFault);
   const ballasting = repeat(BALLAST_MS, ballast.restore, onBallastFault);
   opened.push({ name: 'ballast', close: () => ballasting.close() });
-  const syncChunks = await makeChunkSync(watched.engine, durability);
-  return { watched, mender, ballast, durability, backups, ensureRoom, syncChunks };
+  const sync = {
+    chunks: await makeTableSync(watched.engine, durability, 'chunks'),
+    archive: await makeTableSync(watched.engine, durability, 'archive'),
+  };
+  return { watched, mender, ballast, durability, backups, ensureRoom, sync };
 }

@@ -56,6 +56,6 @@ function leaveDiskToServer(engine: Engine): Omit<StoreBase, 'watched'> {
     durability: 'process',
     backups: null,
     ensureRoom: async () => undefined,
-    syncChunks: async () => undefined,
+    sync: { chunks: async () => undefined, archive: async () => undefined },
   };
 }

@@ -5,6 +5,7 @@ import { makeMetrics, type Metrics } from './metrics.ts';
 import { openEmbeddedBase } from './open-embedded.ts';
 import { openServerBase } from './open-server.ts';
 import { repeat } from './repeat.ts';
+import { openArchive } from './store/archive.ts';
 import { makeBallast, type Ballast } from './store/ballast.ts';
 import { openCompaction, type Compaction } from './store/compaction.ts';
 import type { Durability } from './store/durability.ts';
@@ -20,6 +21,8 @@ import type { WatchedEngine } from './store/watch.ts';
 /** What has arrived is read from other places than the rest until it is compacted: no more than the page shows at once. */
 const COMPACTION_MS = 20_000;
 const ROLLUP_RUN_MS = 60_000;
+/** What comes late every few seconds is archived together. */
+const ARCHIVE_RUN_MS = 600_000;
 /** While the store takes nothing it is asked this often: perhaps nobody else writes, or is sent here before it is ready. */
 const PROBE_MS = 2_000;
 
@@ -35,8 +38,8 @@ export type StoreBase = {
   readonly backups: string | null;
   /** Throws when its disk has no room for a change of the schema. */
   readonly ensureRoom: () => Promise<void>;
-  /** Puts chunks that were attached on the disk, where power may be lost. */
-  readonly syncChunks: () => Promise<void>;
+  /** Puts what was attached to a table on the disk, where power may be lost. */
+  readonly sync: Readonly<Record<'chunks' | 'archive', () => Promise<void>>>;
 };
 
 export type Store = WatchedEngine &
@@ -49,6 +52,8 @@ export type Store = WatchedEngine &
     readonly state: State;
     readonly metrics: Metrics;
     readonly compaction: Compaction;
+    /** Waits until no sample is there twice: what counts them calls it first. */
+    readonly ensureArchived: () => Promise<void>;
   };
 
 /** What a store is opened by. What is left out stays as it was when the store was opened last. */
@@ -85,7 +90,7 @@ type Surroundings = { readonly opened: Part[]; readonly log: Log; readonly now: 
 
 /** What goes on in a store, whatever it is kept in. */
 async function tendStore(
-  { watched, ensureRoom, syncChunks, ...disk }: StoreBase,
+  { watched, ensureRoom, sync, ...disk }: StoreBase,
   { data: directory, keep: keepWanted = {} }: StoreSettings,
   { opened, log, now }: Surroundings,
 ): Promise<Store> {
@@ -96,10 +101,24 @@ async function tendStore(
   const onFailed = (event: string) => (error: unknown) => {
     if (fault() === null) log.error(event, { error }); // a store that takes nothing has been told of
   };
-  const compaction: Compaction = await openCompaction(engine, versions, () => compacting.wake(), syncChunks);
-  const compacting = repeat(COMPACTION_MS, compaction.run, onFailed('compaction.failed'));
+  const archive = await openArchive(engine, { now, sync: sync.archive });
+  const compaction: Compaction = await openCompaction(engine, versions, () => compacting.wake(), sync.chunks);
+  const ensureArchived = (): Promise<void> => compaction.between(archive.finish);
+  const compact = async (signal: AbortSignal): Promise<void> => {
+    await ensureArchived();
+    await compaction.run(signal);
+  };
+  const rollUp = async (signal: AbortSignal): Promise<void> => {
+    await ensureArchived();
+    await rollUpDue(engine, { versions, now }, signal);
+  };
+  const archiveDue = async (signal: AbortSignal): Promise<void> => {
+    while (!signal.aborted && (await compaction.between(archive.moveNext)));
+  };
+  const compacting = repeat(COMPACTION_MS, compact, onFailed('compaction.failed'));
   opened.push({ name: 'compaction', close: () => compacting.close() });
-  const rollUp = (signal: AbortSignal): Promise<void> => rollUpDue(engine, { versions, now }, signal);
+  const archiving = repeat(ARCHIVE_RUN_MS, archiveDue, onFailed('archive.failed'));
+  opened.push({ name: 'archive', close: () => archiving.close() });
   const rolling = repeat(ROLLUP_RUN_MS, rollUp, onFailed('rollup.failed'));
   opened.push({ name: 'rollup', close: () => rolling.close() });
 
@@ -110,5 +129,5 @@ async function tendStore(
   );
   opened.push({ name: 'probe', close: () => probing.close() });
   const metrics = makeMetrics({ table: state.metrics, log, now });
-  return { ...watched, ...disk, directory, now, keep, versions, state, metrics, compaction };
+  return { ...watched, ...disk, directory, now, keep, versions, state, metrics, compaction, ensureArchived };
 }

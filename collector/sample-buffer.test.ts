@@ -34,6 +34,7 @@ test('one commit holds samples, what is set aside, and which batches brought the
   const compaction = await openCompaction(engine, await openVersions(engine, () => NOW_MS));
   const buffer = openSampleBuffer({
     durability: 'process',
+    isNew: () => false,
     engine,
     compaction,
     onFault: () => undefined,
@@ -83,6 +84,7 @@ test('a batch that the store does not take is logged and told apart, and the oth
   const lines: string[] = [];
   const buffer = openSampleBuffer({
     durability: 'process',
+    isNew: () => false,
     engine: picky,
     compaction,
     onFault: (error) => void faults.push(error),

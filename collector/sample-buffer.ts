@@ -3,13 +3,14 @@ import type { Log } from '@muster/proto/log';
 
 import { openBuffer, type Buffer } from './ingest/buffer.ts';
 import { makeArrivalBlock, makeEventRows, type Arrival } from './ingest/columns.ts';
+import type { IsNew } from './ingest/novelty.ts';
 import type { Compaction } from './store/compaction.ts';
 import type { Durability } from './store/durability.ts';
 import { insertArrivals, insertEvents, insertQuarantine } from './store/insert.ts';
 import type { Engine } from './store/store.ts';
 
 /** A commit is one block: large enough for the engine under load, soon enough for the agent that waits. */
-const COMMIT_ROWS = 20_000;
+const COMMIT_ROWS = 80_000;
 const COMMIT_BYTES = 8 * 1024 * 1024;
 const COMMIT_MS: Readonly<Record<Durability, number>> = { process: 250, 'power-loss': 1_000 };
 /** What may wait for the store: 8 M samples, some seconds of full load. */
@@ -22,6 +23,7 @@ export type SampleBufferOptions = {
   readonly compaction: Compaction;
   /** Where each commit is put on the disk, there is one a second. */
   readonly durability: Durability;
+  readonly isNew: IsNew;
   readonly onFault: (error: unknown) => void;
   readonly log: Log;
 };
@@ -31,12 +33,13 @@ export function openSampleBuffer({
   engine,
   compaction,
   durability,
+  isNew,
   onFault,
   log,
 }: SampleBufferOptions): Buffer<Arrival> {
   return openBuffer<Arrival>({
     async insert(items) {
-      const block = makeArrivalBlock(items);
+      const block = makeArrivalBlock(items, isNew);
       const { generation, release } = compaction.hold(block.samples);
       try {
         await insertEvents(engine, makeEventRows(items));

@@ -41,6 +41,21 @@ export async function openBareStore(settings: EngineSettings = {}): Promise<Test
   };
 }
 
+/** The same engine, whose commands call `begin` first, which throws where they are to fail. */
+export function makeFailing(engine: Engine, begin: () => void): Engine {
+  const wrap =
+    (run: (sql: string) => Promise<void>) =>
+    async (sql: string): Promise<void> => {
+      begin();
+      await run(sql);
+    };
+  return {
+    ...engine,
+    command: wrap((sql) => engine.command(sql)),
+    swap: (task) => engine.swap((command) => task(wrap(command))),
+  };
+}
+
 /** A server, and how its one user comes to an empty database on it. */
 export type TestServer = ClickHouseServer & { readonly address: ServerAddress; readonly url: string };
 

@@ -6,6 +6,10 @@ import { join } from 'node:path';
 
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
+import { openArchive } from '@muster/collector/store/archive';
+import { openCompaction } from '@muster/collector/store/compaction';
+import { openEmbedded } from '@muster/collector/store/embedded';
+import { openVersions } from '@muster/collector/store/rollup';
 import { openServer } from '@muster/collector/store/server';
 
 import { startTestServer, type TestServer } from '../collector/test-store.ts';
@@ -65,10 +69,17 @@ test(
     expect(early.said).toContain(`process ${first.pid} holds it`);
     expect(await first.stop()).toBe(0);
 
+    const embedded = await openEmbedded(data);
+    await openCompaction(embedded, await openVersions(embedded, Date.now));
+    const { moveNext } = await openArchive(embedded, { now: () => startMs + 12 * 3_600_000 });
+    while (await moveNext());
+    expect(await embedded.query('SELECT count() > 0 AS isThere FROM archive')).toEqual([{ isThere: 1 }]);
+    await embedded.close();
+
     const engine = await openServer(server.address);
     let kills = 0;
     let whole = await run([], 1);
-    for (let linesMax = 3; whole.code === null; linesMax += 3) {
+    for (let linesMax = 3; whole.code === null; linesMax += 6) {
       kills += 1;
       // What a kill may leave of a partition, and a little more than that.
       if (linesMax > 3) await engine.command("INSERT INTO hosts SELECT * REPLACE ('x' AS host) FROM hosts LIMIT 1");

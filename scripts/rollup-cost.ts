@@ -8,7 +8,7 @@ import { openEmbedded } from '../collector/store/embedded.ts';
 import { migrate } from '../collector/store/migrations.ts';
 import { openVersions, rollUpDue, writeRollup5m } from '../collector/store/rollup.ts';
 import { numberOption, runCommand, say } from './command.ts';
-import { fillRealisticChunks } from './store-figures/realistic-chunks.ts';
+import { fillChunks } from './rollup-cost/fill-chunks.ts';
 import { readUsage } from './usage.ts';
 
 const OPTIONS = {
@@ -45,7 +45,7 @@ async function prove({ hosts, metrics, hours }: Values<typeof OPTIONS>): Promise
     for (let hour = 0; hour < hours; hour += 1) {
       const fromMs = FROM_MS + hour * HOUR_MS;
       const all = { hosts, metrics, fromMs, toMs: fromMs + HOUR_MS, everyMs: EVERY_MS };
-      await fillRealisticChunks(engine, { table: 'chunks_next', ...all });
+      await fillChunks(engine, all);
       await engine.command('INSERT INTO chunks SELECT * FROM chunks_next');
       await measure('5 minutes', () => writeRollup5m(engine, versions.next()));
       await engine.command('TRUNCATE TABLE chunks_next');

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 
 import type { Values } from '@muster/proto/options';
 
+import { openArchive } from '../collector/store/archive.ts';
 import { openEmbedded } from '../collector/store/embedded.ts';
 import { migrate } from '../collector/store/migrations.ts';
 import type { Engine } from '../collector/store/store.ts';
@@ -86,6 +87,22 @@ async function ask(engine: Engine, { hosts, metrics }: Fleet, rounds: number): P
   }
 }
 
+/** Prints how much room tables take when their parts are merged. */
+async function printRoom(engine: Engine, tables: readonly string[]): Promise<void> {
+  for (const table of tables) {
+    await engine.command(`OPTIMIZE TABLE ${table} FINAL`);
+    const [what, held] = table.startsWith('rollup') ? ['rows', 'count()'] : ['samples', 'sum(length(offsetsMs))'];
+    const [row] = await engine.query(
+      `SELECT (SELECT ${held} FROM ${table}) AS held, count() AS parts, sum(bytes_on_disk) AS bytes
+       FROM system.parts WHERE database = currentDatabase() AND active AND table = '${table}'`,
+    );
+    const [millions, bytes] = [Number(row?.['held']) / 1e6, Number(row?.['bytes']) / Number(row?.['held'])];
+    console.log(
+      `${table.padEnd(12)}${millions.toFixed(1)} M ${what}, ${Number(row?.['parts'])} parts, ${bytes.toFixed(3)} bytes each`,
+    );
+  }
+}
+
 async function prove({ hosts, metrics, days, rounds }: Values<typeof OPTIONS>): Promise<boolean> {
   const data = mkdtempSync(join(tmpdir(), 'muster-figures-'));
   try {
@@ -103,19 +120,15 @@ async function prove({ hosts, metrics, days, rounds }: Values<typeof OPTIONS>): 
       },
     };
     await fillDay(engine, fleet);
-    say('the samples are there; the means follow');
+    await printRoom(engine, ['chunks']);
+    const { moveNext } = await openArchive(engine, { now: Date.now });
+    const cpu = process.cpuUsage();
+    while (await moveNext());
+    const { user, system } = process.cpuUsage(cpu);
+    say(`archived with ${((user + system) / 1e6).toFixed(1)} s of CPU; the means follow`);
     await fillRollup(engine, fleet, '1h', days);
     await fillRollup(engine, fleet, '1d', days);
-    for (const table of ['chunks', 'rollup_1h', 'rollup_1d']) await engine.command(`OPTIMIZE TABLE ${table} FINAL`);
-    for (const row of await engine.query(
-      `SELECT table, sum(rows) AS rows, count() AS parts, sum(bytes_on_disk) AS bytes,
-         if(table = 'chunks', (SELECT sum(length(values)) FROM chunks), rows) AS held
-       FROM system.parts WHERE database = currentDatabase() AND active AND table IN ('chunks', 'rollup_1h', 'rollup_1d')
-       GROUP BY table ORDER BY table`,
-    ))
-      console.log(
-        `${String(row['table']).padEnd(12)}${(Number(row['held']) / 1e6).toFixed(1)} M ${row['table'] === 'chunks' ? 'samples' : 'rows'}, ${Number(row['parts'])} parts, ${(Number(row['bytes']) / Number(row['held'])).toFixed(3)} bytes each`,
-      );
+    await printRoom(engine, ['archive', 'rollup_1h', 'rollup_1d']);
     await ask(engine, fleet, rounds);
     await engine.close();
     return true;

@@ -30,8 +30,18 @@ export type EventRow = { readonly host: string; readonly tsMs: number; readonly 
 /**
  * What is said of a batch for counting: which records of which spool it holds. `everyMs` is the interval that the agent
  * kept, 0 where it did not say. `atMs` is the newest of its ticks in time, or when it arrived where it has none.
+ * `isNew` is 1 where all its ticks are later than any that was stored of the host.
  */
-export type BatchColumn = 'epoch' | 'since' | 'seq' | 'atMs' | 'everyMs' | 'samples' | 'quarantined' | 'receivedMs';
+export type BatchColumn =
+  | 'epoch'
+  | 'since'
+  | 'seq'
+  | 'atMs'
+  | 'everyMs'
+  | 'samples'
+  | 'quarantined'
+  | 'receivedMs'
+  | 'isNew';
 
 /** Why a sample was set aside: its tick is too far ahead or too old, or its metric cannot have the value. */
 export type QuarantineReason = 'future' | 'past' | 'range';

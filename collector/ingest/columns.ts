@@ -9,6 +9,7 @@ import {
   type QuarantineRow,
 } from '../domain/samples.ts';
 import { clampTime } from './legal.ts';
+import type { IsNew } from './novelty.ts';
 
 /**
  * A batch as far as it is legal, the host whose token it came with, when it arrived, and what of it is set aside: how
@@ -22,9 +23,15 @@ export type Arrival = {
   readonly receivedMs: number;
 };
 
-/** Turns batches into one block of columns, in their order. A series without a sample in a window is left out there. */
-export function makeArrivalBlock(items: readonly Omit<Arrival, 'rows'>[]): ArrivalBlock {
-  const parts: readonly Part[] = items.flatMap((arrival) => splitTicks(arrival).map((ticks) => ({ arrival, ticks })));
+/**
+ * Turns batches into one block of columns, in their order. A series without a sample in a window is left out there. `isNew`
+ * is asked once of each, in their order.
+ */
+export function makeArrivalBlock(items: readonly Omit<Arrival, 'rows'>[], isNew: IsNew = () => false): ArrivalBlock {
+  const parts: readonly Part[] = items.flatMap((arrival) => {
+    const isLater = isNew(arrival.host, arrival.batch.ticksMs);
+    return splitTicks(arrival).map((ticks) => ({ arrival, ticks, isLater }));
+  });
   const seriesMax = parts.reduce((sum, { arrival }) => sum + arrival.batch.series.length, 0);
   const host = makeDictionary(parts.length);
   const metric = makeDictionary(seriesMax);
@@ -93,7 +100,7 @@ function copySamples({ values, from, count }: Span, to: Float64Array, at: number
 
 /** Ticks of one window that follow one another in a batch. */
 type Ticks = { readonly startMs: number; readonly first: number; readonly count: number };
-type Part = { readonly arrival: Omit<Arrival, 'rows'>; readonly ticks: Ticks };
+type Part = { readonly arrival: Omit<Arrival, 'rows'>; readonly ticks: Ticks; readonly isLater: boolean };
 
 function splitTicks({ batch: { ticksMs }, receivedMs }: Omit<Arrival, 'rows'>): readonly Ticks[] {
   if (ticksMs.length === 0) return [{ startMs: Math.floor(receivedMs / WINDOW_MS) * WINDOW_MS, first: 0, count: 0 }];
@@ -137,6 +144,7 @@ function makeAbout(parts: readonly Part[]): ArrivalBlock['about'] {
     samples: column(({ batch }) => countSamples(batch)),
     quarantined: column(({ quarantined }) => quarantined),
     receivedMs: column(({ receivedMs }) => receivedMs),
+    isNew: Float64Array.from(parts, ({ isLater }) => Number(isLater)),
   } satisfies Record<BatchColumn, Float64Array>;
 }
 

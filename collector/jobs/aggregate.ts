@@ -17,6 +17,8 @@ export const AGGREGATE_JOB = defineJob({
     }),
     v.check(({ fromMs, toMs }) => fromMs < toMs, 'toMs must be after fromMs'),
   ),
-  run: (store, options, context) =>
-    aggregate(store.engine, { ...options, rawDays: store.keep.raw, versions: store.versions, now: store.now }, context),
+  async run({ engine, keep, versions, now, ensureArchived }, options, context) {
+    await ensureArchived();
+    return aggregate(engine, { ...options, rawDays: keep.raw, versions, now }, context);
+  },
 });

@@ -81,7 +81,7 @@ export async function aggregate(
 async function listDays(engine: Engine, fromMs: number, toMs: number): Promise<readonly number[]> {
   const parts = await engine.query(
     `SELECT toUnixTimestamp(min(min_time)) AS firstS, toUnixTimestamp(max(max_time)) AS lastS FROM system.parts
-     WHERE database = currentDatabase() AND table = 'chunks' AND active AND rows > 0 GROUP BY partition_id`,
+     WHERE database = currentDatabase() AND table IN ('chunks', 'archive') AND active AND rows > 0 GROUP BY table, partition_id`,
   );
   const days = new Set<number>();
   for (const { firstS, lastS } of parts) {
@@ -126,7 +126,7 @@ async function computeStep({ engine, step, force, onSlice }: StepTask): Promise<
     onSlice(i, slices.length);
     await engine.command(
       `INSERT INTO rollup_${of.tier} (${COLUMNS})
-       SELECT ${COLUMNS} FROM (${selectFigures(of.startOf, `${wanted} AND ${isOfSlice}`, version)}) AS new
+       SELECT ${COLUMNS} FROM (${selectFigures(of.startOf, `${wanted} AND ${isOfSlice}`, { from: 'stored', version })}) AS new
        LEFT JOIN (SELECT metric, host, labels, ts, samples AS had FROM rollup_${of.tier} FINAL
            WHERE ${isIn('ts', step)} AND ${isOfSlice}) AS old
          USING (metric, host, labels, ts) WHERE samples >= had`,

@@ -4,7 +4,7 @@ import type { CleanupReport, CleanupTable, JobProgress } from '@muster/proto/api
 
 import type { Keep } from '../domain/keep.ts';
 import type { Ballast } from './ballast.ts';
-import { withRoom } from './drop.ts';
+import { countSamples, withRoom } from './drop.ts';
 import type { Mender } from './mend.ts';
 import { TIER_TABLES } from './retention.ts';
 import type { Engine } from './store.ts';
@@ -17,15 +17,15 @@ const CLOSED_MS = 2 * DAY_MS;
 /** While a partition is merged nothing is compacted: half a minute, at 60 MB a second. */
 const OPTIMIZE_BYTES_MAX = 2 * 1024 ** 3;
 
-/** How many days a partition spans: some of it is older than it is kept by as much. */
-const TABLES = [
+/** What is kept, in which tables. `spanDays`: of a partition; some of it is older than it is kept by as much. */
+const KEPT = [
   { ...TIER_TABLES.raw, kept: 'raw', tier: 'raw', spanDays: 1 },
   { ...TIER_TABLES['5m'], kept: '5m', tier: '5m', spanDays: 31 },
   { ...TIER_TABLES['1h'], kept: '1h', tier: '1h', spanDays: 31 },
   { ...TIER_TABLES['1d'], kept: '1d', tier: '1d', spanDays: 366 },
-  { table: 'batches', column: 'at', kept: 'batches', tier: 'raw', spanDays: 1 },
+  { tables: ['batches'], column: 'at', kept: 'batches', tier: 'raw', spanDays: 1 },
 ] as const;
-type Table = (typeof TABLES)[number];
+type Kept = (typeof KEPT)[number];
 
 export type CleanupStore = {
   readonly engine: Engine;
@@ -53,26 +53,26 @@ export async function cleanUp(
   const freeBytes = await readFreeBytes(directory);
   const tables: CleanupTable[] = [];
   let fullDays = 0;
-  for (const table of TABLES) {
+  for (const one of KEPT) {
     signal.throwIfAborted();
-    onProgress({ done: tables.length, total: TABLES.length, what: `looking at ${table.table}` });
-    const keepDays = keep[table.tier];
-    const look = await lookAt(engine, table, { keepDays, nowMs: startedMs });
+    onProgress({ done: tables.length, total: KEPT.length, what: `looking at ${one.kept}` });
+    const look = await lookAt(engine, one, { keepDays: keep[one.tier], nowMs: startedMs });
     fullDays = Math.max(fullDays, look.fullDays);
     tables.push(look.table);
   }
   if (apply)
     for (const [i, { going }] of tables.entries()) {
-      const table = TABLES[i];
-      if (table === undefined || going.partitions.length === 0) continue;
+      const one = KEPT[i];
+      if (one === undefined || going.partitions.length === 0) continue;
       signal.throwIfAborted();
       onProgress({
         done: i,
-        total: TABLES.length,
-        what: `dropping ${going.partitions.length} partitions of ${table.table}`,
+        total: KEPT.length,
+        what: `dropping ${going.partitions.length} partitions of ${one.kept}`,
       });
-      const pastMs = startedMs - keep[table.tier] * DAY_MS;
-      await withRoom(ballast, () => mender.drop(table.table, (bare) => dropPast(bare, table.table, pastMs)));
+      const pastMs = startedMs - keep[one.tier] * DAY_MS;
+      for (const table of one.tables)
+        await withRoom(ballast, () => mender.drop(table, (bare) => dropPast(bare, table, pastMs)));
     }
   const optimized = optimize
     ? await optimizeClosed({ engine, directory, nowMs: startedMs }, { onProgress, signal })
@@ -94,31 +94,36 @@ async function readFreeBytes(directory: string): Promise<number> {
   return bsize * bavail;
 }
 
-/** The partitions of a table, the oldest first; `lastS` is the newest instant in each. */
-const selectPartitions = (
-  table: string,
-): string => `SELECT partition_id AS id, sum(rows) AS allRows, sum(bytes_on_disk) AS bytes, count() AS parts,
-    toUnixTimestamp(max(max_time)) AS lastS
-  FROM system.parts WHERE database = currentDatabase() AND table = '${table}' AND active AND rows > 0
-  GROUP BY partition_id ORDER BY id`;
-
 type Partition = {
+  readonly table: string;
   readonly id: string;
   readonly rows: number;
   readonly bytes: number;
   readonly parts: number;
+  /** The newest instant in it. */
   readonly lastMs: number;
 };
 
-async function listPartitions(engine: Engine, table: string): Promise<readonly Partition[]> {
-  const rows = await engine.query(selectPartitions(table));
+/** The partitions of tables, the oldest first. */
+async function listPartitions(engine: Engine, tables: readonly string[]): Promise<readonly Partition[]> {
+  const rows = await engine.query(
+    `SELECT table, partition_id AS id, sum(rows) AS allRows, sum(bytes_on_disk) AS bytes, count() AS parts,
+       toUnixTimestamp(max(max_time)) AS lastS
+     FROM system.parts WHERE database = currentDatabase() AND table IN (${quote(tables)}) AND active AND rows > 0
+     GROUP BY table, partition_id ORDER BY id`,
+  );
   return rows.map((row) => ({
+    table: String(row['table']),
     id: String(row['id']),
     rows: Number(row['allRows']),
     bytes: Number(row['bytes']),
     parts: Number(row['parts']),
     lastMs: 1000 * Number(row['lastS']),
   }));
+}
+
+function quote(tables: readonly string[]): string {
+  return tables.map((table) => `'${table}'`).join(', ');
 }
 
 function sum(list: readonly Partition[], of: 'rows' | 'bytes'): number {
@@ -129,19 +134,18 @@ type Look = { readonly table: CleanupTable; readonly fullDays: number };
 
 async function lookAt(
   engine: Engine,
-  { table, column, kept, spanDays }: Table,
+  { tables, column, kept, spanDays }: Kept,
   { keepDays, nowMs }: { readonly keepDays: number; readonly nowMs: number },
 ): Promise<Look> {
-  const all = await listPartitions(engine, table);
+  const all = await listPartitions(engine, tables);
   const going = all.filter(({ lastMs }) => lastMs < nowMs - keepDays * DAY_MS);
-  const ids = going.map(({ id }) => id);
-  const [held] =
-    kept === 'raw' && ids.length > 0
-      ? await engine.query(
-          `SELECT sum(length(offsetsMs)) AS samples FROM chunks WHERE _partition_id IN (${ids.map((id) => `'${id}'`).join(', ')})`,
-        )
-      : [];
-  const { days, rowsADay } = await readGrowth(engine, { table, column, nowMs });
+  let samples = 0;
+  for (const table of kept === 'raw' ? tables : []) {
+    const ids = going.filter((one) => one.table === table).map(({ id }) => id);
+    const [held] = ids.length > 0 ? await engine.query(countSamples(table, ids)) : [];
+    samples += Number(held?.['samples'] ?? 0);
+  }
+  const { days, rowsADay } = await readGrowth(engine, { tables, column, nowMs });
   const [rows, bytes] = [sum(all, 'rows'), sum(all, 'bytes')];
   return {
     fullDays: days,
@@ -151,9 +155,9 @@ async function lookAt(
       rows,
       bytes,
       going: {
-        partitions: ids,
+        partitions: going.map(({ id }) => id),
         rows: sum(going, 'rows'),
-        samples: Number(held?.['samples'] ?? 0),
+        samples,
         bytes: sum(going, 'bytes'),
       },
       projectedBytes: days === 0 ? null : Math.round((bytes / Math.max(1, rows)) * rowsADay * (keepDays + spanDays)),
@@ -161,32 +165,36 @@ async function lookAt(
   };
 }
 
-type GrowthQuery = { readonly table: string; readonly column: string; readonly nowMs: number };
+type GrowthQuery = { readonly tables: readonly string[]; readonly column: string; readonly nowMs: number };
 
 /** How many rows the last full days have brought on average: those before today, and after the first that has any. */
 async function readGrowth(
   engine: Engine,
-  { table, column, nowMs }: GrowthQuery,
+  { tables, column, nowMs }: GrowthQuery,
 ): Promise<{ days: number; rowsADay: number }> {
   const toMs = Math.floor(nowMs / DAY_MS) * DAY_MS;
   const fromMs = toMs - FULL_DAYS_MAX * DAY_MS;
   const [first] = await engine.query(
     `SELECT toUnixTimestamp(toStartOfDay(min(min_time))) AS firstS FROM system.parts
-     WHERE database = currentDatabase() AND table = '${table}' AND active AND rows > 0`,
+     WHERE database = currentDatabase() AND table IN (${quote(tables)}) AND active AND rows > 0`,
   );
   const firstS = Number(first?.['firstS'] ?? 0); // 0: there is nothing
   const firstFullMs = firstS === 0 ? toMs : firstS * 1000 + DAY_MS;
   const sinceMs = Math.max(fromMs, firstFullMs);
   const days = Math.max(0, Math.round((toMs - sinceMs) / DAY_MS));
   if (days === 0) return { days, rowsADay: 0 };
-  const [row] = await engine.query(
-    `SELECT count() AS rows FROM ${table} WHERE ${column} >= toDateTime(${sinceMs / 1000}) AND ${column} < toDateTime(${toMs / 1000})`,
-  );
-  return { days, rowsADay: Number(row?.['rows'] ?? 0) / days };
+  let rows = 0;
+  for (const table of tables) {
+    const [row] = await engine.query(
+      `SELECT count() AS rows FROM ${table} WHERE ${column} >= toDateTime(${sinceMs / 1000}) AND ${column} < toDateTime(${toMs / 1000})`,
+    );
+    rows += Number(row?.['rows'] ?? 0);
+  }
+  return { days, rowsADay: rows / days };
 }
 
 async function dropPast(engine: Engine, table: string, pastMs: number): Promise<void> {
-  for (const { id, lastMs } of await listPartitions(engine, table))
+  for (const { id, lastMs } of await listPartitions(engine, [table]))
     if (lastMs < pastMs) await engine.command(`ALTER TABLE ${table} DROP PARTITION ID '${id}'`);
 }
 
@@ -195,8 +203,8 @@ type OptimizeStore = { readonly engine: Engine; readonly directory: string; read
 /** Merges what no longer grows; a merge reads and writes as it goes, so that it needs little memory however large it is. */
 async function optimizeClosed({ engine, directory, nowMs }: OptimizeStore, { onProgress, signal }: CleanupContext) {
   const waiting: { readonly table: string; readonly id: string; readonly bytes: number }[] = [];
-  for (const { table } of TABLES) {
-    const partitions = (await listPartitions(engine, table)).slice(0, -1); // the newest may grow still
+  for (const table of KEPT.flatMap<string>(({ tables }) => tables)) {
+    const partitions = (await listPartitions(engine, [table])).slice(0, -1); // the newest may grow still
     for (const { id, bytes, parts, lastMs } of partitions)
       if (parts > 1 && lastMs < nowMs - CLOSED_MS) waiting.push({ table, id, bytes });
   }

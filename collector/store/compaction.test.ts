@@ -2,7 +2,7 @@ import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 
 import { WINDOW_MS } from '../domain/samples.ts';
 import { makeArrivalBlock } from '../ingest/columns.ts';
-import { DRIVER, openTestStore, type TestStore } from '../test-store.ts';
+import { DRIVER, makeFailing, openTestStore, type TestStore } from '../test-store.ts';
 import { openCompaction, type Compaction } from './compaction.ts';
 import { insertArrivals } from './insert.ts';
 import { openVersions, rollUpDue } from './rollup.ts';
@@ -27,17 +27,20 @@ const HOUR_MS = 3_600_000;
 const START_MS = Math.floor(Date.now() / (4 * HOUR_MS)) * 4 * HOUR_MS - 48 * HOUR_MS;
 
 /** Stores ticks of a host as a commit does. The value of a tick is its number. */
-async function put(compaction: Compaction, host: string, ticks: readonly number[]): Promise<void> {
+async function put(compaction: Compaction, host: string, ticks: readonly number[], isNew = false): Promise<void> {
   const { generation, release } = compaction.hold(1);
-  await insert(host, ticks, generation);
+  await insert(host, ticks, { generation, isNew });
   release();
 }
 
-async function insert(host: string, ticks: readonly number[], generation: number): Promise<void> {
+type Into = { readonly generation: number; readonly isNew?: boolean };
+
+async function insert(host: string, ticks: readonly number[], { generation, isNew = false }: Into): Promise<void> {
   const ticksMs = ticks.map((tick) => START_MS + tick * 60_000);
   const series = [['m.gauge', '']] as const;
   const batch = { epoch: 1, seq: 1, sentMs: 0, ticksMs, series, values: Float64Array.from(ticks) };
-  await insertArrivals(engine, makeArrivalBlock([{ host, batch, quarantined: 0, receivedMs: 0 }]), generation);
+  const block = makeArrivalBlock([{ host, batch, quarantined: 0, receivedMs: 0 }], () => isNew);
+  await insertArrivals(engine, block, generation);
 }
 
 async function open(on: Engine = engine): Promise<Compaction> {
@@ -78,7 +81,7 @@ test('what has arrived lies in chunks after a run, late and repeated ticks among
 test('a commit that is under way is compacted with its generation, when it has ended', async () => {
   const compaction = await open();
   const { generation, release } = compaction.hold(1);
-  await insert('web-1', [1], generation);
+  await insert('web-1', [1], { generation });
   const running = compaction.run();
   const findCurrent = () => {
     const held = compaction.hold(1);
@@ -87,7 +90,7 @@ test('a commit that is under way is compacted with its generation, when it has e
   };
   await expect.poll(findCurrent).not.toBe(generation);
   await put(compaction, 'web-1', [2]);
-  await insert('web-1', [3], generation);
+  await insert('web-1', [3], { generation });
   release();
   await running;
   expect([await countRows('arrivals'), await readTicks('web-1')]).toEqual([1, [1, 2, 3]]);
@@ -95,19 +98,27 @@ test('a commit that is under way is compacted with its generation, when it has e
   expect([await countRows('arrivals'), await readTicks('web-1')]).toEqual([0, [1, 2, 3]]);
 });
 
-/** The same engine, that is killed with the command of that number. */
-function makeKilled(last: number): Engine & { readonly wasKilled: () => boolean } {
-  let commands = 0;
-  return {
-    ...engine,
-    wasKilled: () => commands > last,
-    async command(sql) {
-      commands += 1;
-      if (commands > last) throw new Error('killed');
-      await engine.command(sql);
-    },
-  };
-}
+test('what arrives in a generation that is compacted already is there once, though it was new', async () => {
+  const compaction = await open();
+  const { generation, release } = compaction.hold(1);
+  release();
+  await insert('web-1', [1, 2], { generation, isNew: true });
+  await compaction.run();
+  await insert('web-1', [1, 2], { generation, isNew: true }); // of which nobody knew how it had ended
+  await put(compaction, 'web-1', [3], true);
+  await compaction.run();
+  expect([await countRows('arrivals'), await readTicks('web-1')]).toEqual([0, [1, 2, 3]]);
+});
+
+test('a generation ends when it has many samples', async () => {
+  const compaction = await open();
+  const generations = [2_000_000, 1, 1].map((samples) => {
+    const { generation, release } = compaction.hold(samples);
+    release();
+    return generation;
+  });
+  expect(new Set(generations).size).toBe(2);
+});
 
 test('killed after any of its commands, a compaction is done again, and nothing is lost or there twice', async () => {
   const ticks = range(230, 250); // in two partitions
@@ -123,13 +134,18 @@ test('killed after any of its commands, a compaction is done again, and nothing 
     const whole = await open();
     await put(whole, 'web-1', ticks.slice(0, 12));
     await whole.run();
-    await put(whole, 'web-1', ticks.slice(8));
-    const killed = makeKilled(last);
+    await put(whole, 'web-1', ticks.slice(8, 12));
+    await put(whole, 'web-1', ticks.slice(12), true);
+    let commands = 0;
+    const killed = makeFailing(engine, () => {
+      commands += 1;
+      if (commands > last) throw new Error('killed');
+    });
     const outcome = await open(killed).then(
       () => null,
       (error: unknown) => error,
     );
-    wasKilled = killed.wasKilled();
+    wasKilled = commands > last;
     expect(outcome === null).toBe(!wasKilled);
     kills += wasKilled ? 1 : 0;
     await open();
@@ -149,12 +165,12 @@ test('a run that failed after any of its commands is done again by the next, and
     for (const table of ['arrivals', 'chunks', 'chunks_next', 'rollup_5m', 'rollup_due'])
       await engine.command(`TRUNCATE TABLE ${table}`);
     let left = Infinity;
-    const failing: Engine = {
-      ...engine,
-      command: (sql) => ((left -= 1) < 0 ? Promise.reject(new Error('away')) : engine.command(sql)),
-    };
+    const failing = makeFailing(engine, () => {
+      left -= 1;
+      if (left < 0) throw new Error('away');
+    });
     const compaction = await open(failing);
-    await put(compaction, 'web-1', ticks);
+    await put(compaction, 'web-1', ticks, true);
     left = last;
     hasFailed = await compaction.run().then(
       () => false,

@@ -20,7 +20,7 @@ export type Compaction = {
 
 export type Held = { readonly generation: number; readonly release: () => void };
 
-/** What is compacted at once is held in memory: about 60 bytes a sample. */
+/** What is compacted at once is held in memory: about 60 bytes a sample. A generation begins when the one before has so many. */
 const GENERATION_SAMPLES = 2_000_000;
 
 /**
@@ -38,17 +38,20 @@ export async function openCompaction(
   const generations = makeGenerations(versions, onFull);
   /** What a run that failed has made, or has yet to follow. */
   let isLeft = true;
+  /** What was tried before, or was begun by a process before, may be among the chunks already, new or not. */
+  let lastTried = Infinity;
 
   async function compact(one: number): Promise<void> {
     isLeft = true;
-    await engine.command(makeChunks(one));
+    const isFirst = one > lastTried;
+    lastTried = Math.max(lastTried, one);
+    await engine.command(makeChunks(one, isFirst ? 'AND NOT isNew' : ''));
     await engine.command(noteBatches(one));
     const partitions = await listPartitions(engine, 'chunks_next');
-    await engine.swap(async () => {
-      for (const id of partitions)
-        await engine.command(`ALTER TABLE chunks ATTACH PARTITION ID '${id}' FROM chunks_next`);
+    await engine.swap(async (command) => {
+      for (const id of partitions) await command(`ALTER TABLE chunks ATTACH PARTITION ID '${id}' FROM chunks_next`);
       await syncChunks();
-      await engine.command(`ALTER TABLE arrivals DROP PARTITION ${one}`);
+      await command(`ALTER TABLE arrivals DROP PARTITION ${one}`);
     });
     await finish();
   }
@@ -63,9 +66,9 @@ export async function openCompaction(
   async function run(closing?: AbortSignal): Promise<void> {
     // Else its chunks would stand there twice, and be attached so.
     if (isLeft) await finish();
-    const current = generations.begin();
-    for (const id of await listPartitions(engine, 'arrivals')) {
-      if (Number(id) === current) continue;
+    const ids = await listPartitions(engine, 'arrivals');
+    generations.begin();
+    for (const id of ids) {
       if (closing?.aborted === true) return;
       await generations.released(Number(id));
       await compact(Number(id));
@@ -73,6 +76,7 @@ export async function openCompaction(
   }
 
   await run();
+  lastTried = 0;
   return { hold: generations.hold, run: (closing) => inTurn(() => run(closing)), between: inTurn };
 }
 
@@ -81,16 +85,19 @@ function makeGenerations(versions: Versions, onFull: () => void) {
   const holders = new Map<number, Set<Promise<void>>>();
   let generation = versions.next();
   let heldSamples = 0;
+  function begin(): void {
+    heldSamples = 0;
+    generation = versions.next();
+  }
+
   return {
-    /** Begins another, and gives its number. */
-    begin(): number {
-      heldSamples = 0;
-      return (generation = versions.next());
-    },
+    /** From here on commits belong to another. */
+    begin,
     released: async (one: number): Promise<void> => {
       for (const released of holders.get(one) ?? []) await released;
     },
     hold: (samples: number): Held => {
+      if (heldSamples >= GENERATION_SAMPLES) begin();
       heldSamples += samples;
       if (heldSamples >= GENERATION_SAMPLES) onFull();
       const { promise, resolve } = Promise.withResolvers<void>();
@@ -118,9 +125,13 @@ const noteBatches = (
   FROM arrived_batches WHERE generation = ${generation} GROUP BY host, epoch, seq, since, at
    SETTINGS max_partitions_per_insert_block = 0`;
 
-/** Each series of a generation in each window, by time, without what is there already; of any number of days. */
+/**
+ * Each series of a generation in each window, by time, without what is there already; of any number of days. `isOld` says
+ * of which arrivals a part may be there.
+ */
 const makeChunks = (
   generation: number,
+  isOld: string,
 ): string => `INSERT INTO chunks_next (metric, host, labels, start, offsetsMs, values)
   SELECT metric, host, labels, start,
     if(isPlain, sorted, arrayFilter((offset, new) -> new, sorted, isNew)) AS offsetsMs,
@@ -139,7 +150,7 @@ const makeChunks = (
       FROM arrivals ARRAY JOIN metrics AS metric, labels AS label, values AS one WHERE generation = ${generation}
       UNION ALL
       SELECT metric, host, labels, start, true, offsetsMs, CAST([], 'Array(Float64)')
-      FROM chunks WHERE (host, start) IN (SELECT DISTINCT host, start FROM arrivals WHERE generation = ${generation})
+      FROM stored WHERE (host, start) IN (SELECT DISTINCT host, start FROM arrivals WHERE generation = ${generation} ${isOld})
     ) GROUP BY metric, host, labels, start
   ) WHERE notEmpty(offsetsMs)
   SETTINGS max_threads = 1, max_insert_threads = 1, max_partitions_per_insert_block = 0`;

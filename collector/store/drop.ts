@@ -6,9 +6,7 @@ import type { Compaction } from './compaction.ts';
 import type { Mender } from './mend.ts';
 
 /** What is dropped by days: the samples as they came, and which batches brought them. Means and events stay. */
-const TABLES = ['chunks', 'batches'] as const;
-
-const COUNT_SAMPLES = `SELECT sum(length(values)) AS samples FROM chunks WHERE _partition_id = {id:String}`;
+const TABLES = ['chunks', 'archive', 'batches'] as const;
 
 export type DropOptions = { readonly compaction: Compaction; readonly mender: Mender; readonly ballast: Ballast };
 
@@ -31,7 +29,7 @@ export async function dropBefore({ compaction, mender, ballast }: DropOptions, b
         );
         for (const partition of partitions) {
           const id = String(partition['id']);
-          const [held] = table === 'chunks' ? await engine.query(COUNT_SAMPLES, { id }) : [];
+          const [held] = table === 'batches' ? [] : await engine.query(countSamples(table, [id]));
           await engine.command(`ALTER TABLE ${table} DROP PARTITION ID '${id}'`);
           if (held === undefined) continue;
           days.add(id.replace(/^(\d{4})(\d\d)(\d\d).*$/, '$1-$2-$3'));
@@ -52,4 +50,9 @@ export async function withRoom(ballast: Ballast, act: () => Promise<void>): Prom
     if (!isFull || !(await ballast.release())) throw error;
     await act();
   }
+}
+
+/** Counts the samples in partitions of a table that holds them. */
+export function countSamples(table: string, ids: readonly string[]): string {
+  return `SELECT sum(length(offsetsMs)) AS samples FROM ${table} WHERE _partition_id IN (${ids.map((id) => `'${id}'`).join(', ')})`;
 }

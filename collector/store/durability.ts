@@ -73,14 +73,18 @@ export async function applyDurability(
 }
 
 /**
- * What makes chunks that were attached outlive a power cut: they are hard links of parts that are on the disk, and the
- * engine puts neither the links there nor the small files that it adds. Without it the generation that they came from
- * could be gone, and they not there.
+ * What makes parts that were attached to a table outlive a power cut: they are hard links of parts that are on the disk, and
+ * the engine puts neither the links there nor the small files that it adds. Without it what they took the place of could be
+ * gone, and they not there.
  */
-export async function makeChunkSync(engine: Engine, durability: Durability): Promise<() => Promise<void>> {
+export async function makeTableSync(
+  engine: Engine,
+  durability: Durability,
+  table: string,
+): Promise<() => Promise<void>> {
   if (durability === 'process') return async () => undefined;
   const [row] = await engine.query(
-    `SELECT data_paths[1] AS path FROM system.tables WHERE database = currentDatabase() AND name = 'chunks'`,
+    `SELECT data_paths[1] AS path FROM system.tables WHERE database = currentDatabase() AND name = '${table}'`,
   );
   return makePartSync(String(row?.['path']));
 }

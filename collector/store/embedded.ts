@@ -73,23 +73,16 @@ export async function openEmbedded(directory: string, settings: EngineSettings =
     insert: (table, rows, columns) =>
       inTurn(async () => {
         try {
-          await writeWhole(block, encodeBlock(rows, columns));
-          await insertFile(writer, table, join(incoming, BLOCK), columns);
-        } catch (cause) {
-          throw makeStoreError(cause);
+          await tell(writeWhole(block, encodeBlock(rows, columns)));
+          await tell(insertFile(writer, table, join(incoming, BLOCK), columns));
         } finally {
           ftruncateSync(block.fd);
         }
       }),
     query: (sql, parameters, signal) => (parameters === undefined ? looker.query(sql) : read(sql, parameters, signal)),
-    swap: (task) => reader.pause(() => looker.pause(task)),
-    async command(sql) {
-      try {
-        await worker.command(sql);
-      } catch (cause) {
-        throw makeStoreError(cause);
-      }
-    },
+    swap: (task) =>
+      worker.pause((command) => reader.pause(() => looker.pause(() => task((sql) => tell(command(sql)))))),
+    command: (sql) => tell(worker.command(sql)),
     openSession: sessions.open,
     async close() {
       const reading = Promise.all([reader.close(), sessions.close()]);
@@ -102,6 +95,15 @@ export async function openEmbedded(directory: string, settings: EngineSettings =
       engine.close();
     },
   };
+}
+
+/** Throws what a write ends with as what people are told of it. */
+async function tell(writing: Promise<void>): Promise<void> {
+  try {
+    await writing;
+  } catch (cause) {
+    throw makeStoreError(cause);
+  }
 }
 
 /** The engine says 243 when it cannot reserve space, and names the system's error when space ran out on the way. */

@@ -7,6 +7,7 @@ import { KEEP_DEFAULT } from '../domain/keep.ts';
 import { WINDOW_MS } from '../domain/samples.ts';
 import { makeArrivalBlock, type Arrival } from '../ingest/columns.ts';
 import { DRIVER, openTestStore, type TestStore } from '../test-store.ts';
+import { openArchive } from './archive.ts';
 import { openCompaction, type Compaction } from './compaction.ts';
 import { insertArrivals, insertEvents } from './insert.ts';
 import { readNewest } from './newest.ts';
@@ -25,7 +26,7 @@ beforeAll(async () => {
 
 afterAll(() => close());
 
-const TABLES = ['arrivals', 'chunks', 'rollup_5m', 'rollup_1h', 'rollup_due', 'events', 'batches'] as const;
+const TABLES = ['arrivals', 'chunks', 'archive', 'rollup_5m', 'rollup_1h', 'rollup_due', 'events', 'batches'] as const;
 
 beforeEach(async () => {
   for (const table of TABLES) {
@@ -87,6 +88,13 @@ async function put(commits: readonly (readonly Span[])[], { compaction }: Opened
   }
 }
 
+/** Archives all there is. */
+async function archive({ compaction }: Opened): Promise<void> {
+  const { moveNext } = await openArchive(engine, { now: () => START_MS + 86_400_000 });
+  while (await compaction.between(moveNext));
+  expect(await engine.query('SELECT count() AS n FROM chunks')).toEqual([{ n: 0 }]);
+}
+
 const KEPT = { keep: KEEP_DEFAULT, nowMs: Date.now() };
 
 /** Everything that is read of samples: all tiers, gauge and counter, the rollup itself, and what a restart reads. */
@@ -122,7 +130,7 @@ test('a history that comes several times, joined in any way, reads as one that c
   const rollUp = ({ versions }: Opened) =>
     rollUpDue(engine, { versions, now: () => START_MS + 80 * EVERY_MS + 3_600_000 });
   await fc.assert(
-    fc.asyncProperty(commits, fc.nat({ max: 5 }), async (list, compactedAfter) => {
+    fc.asyncProperty(commits, fc.nat({ max: 5 }), fc.boolean(), async (list, compactedAfter, isArchived) => {
       await truncate();
       const once = [
         ...new Set(list.flat().flatMap(([first, count]) => Array.from({ length: count }, (_, i) => first + i))),
@@ -138,6 +146,7 @@ test('a history that comes several times, joined in any way, reads as one that c
       await put(list.slice(0, compactedAfter), opened);
       await opened.compaction.run(); // what comes from here on is late, some of it a repetition
       await rollUp(opened);
+      if (isArchived) await archive(opened);
       await put(list.slice(compactedAfter), opened);
       await put(list.toReversed(), opened);
       await opened.compaction.run();
@@ -148,6 +157,8 @@ test('a history that comes several times, joined in any way, reads as one that c
         await engine.command(`OPTIMIZE TABLE ${table} FINAL`);
         await engine.command(`SYSTEM STOP MERGES ${table}`);
       }
+      expect(await readAll()).toEqual(expected);
+      await archive(opened);
       expect(await readAll()).toEqual(expected);
     }),
     { numRuns: DRIVER === 'server' ? 3 : 12, endOnFailure: true },

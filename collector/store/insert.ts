@@ -19,6 +19,7 @@ export async function insertArrivals(engine: Engine, block: ArrivalBlock, genera
     { name: 'samples', type: 'UInt32', values: about.samples },
     { name: 'quarantined', type: 'UInt32', values: about.quarantined },
     { name: 'received', type: "DateTime64(3, 'UTC')", values: about.receivedMs },
+    { name: 'isNew', type: 'UInt32', values: about.isNew },
     { name: 'start', type: "DateTime('UTC')", values: startS },
     { name: 'offsetsMs', type: 'Array(UInt32)', ...offsetsMs },
     { name: 'metrics', type: 'Array(LowCardinality(String))', ...metrics },

@@ -26,10 +26,15 @@ const BATCH = `epoch UInt64 COMMENT 'the spool' CODEC(ZSTD(1)), seq UInt64 COMME
  */
 const ARRIVALS = `CREATE TABLE IF NOT EXISTS arrivals (
   generation UInt64 COMMENT 'what is compacted together', host LowCardinality(String), start DateTime('UTC'),
-  ${BATCH},
+  ${BATCH}, isNew UInt32 COMMENT '1: all its ticks are later than any that was stored of the host before',
   offsetsMs Array(UInt32) COMMENT 'the ticks, counted from start', metrics Array(LowCardinality(String)),
   labels Array(LowCardinality(String)), values Array(Array(Float64)) COMMENT 'of each series, at each tick; NaN: none'
 ) ENGINE = MergeTree ORDER BY tuple() PARTITION BY generation SETTINGS min_parts_to_merge_at_once = 100`;
+
+const CHUNK_HOURS = 4;
+export const CHUNK_PARTITION_MS = CHUNK_HOURS * 3_600_000;
+/** The partition of chunks that an instant lies in: a day and an hour. */
+export const CHUNK_PARTITION = `toYYYYMMDD(start) * 100 + ${CHUNK_HOURS} * intDiv(toHour(start), ${CHUNK_HOURS})`;
 
 /**
  * The samples: a row is what came of one series in five minutes on the wall clock. Rows of one key are added up by the
@@ -43,9 +48,30 @@ const CHUNKS = `CREATE TABLE IF NOT EXISTS chunks (
   values SimpleAggregateFunction(groupArrayArray, Array(Float64))
     COMMENT 'gauge: the state; counter: the count, not its rate' CODEC(ALP, ZSTD(1))
 ) ENGINE = AggregatingMergeTree ORDER BY (metric, host, labels, start)
-PARTITION BY toYYYYMMDD(start) * 100 + 4 * intDiv(toHour(start), 4)
+PARTITION BY ${CHUNK_PARTITION}
 TTL start + INTERVAL 30 DAY
 SETTINGS ttl_only_drop_parts = 1, index_granularity = 512, allow_experimental_codecs = 1`;
+
+/**
+ * The samples of hours that are over: a row for each of chunks, or several where some came late. `first` and `steps` are
+ * decimals, whole numbers of which so many `digits` stand after the point.
+ */
+const ARCHIVE = `CREATE TABLE IF NOT EXISTS archive (
+  ${SERIES}, start DateTime('UTC') COMMENT 'of the five minutes' CODEC(DoubleDelta, ZSTD(1)),
+  offsetsMs Array(UInt32) COMMENT 'the ticks, by the clock of the host, counted from start' CODEC(DoubleDelta, ZSTD(1)),
+  digits Int8 COMMENT '-1: the values are in plain' CODEC(ZSTD(1)),
+  first Int64 COMMENT 'the value at the first tick' CODEC(Delta(8), ZSTD(1)),
+  steps Array(Int64) COMMENT 'of the other values, from the one before' CODEC(T64('bit'), ZSTD(1)),
+  plain Array(Float64) CODEC(ALP, ZSTD(1))
+) ENGINE = MergeTree ORDER BY (metric, host, labels, start) PARTITION BY toYYYYMMDD(start)
+TTL start + INTERVAL 30 DAY
+SETTINGS ttl_only_drop_parts = 1, index_granularity = 512, allow_experimental_codecs = 1`;
+
+/** The samples of chunks and archive, a row a series and five minutes, or several. */
+const STORED_VIEW = `CREATE VIEW IF NOT EXISTS stored AS
+  SELECT metric, host, labels, start, offsetsMs, values FROM chunks
+  UNION ALL SELECT metric, host, labels, start, offsetsMs, if(digits < 0, plain,
+    arrayMap(unit -> unit / intExp10(digits), arrayCumSum(arrayPushFront(steps, first)))) AS values FROM archive`;
 
 /** The samples that are not compacted yet. */
 const ARRIVED_VIEW = `CREATE VIEW IF NOT EXISTS arrived_samples AS
@@ -57,7 +83,7 @@ const ARRIVED_VIEW = `CREATE VIEW IF NOT EXISTS arrived_samples AS
 /** `SELECT avg(value) FROM muster.samples WHERE metric = 'system.uptime' AND host = 'web-1' AND start >= now() - 3600` */
 const SAMPLES_VIEW = `CREATE VIEW IF NOT EXISTS samples AS
   SELECT metric, host, labels, start, ${tickOf('offsetMs')} AS ts, value
-  FROM chunks ARRAY JOIN offsetsMs AS offsetMs, values AS value
+  FROM stored ARRAY JOIN offsetsMs AS offsetMs, values AS value
   UNION ALL SELECT * FROM arrived_samples`;
 
 /** The batches that are not compacted yet, those with ticks in several windows in as many rows. */
@@ -92,7 +118,10 @@ export const MIGRATIONS: readonly Migration[] = [
       CHUNKS,
       // What is compacted, whole, before it is put among the others at once.
       `CREATE TABLE IF NOT EXISTS chunks_next AS chunks`,
+      ARCHIVE,
+      `CREATE TABLE IF NOT EXISTS archive_next AS archive`,
       ARRIVED_VIEW,
+      STORED_VIEW,
       SAMPLES_VIEW,
       makeRollupTable('rollup_5m', '5 minutes', 'toYYYYMM(ts)', 90),
       makeRollupTable('rollup_1h', 'hour', 'toYYYYMM(ts)', 365),
@@ -179,7 +208,7 @@ export async function migrate(engine: Engine, ensureRoom: () => Promise<void> = 
   const old = await engine.query(
     `SELECT 1 FROM system.tables WHERE database = currentDatabase() AND name = 'samples' AND engine != 'View'
      UNION ALL
-     SELECT 1 FROM system.columns WHERE database = currentDatabase() AND table = 'arrivals' HAVING countIf(name = 'epoch') = 0 AND count() > 0`,
+     SELECT 1 FROM system.tables WHERE database = currentDatabase() HAVING countIf(name = 'arrivals') > 0 AND countIf(name = 'archive') = 0`,
   );
   if (old.length > 0) {
     throw new Error(

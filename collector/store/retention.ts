@@ -2,24 +2,29 @@ import { findKeepFault, formatKeep, type Keep, KEEP_DEFAULT, type Tier, TIERS } 
 import type { Engine } from './store.ts';
 
 /** Where each tier lies, and by which column it grows old. */
-export const TIER_TABLES: Readonly<Record<Tier, { readonly table: string; readonly column: string }>> = {
-  raw: { table: 'chunks', column: 'start' },
-  '5m': { table: 'rollup_5m', column: 'ts' },
-  '1h': { table: 'rollup_1h', column: 'ts' },
-  '1d': { table: 'rollup_1d', column: 'ts' },
-};
+export const TIER_TABLES = {
+  raw: { tables: ['chunks', 'archive'], column: 'start' },
+  '5m': { tables: ['rollup_5m'], column: 'ts' },
+  '1h': { tables: ['rollup_1h'], column: 'ts' },
+  '1d': { tables: ['rollup_1d'], column: 'ts' },
+} as const satisfies Readonly<
+  Record<Tier, { readonly tables: readonly [string, ...string[]]; readonly column: string }>
+>;
 
 /** What is due outlasts the samples that it is computed from, or late ones would never be rolled up. */
 const DUE_DAYS_MORE = 30;
 
 /** Every table that is kept as long as a tier is, with the instant that counts. */
 const KEPT: readonly { readonly table: string; readonly from: string; readonly days: (keep: Keep) => number }[] = [
-  ...TIERS.map((tier) => ({
-    table: TIER_TABLES[tier].table,
-    from: TIER_TABLES[tier].column,
-    days: (keep: Keep) => keep[tier],
-  })),
+  ...TIERS.flatMap((tier) =>
+    TIER_TABLES[tier].tables.map((table) => ({
+      table,
+      from: TIER_TABLES[tier].column,
+      days: (keep: Keep) => keep[tier],
+    })),
+  ),
   { table: 'chunks_next', from: 'start', days: (keep) => keep.raw },
+  { table: 'archive_next', from: 'start', days: (keep) => keep.raw },
   { table: 'batches', from: 'toDateTime(at)', days: (keep) => keep.raw },
   { table: 'rollup_due', from: 'start', days: (keep) => keep.raw + DUE_DAYS_MORE },
 ];
@@ -30,7 +35,7 @@ const LOOK_SECONDS = 900;
 /** How long the store keeps each tier: its tables say so, whoever has it open. */
 export async function readKeep(engine: Engine): Promise<Keep> {
   const days = await readDays(engine);
-  const of = (tier: Tier): number => days.get(TIER_TABLES[tier].table) ?? KEEP_DEFAULT[tier];
+  const of = (tier: Tier): number => days.get(TIER_TABLES[tier].tables[0]) ?? KEEP_DEFAULT[tier];
   return { raw: of('raw'), '5m': of('5m'), '1h': of('1h'), '1d': of('1d') };
 }
 

@@ -25,17 +25,20 @@ const FIGURES = `sum(length(values)) AS samples, min(arrayMin(values)) AS min, m
   fromUnixTimestamp64Milli(max(${NEWEST}), 'UTC') AS lastTs`;
 export const COLUMNS = 'metric, host, labels, ts, samples, min, max, avg, median, stddev, last, lastTs, version';
 
-export function selectFigures(startOf: string, where: string, version: number): string {
+/** `from`: chunks, where nothing of it is archived: in their order, so that little is in memory at a time. */
+type Figures = { readonly from: 'chunks' | 'stored'; readonly version: number };
+
+export function selectFigures(startOf: string, where: string, { from, version }: Figures): string {
   return `SELECT metric, host, labels, ${startOf} AS ts, ${FIGURES}, ${version} AS version
-    FROM chunks WHERE ${where} GROUP BY metric, host, labels, ts SETTINGS optimize_aggregation_in_order = 1, max_threads = 1`;
+    FROM ${from} WHERE ${where} GROUP BY metric, host, labels, ts SETTINGS optimize_aggregation_in_order = 1, max_threads = 1`;
 }
 
-/** The hosts with chunks that `where` names, in groups that a statement can compute at once: conditions that name them. */
+/** The hosts with samples that `where` names, in groups that a statement can compute at once: conditions that name them. */
 export async function sliceHosts(engine: Engine, where: string): Promise<readonly string[]> {
   // By name, as the chunks are ordered, so that each group is a stretch of every metric. In hexadecimal: no statement
   // holds text from outside.
   const rows = await engine.query(
-    `SELECT hex(host) AS name, sum(length(offsetsMs)) AS samples FROM chunks WHERE ${where} GROUP BY host ORDER BY host`,
+    `SELECT hex(host) AS name, sum(length(offsetsMs)) AS samples FROM stored WHERE ${where} GROUP BY host ORDER BY host`,
   );
   const slices: string[][] = [];
   let left = 0;
@@ -71,9 +74,23 @@ export async function writeRollup5m(engine: Engine, version: number): Promise<vo
     `INSERT INTO rollup_due (tier, start, host, done, version)
      SELECT DISTINCT '1h', toStartOfHour(start), host, 0, ${version} FROM (${touched})`,
   );
-  await engine.command(
-    `INSERT INTO rollup_5m (${COLUMNS}) ${selectFigures('start', `(host, start) IN (${touched})`, version)}`,
+  const archivedS = await readArchivedS(engine);
+  for (const [from, than] of [
+    ['chunks', '>'],
+    ['stored', '<='],
+  ] as const) {
+    const where = `(host, start) IN (${touched} WHERE start ${than} toDateTime(${archivedS}))`;
+    await engine.command(`INSERT INTO rollup_5m (${COLUMNS}) ${selectFigures('start', where, { from, version })}`);
+  }
+}
+
+/** The newest window of which something is archived, Unix seconds; 0 where nothing is. */
+async function readArchivedS(engine: Engine): Promise<number> {
+  const [row] = await engine.query(
+    `SELECT toUnixTimestamp(max(max_time)) AS archivedS FROM system.parts
+     WHERE database = currentDatabase() AND table = 'archive' AND active AND rows > 0`,
   );
+  return Number(row?.['archivedS']);
 }
 
 /**
@@ -119,9 +136,10 @@ export function selectDue(tier: string, range: RollUp): string {
 async function rollUp(engine: Engine, period: Period, range: RollUp, closing?: AbortSignal): Promise<void> {
   const { tier, startOf } = period;
   const where = `${isIn('start', range)} AND (${startOf}, host) IN (${selectDue(tier, range)})`;
+  const from = range.startS > (await readArchivedS(engine)) ? 'chunks' : 'stored';
   for (const isOfSlice of await sliceHosts(engine, where)) {
     if (closing?.aborted === true) return;
-    const figures = selectFigures(startOf, `${where} AND ${isOfSlice}`, range.version);
+    const figures = selectFigures(startOf, `${where} AND ${isOfSlice}`, { from, version: range.version });
     await engine.command(`INSERT INTO rollup_${tier} (${COLUMNS}) ${figures}`);
   }
   await noteDone(engine, period, range);

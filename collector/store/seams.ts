@@ -20,12 +20,12 @@ export type Held = Readonly<Record<Tier, number>>;
 export async function readHeld(engine: Engine, { keep, nowMs }: Kept): Promise<Held> {
   const rows = await engine.query(
     `SELECT table, toUnixTimestamp(min(min_time)) AS firstS FROM system.parts
-     WHERE database = currentDatabase() AND table IN (${TIERS.map((tier) => `'${TIER_TABLES[tier].table}'`).join(', ')}) AND active AND rows > 0 GROUP BY table`,
+     WHERE database = currentDatabase() AND active AND rows > 0 GROUP BY table`,
   );
   const firsts = new Map(rows.map((row) => [String(row['table']), Number(row['firstS']) * 1000]));
   const heldSince = (tier: Tier): number => {
-    const firstMs = firsts.get(TIER_TABLES[tier].table);
-    if (firstMs === undefined) return Infinity;
+    const firstMs = Math.min(...TIER_TABLES[tier].tables.map((table) => firsts.get(table) ?? Infinity));
+    if (firstMs === Infinity) return Infinity;
     return Math.max(Math.ceil((nowMs - keep[tier] * DAY_MS) / DAY_MS), Math.floor(firstMs / DAY_MS)) * DAY_MS;
   };
   return { raw: heldSince('raw'), '5m': heldSince('5m'), '1h': heldSince('1h'), '1d': heldSince('1d') };

@@ -120,7 +120,7 @@ export async function openServer(address: ServerAddress): Promise<ServerEngine> 
       }
     },
     command: (sql) => follow(inTurn(() => command(sql))),
-    swap: (task) => task(),
+    swap: (task) => follow(inTurn(() => task(command))),
     openSession: () => Promise.reject(new Error('A session is for backups, which a ClickHouse server makes itself')),
     async close() {
       closing.abort();

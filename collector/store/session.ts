@@ -11,7 +11,8 @@ import { makeTurns } from './turns.ts';
 export type Client = Pick<Engine, 'command' | 'close'> & {
   /** `begin` is called when its turn has come. */
   readonly query: (sql: string, parameters?: QueryParameters, begin?: () => void) => Promise<Rows>;
-  readonly pause: Engine['swap'];
+  /** Runs a task while nothing else is under way in the session, with a way to run commands in it. */
+  readonly pause: <T>(task: (command: Engine['command']) => Promise<T>) => Promise<T>;
 };
 
 /**
@@ -26,6 +27,7 @@ export function connect(path: string): Client {
   let closed = false;
   const run = <T>(task: () => Promise<T>): Promise<T> =>
     inTurn(() => (closed ? Promise.reject(new Error('The store is closing')) : task()));
+  const command = async (query: string): Promise<void> => void (await client.command({ query }));
   return {
     query: (query, parameters, begin) =>
       run(async () => {
@@ -33,8 +35,8 @@ export function connect(path: string): Client {
         const result = await client.query({ query, query_params: { ...parameters }, format: 'JSONEachRow' });
         return result.json<Record<string, unknown>>();
       }),
-    command: (query) => run(async () => void (await client.command({ query }))),
-    pause: run,
+    command: (query) => run(() => command(query)),
+    pause: (task) => run(() => task(command)),
     /** What waits fails; resolves when what is under way has ended. */
     close() {
       closed = true;

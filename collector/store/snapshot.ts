@@ -25,7 +25,7 @@ export type Snapshot = {
  * named here comes last.
  */
 const ORDER =
-  'arrivals quarantine events batches chunks_next chunks rollup_due rollup_5m rollup_1h rollup_1d sessions host_tokens hosts enrolment_tokens'.split(
+  'arrivals quarantine events batches chunks_next archive_next archive chunks rollup_due rollup_5m rollup_1h rollup_1d sessions host_tokens hosts enrolment_tokens'.split(
     ' ',
   );
 

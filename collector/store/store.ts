@@ -18,8 +18,11 @@ export type Engine = {
   query(sql: string, parameters?: QueryParameters, signal?: AbortSignal): Promise<readonly Record<string, unknown>[]>;
   /** Runs a statement without a result. It holds no text from outside: nothing is bound to it. */
   command(sql: string): Promise<void>;
-  /** Runs a task while no query is under way: who reads sees the state before it or after it. It must not query. */
-  swap(task: () => Promise<void>): Promise<void>;
+  /**
+   * Runs a task of commands as one: who reads sees the state before it or after it, and so do other commands. It has its own
+   * way to run them, and must not query.
+   */
+  swap(task: (command: Engine['command']) => Promise<void>): Promise<void>;
   /** Opens a session for long work, which then holds up no other; what is open still is closed with the engine. */
   openSession(): Promise<Session>;
   close(): Promise<void>;

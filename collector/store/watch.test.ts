@@ -15,7 +15,7 @@ function makeWatched() {
     insert: write,
     command: write,
     query: read,
-    swap: (task) => task(),
+    swap: (task) => task(async () => undefined),
     openSession: () => Promise.reject(new Error('nobody asks')),
     close: async () => undefined,
   };

@@ -11,7 +11,7 @@ export type Partition = { readonly table: string; readonly id: string; readonly 
 export type Content = { readonly rows: number; readonly hash: string };
 
 /** What belongs to a running collector alone, or is written by every start. */
-const NOT_COPIED = ['arrivals', 'chunks_next', 'migrations', 'migrated'];
+const NOT_COPIED = ['arrivals', 'chunks_next', 'archive_next', 'migrations', 'migrated'];
 
 const IS_OURS = `database = currentDatabase() AND table NOT IN (${NOT_COPIED.map((table) => `'${table}'`).join(', ')})`;
 
@@ -31,10 +31,15 @@ export async function readContent(engine: Engine, { table, id }: Partition): Pro
     table === 'chunks'
       ? `count() AS rows, toString(sum(cityHash64(metric, host, labels, start, offset, value))) AS hash
          FROM chunks ARRAY JOIN offsetsMs AS offset, values AS value`
-      : `count() AS rows, toString(sum(cityHash64(${columns}))) AS hash FROM ${table} FINAL`;
+      : `count() AS rows, toString(sum(cityHash64(${columns}))) AS hash FROM ${table} ${finalOf(table)}`;
   // Nothing is bound: what is bound is what people ask, which has limits.
   const [row] = await engine.query(`SELECT ${source} WHERE _partition_id = '${id}'`);
   return { rows: Number(row?.['rows']), hash: String(row?.['hash']) };
+}
+
+/** Of samples all rows count. */
+function finalOf(table: string): string {
+  return table === 'chunks' || table === 'archive' ? '' : 'FINAL';
 }
 
 export type CopyOptions = {
@@ -55,12 +60,11 @@ export async function copyPartition({ from, to, file }: CopyOptions, partition: 
   if (there.rows === content.rows && there.hash === content.hash) return content;
   await to.command(`ALTER TABLE ${table} DROP PARTITION ID '${id}'`);
   const columns = await listColumns(from, table);
-  const final = table === 'chunks' ? '' : 'FINAL';
   await rm(file, { force: true });
   try {
     await from.command(
       `INSERT INTO FUNCTION file('${file.replaceAll('\\', '\\\\').replaceAll("'", "\\'")}', 'Native')
-       SELECT ${columns.join(', ')} FROM ${table} ${final} WHERE _partition_id = '${id}'`,
+       SELECT ${columns.join(', ')} FROM ${table} ${finalOf(table)} WHERE _partition_id = '${id}'`,
     );
     await to.insertNative(table, columns, createReadStream(file));
   } finally {
@@ -77,7 +81,7 @@ export async function copyPartition({ from, to, file }: CopyOptions, partition: 
 export async function emptyStore(engine: Engine): Promise<void> {
   for (const table of new Set((await listPartitions(engine)).map((partition) => partition.table)))
     await engine.command(`TRUNCATE TABLE ${table}`);
-  for (const table of ['arrivals', 'chunks_next']) await engine.command(`TRUNCATE TABLE ${table}`);
+  for (const table of ['arrivals', 'chunks_next', 'archive_next']) await engine.command(`TRUNCATE TABLE ${table}`);
 }
 
 async function listColumns(engine: Engine, table: string): Promise<readonly string[]> {

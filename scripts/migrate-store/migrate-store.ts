@@ -1,6 +1,7 @@
 import { join, resolve } from 'node:path';
 import { stat } from 'node:fs/promises';
 
+import { openArchive } from '@muster/collector/store/archive';
 import { openCompaction } from '@muster/collector/store/compaction';
 import { openEmbedded } from '@muster/collector/store/embedded';
 import { lockDirectory } from '@muster/collector/store/lock';
@@ -33,6 +34,7 @@ export async function migrateStore({ data, to, isOverwriting, say }: MigrateOpti
   try {
     await migrate(engine);
     say('putting what has arrived among the rest');
+    await openArchive(engine, { now: Date.now });
     await openCompaction(engine, await openVersions(engine, Date.now)); // which does it first of all
     const server = await openServer(to);
     try {
