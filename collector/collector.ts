@@ -124,14 +124,13 @@ export async function openCollector(
     // Whoever waits for a job is told first: the server waits for the answer.
     opened.push({ name: 'job of the store', close: () => storeJobs.close() });
 
-    let closed: Promise<void> | null = null;
     const origin = `http://${config.bind.includes(':') ? `[${config.bind}]` : config.bind}:${server.port}`;
     return {
       port: server.port,
       url: `${origin}/#key=${accessKey}`,
       routes,
       fetch: (request) => app.fetch(request),
-      close: () => (closed ??= closeAll(opened)),
+      close: makeClose(opened),
     };
   } catch (cause) {
     await closeAll(opened).catch(() => undefined); // the fault that stopped us is the one worth reporting
@@ -251,6 +250,11 @@ function makeRoutes(parts: RouteParts): readonly Route[] {
 }
 
 /** Closes in the reverse of the order opened; a part that fails does not keep the others open. */
+function makeClose(opened: readonly Part[]): Collector['close'] {
+  let closed: Promise<void> | null = null;
+  return () => (closed ??= closeAll(opened));
+}
+
 async function closeAll(opened: readonly Part[]): Promise<void> {
   const faults: unknown[] = [];
   for (const { name, close } of opened.toReversed()) {
