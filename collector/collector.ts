@@ -40,6 +40,7 @@ import { openSampleBuffer } from './sample-buffer.ts';
 import { hashSecret, isSecret } from './secret.ts';
 import { makeSessions, type Sessions } from './sessions.ts';
 import { readCompleteness } from './store/completeness.ts';
+import { explainDataFault } from './store/data-fault.ts';
 import { dropBefore } from './store/drop.ts';
 import { readEvents } from './store/events.ts';
 import { readHeard, readNewest } from './store/newest.ts';
@@ -58,6 +59,7 @@ export type Collector = {
   readonly routes: readonly Pick<Route, 'method' | 'path' | 'role'>[];
   /** Answers a request as the server does, without one; for tests. */
   readonly fetch: (request: Request) => Response | Promise<Response>;
+  /** Closes it once, however often it is asked: whoever asks again waits for the same end. */
   close(): Promise<void>;
 };
 
@@ -128,11 +130,11 @@ export async function openCollector(
       url: `${origin}/#key=${accessKey}`,
       routes,
       fetch: (request) => app.fetch(request),
-      close: () => closeAll(opened),
+      close: makeClose(opened),
     };
   } catch (cause) {
     await closeAll(opened).catch(() => undefined); // the fault that stopped us is the one worth reporting
-    throw cause;
+    throw explainDataFault(config.data, cause) ?? cause;
   }
 }
 
@@ -248,6 +250,11 @@ function makeRoutes(parts: RouteParts): readonly Route[] {
 }
 
 /** Closes in the reverse of the order opened; a part that fails does not keep the others open. */
+function makeClose(opened: readonly Part[]): Collector['close'] {
+  let closed: Promise<void> | null = null;
+  return () => (closed ??= closeAll(opened));
+}
+
 async function closeAll(opened: readonly Part[]): Promise<void> {
   const faults: unknown[] = [];
   for (const { name, close } of opened.toReversed()) {
