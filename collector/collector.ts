@@ -249,12 +249,13 @@ function makeRoutes(parts: RouteParts): readonly Route[] {
   ];
 }
 
-/** Closes in the reverse of the order opened; a part that fails does not keep the others open. */
+/** Closes all once: whoever asks again waits for the same end. */
 function makeClose(opened: readonly Part[]): Collector['close'] {
   let closed: Promise<void> | null = null;
   return () => (closed ??= closeAll(opened));
 }
 
+/** Closes in the reverse of the order opened; a part that fails does not keep the others open. */
 async function closeAll(opened: readonly Part[]): Promise<void> {
   const faults: unknown[] = [];
   for (const { name, close } of opened.toReversed()) {
