@@ -39,6 +39,7 @@ export function openSampleBuffer({
 }: SampleBufferOptions): Buffer<Arrival> {
   return openBuffer<Arrival>({
     async insert(items) {
+      await compaction.ready();
       const block = makeArrivalBlock(items, isNew);
       const { generation, release } = compaction.hold(block.samples);
       try {
