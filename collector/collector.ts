@@ -43,6 +43,7 @@ import { openSampleBuffer } from './sample-buffer.ts';
 import { hashSecret, isSecret } from './secret.ts';
 import { makeSessions, type Sessions } from './sessions.ts';
 import { readCompleteness } from './store/completeness.ts';
+import { explainDataFault } from './store/data-fault.ts';
 import { dropBefore } from './store/drop.ts';
 import { readEvents } from './store/events.ts';
 import { readHeard, readNewest } from './store/newest.ts';
@@ -63,6 +64,7 @@ export type Collector = {
   readonly fetch: (request: Request) => Response | Promise<Response>;
   /** Resolves when it can do nothing more, with why; it is to be closed then. */
   readonly lost: Promise<Error>;
+  /** Closes it once, however often it is asked: whoever asks again waits for the same end. */
   close(): Promise<void>;
 };
 
@@ -130,11 +132,11 @@ export async function openCollector(
       routes,
       fetch: (request) => app.fetch(request),
       lost: store.lost,
-      close: () => closeAll(opened),
+      close: makeClose(opened),
     };
   } catch (cause) {
     await closeAll(opened).catch(() => undefined); // the fault that stopped us is the one worth reporting
-    throw cause;
+    throw explainDataFault(config.data, cause) ?? cause;
   }
 }
 
@@ -271,6 +273,12 @@ async function dropBeforeOnAll({ shards }: Store, beforeMs: number): Promise<Dro
   for (const shard of shards) replies.push(await dropBefore(shard, beforeMs));
   const days = [...new Set(replies.flatMap((reply) => reply.days))].toSorted((a, b) => a.localeCompare(b));
   return { days, rows: replies.reduce((sum, { rows }) => sum + rows, 0) };
+}
+
+/** Closes all once: whoever asks again waits for the same end. */
+function makeClose(opened: readonly Part[]): Collector['close'] {
+  let closed: Promise<void> | null = null;
+  return () => (closed ??= closeAll(opened));
 }
 
 /** Closes in the reverse of the order opened; a part that fails does not keep the others open. */

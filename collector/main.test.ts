@@ -1,8 +1,10 @@
 import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { closeSync, constants, openSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { mkdtemp, open, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
@@ -118,6 +120,22 @@ test('a collector on a directory whose lock another does not see is refused, and
   program.terminate();
   expect(await program.exited).toBe(0);
 }, 60_000);
+
+test('a collector that cannot make its directory ends with 1 and a sentence', async () => {
+  const main = join(import.meta.dirname, 'main.ts');
+  const child = spawn(process.execPath, [main, '--data', '/proc/nope'], { timeout: 20_000, killSignal: 'SIGKILL' });
+  const said = text(child.stderr);
+  expect(await once(child, 'exit')).toEqual([1, null]);
+  expect(await said).toBe(
+    'Cannot use the data directory /proc/nope: /proc/nope cannot be made, or is a symbolic link to nothing; choose another with --data\n',
+  );
+});
+
+test.for(['SIGSEGV', 'SIGABRT'] as const)('%s ends a collector, which does not hang in its fault', async (signal) => {
+  const { program } = await start(join(directory, signal));
+  process.kill(program.pid, signal);
+  expect(await program.exited).toBe(null);
+});
 
 test('a log that cannot be written does not end the collector, whose pool has the threads that it needs', async () => {
   const full = await open('/dev/full', 'w');

@@ -103,16 +103,16 @@ export async function openStore(settings: StoreSettings, opened: Part[], log: Lo
   opened.push({ name: 'data directory', close: lock.value.release });
   const around = { opened, log, now };
   if (storeUrl === null)
-    return tendStore(one(await openEmbeddedBase({ ...settings, ballast }, opened, log, now)), settings, around);
+    return tendStore(alone(await openEmbeddedBase({ ...settings, ballast }, opened, log, now)), settings, around);
   const options = { address: storeUrl, data, closing, onStandby };
   const cluster =
     storeCluster === ''
-      ? one(await openServerBase(options, opened, log))
+      ? alone(await openServerBase(options, opened, log))
       : await openCluster({ ...options, cluster: storeCluster }, opened, log);
   return tendStore(cluster, settings, around);
 }
 
-function one(base: StoreBase): Cluster {
+function alone(base: StoreBase): Cluster {
   return { bases: [base], shardOf: () => 0 };
 }
 
@@ -178,11 +178,11 @@ async function tendShard(
     while (!signal.aborted && (await compaction.between(archive.moveNext)));
   };
   const compacting = repeat(COMPACTION_MS, compact, onFailed('compaction.failed'));
-  opened.push({ name: 'compaction', close: () => compacting.close() });
   const archiving = repeat(ARCHIVE_RUN_MS, archiveDue, onFailed('archive.failed'));
-  opened.push({ name: 'archive', close: () => archiving.close() });
   const rolling = repeat(ROLLUP_RUN_MS, rollUp, onFailed('rollup.failed'));
-  opened.push({ name: 'rollup', close: () => rolling.close() });
+  // All are asked to end before one is waited for: they wait for each other.
+  const close = (): unknown => Promise.all([compacting, archiving, rolling].map((one) => one.close()));
+  opened.push({ name: 'compaction, archive and rollup', close });
 
   const probing = repeat(
     PROBE_MS,

@@ -10,7 +10,7 @@ import { insertArrivals, insertEvents, insertQuarantine } from './store/insert.t
 import type { Engine } from './store/store.ts';
 
 /** A commit is one block: large enough for the engine under load, soon enough for the agent that waits. */
-const COMMIT_ROWS = 80_000;
+const COMMIT_ROWS = 30_000;
 const COMMIT_BYTES = 8 * 1024 * 1024;
 const COMMIT_MS: Readonly<Record<Durability, number>> = { process: 250, 'power-loss': 1_000 };
 /** What may wait for the store: 8 M samples, some seconds of full load. */
@@ -62,6 +62,7 @@ export function openSampleBuffer({ shardOf, durability, isNew, log }: SampleBuff
 }
 
 async function commit({ engine, compaction }: CommitShard, items: readonly Arrival[], isNew: IsNew): Promise<void> {
+  await compaction.ready();
   const block = makeArrivalBlock(items, isNew);
   const { generation, release } = compaction.hold(block.samples);
   try {

@@ -110,9 +110,14 @@ export async function openLiveServer(options: LiveServerOptions): Promise<{ port
         );
     });
   });
+  let isOpen = true;
   return {
     port: us_socket_local_port(listening),
     async close() {
+      // The library frees a socket with the turn in which it is closed. Closed again, it would be somebody else's memory:
+      // the process crashes, or hangs, or the next server is closed.
+      if (!isOpen) return;
+      isOpen = false;
       us_listen_socket_close(listening);
       app.close();
     },

@@ -1,4 +1,4 @@
-import { mkdir, rename, statfs } from 'node:fs/promises';
+import { rename, statfs } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 
 import {
@@ -19,6 +19,7 @@ import {
 import { runOperation } from './backup-operation.ts';
 import type { Compaction } from './compaction.ts';
 import { lockDirectory } from './lock.ts';
+import { makeDirectory } from './make-directory.ts';
 import { dropSnapshot, hashPartition, takeSnapshot, type Snapshot } from './snapshot.ts';
 import type { Engine, Session } from './store.ts';
 import { syncPath, syncTree } from './sync.ts';
@@ -156,7 +157,7 @@ async function ensureRoom({ folder, parent, snapshot }: Writing): Promise<void> 
   const neededBytes = snapshot.partitions
     .filter(({ table, id, mark }) => findKnown(parent, table, id, mark) === null)
     .reduce((sum, { bytes }) => sum + bytes, SPARE_BYTES);
-  await mkdir(folder, { recursive: true, mode: 0o700 });
+  await makeDirectory(folder);
   const { bsize, bavail } = await statfs(folder);
   if (bavail * bsize >= neededBytes) return;
   throw new Error(

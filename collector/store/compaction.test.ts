@@ -33,6 +33,13 @@ async function put(compaction: Compaction, host: string, ticks: readonly number[
   release();
 }
 
+/** That which a commit would belong to now. */
+function generationOf(compaction: Compaction): number {
+  const { generation, release } = compaction.hold(1);
+  release();
+  return generation;
+}
+
 type Into = { readonly generation: number; readonly isNew?: boolean };
 
 async function insert(host: string, ticks: readonly number[], { generation, isNew = false }: Into): Promise<void> {
@@ -83,12 +90,7 @@ test('a commit that is under way is compacted with its generation, when it has e
   const { generation, release } = compaction.hold(1);
   await insert('web-1', [1], { generation });
   const running = compaction.run();
-  const findCurrent = () => {
-    const held = compaction.hold(1);
-    held.release();
-    return held.generation;
-  };
-  await expect.poll(findCurrent).not.toBe(generation);
+  await expect.poll(() => generationOf(compaction)).not.toBe(generation);
   await put(compaction, 'web-1', [2]);
   await insert('web-1', [3], { generation });
   release();
@@ -112,12 +114,27 @@ test('what arrives in a generation that is compacted already is there once, thou
 
 test('a generation ends when it has many samples', async () => {
   const compaction = await open();
-  const generations = [2_000_000, 1, 1].map((samples) => {
-    const { generation, release } = compaction.hold(samples);
-    release();
-    return generation;
-  });
-  expect(new Set(generations).size).toBe(2);
+  const { generation, release } = compaction.hold(2_000_000);
+  release();
+  const next = generationOf(compaction);
+  expect(next).not.toBe(generation);
+  expect(generationOf(compaction)).toBe(next);
+});
+
+test('who commits waits while far more arrives than is compacted, and no longer', async () => {
+  const compaction = await open();
+  const { generation, release } = compaction.hold(1_000_000_000);
+  await insert('web-1', [1], { generation });
+  await compaction.ready(); // nobody compacts
+  const running = compaction.run();
+  await expect.poll(() => generationOf(compaction)).not.toBe(generation);
+  let isReady = false;
+  const ready = compaction.ready().then(() => (isReady = true));
+  expect(await countRows('arrivals')).toBe(1);
+  expect(isReady).toBe(false);
+  release();
+  await Promise.all([running, ready]);
+  expect(isReady).toBe(true);
 });
 
 test('killed after any of its commands, a compaction is done again, and nothing is lost or there twice', async () => {

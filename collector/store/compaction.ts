@@ -10,6 +10,8 @@ import { makeTurns } from './turns.ts';
  * the generation while nobody reads. After a kill at any moment it is done again, and finds its samples there or not.
  */
 export type Compaction = {
+  /** Waits while too much waits to be compacted, as long as that goes on: whoever sends is to send no faster. */
+  readonly ready: () => Promise<void>;
   /** The generation that a commit of so many samples belongs to, which is not compacted before `release` is called. */
   readonly hold: (samples: number) => Held;
   /** Compacts all that has arrived until now, or as much of it as until `closing`. */
@@ -22,6 +24,9 @@ export type Held = { readonly generation: number; readonly release: () => void }
 
 /** What is compacted at once is held in memory: about 60 bytes a sample. A generation begins when the one before has so many. */
 const GENERATION_SAMPLES = 2_000_000;
+
+/** What may wait: half a gigabyte on the disk, which who reads the last minutes reads as well. */
+const WAITING_SAMPLES_MAX = 60_000_000;
 
 /**
  * What a kill has left is compacted first: until then a part of it may be read twice. `onFull`: as much has arrived as
@@ -67,38 +72,67 @@ export async function openCompaction(
     // Else its chunks would stand there twice, and be attached so.
     if (isLeft) await finish();
     const ids = await listPartitions(engine, 'arrivals');
-    generations.begin();
+    const before = generations.begin();
     for (const id of ids) {
       if (closing?.aborted === true) return;
       await generations.released(Number(id));
       await compact(Number(id));
+      generations.end(Number(id));
     }
+    generations.end(before); // also those of which no commit came about
   }
 
   await run();
   lastTried = 0;
-  return { hold: generations.hold, run: (closing) => inTurn(() => run(closing)), between: inTurn };
+  let running: Promise<void> | null = null;
+  return {
+    async ready() {
+      while (running !== null && generations.countWaiting() > WAITING_SAMPLES_MAX)
+        await Promise.race([running, generations.ended()]);
+    },
+    hold: generations.hold,
+    run: (closing) =>
+      inTurn(async () => {
+        running = run(closing).finally(() => (running = null));
+        await running;
+      }),
+    between: inTurn,
+  };
 }
 
 /** Numbers the generations, and knows which commits are under way in each. */
 function makeGenerations(versions: Versions, onFull: () => void) {
   const holders = new Map<number, Set<Promise<void>>>();
   let generation = versions.next();
-  let heldSamples = 0;
-  function begin(): void {
-    heldSamples = 0;
+  /** Of those that are not compacted yet. */
+  const samples = new Map<number, number>();
+  let ending = Promise.withResolvers<void>();
+
+  /** From here on commits belong to another; gives the one before. */
+  function begin(): number {
+    const before = generation;
     generation = versions.next();
+    return before;
   }
 
   return {
-    /** From here on commits belong to another. */
     begin,
+    /** It is compacted, and so are those before. */
+    end(one: number): void {
+      for (const each of samples.keys()) if (each <= one) samples.delete(each);
+      ending.resolve();
+      ending = Promise.withResolvers();
+    },
+    /** Resolves when the next one is. */
+    ended: (): Promise<void> => ending.promise,
+    countWaiting: (): number => [...samples.values()].reduce((sum, count) => sum + count, 0),
     released: async (one: number): Promise<void> => {
       for (const released of holders.get(one) ?? []) await released;
     },
-    hold: (samples: number): Held => {
-      if (heldSamples >= GENERATION_SAMPLES) begin();
-      heldSamples += samples;
+    hold: (count: number): Held => {
+      if ((samples.get(generation) ?? 0) >= GENERATION_SAMPLES) begin();
+      const heldSamples = (samples.get(generation) ?? 0) + count;
+      samples.set(generation, heldSamples);
       if (heldSamples >= GENERATION_SAMPLES) onFull();
       const { promise, resolve } = Promise.withResolvers<void>();
       const held = generation;

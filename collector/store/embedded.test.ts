@@ -1,5 +1,5 @@
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { expect, test } from 'vitest';
@@ -22,7 +22,7 @@ test('openEmbedded() lets files be written and blocks go in while many heavy rea
   await rm(directory, { recursive: true });
 });
 
-test.for(['{1,2}', 'a*', 'a?', '[ab]'])('openEmbedded() refuses a path with %s in it', async (name) => {
+test.for(['{1,2}', 'a*', 'a?', '[ab]', 'a\\b'])('openEmbedded() refuses a path with %s in it', async (name) => {
   await expect(openEmbedded(join(tmpdir(), name))).rejects.toThrow('must not hold any of');
 });
 
@@ -49,6 +49,31 @@ test('a read that nobody wants any more ends, and so does one that takes too muc
   expect(await after).toEqual([{ hash: 3 }]);
   const huge = 'SELECT length(groupArray(number)) AS n FROM numbers(100000000000) WHERE number != {hash:UInt64}';
   await expect(engine.query(huge, { hash: 1 })).rejects.toThrow('too much to read; ask for a shorter time');
+  await engine.close();
+  await rm(directory, { recursive: true });
+});
+
+test('openEmbedded() leaves the signals of a fault to the system, which ends the process', async () => {
+  const directory = await mkdtemp(join(tmpdir(), 'muster-embedded-'));
+  const engine = await openEmbedded(directory);
+  await engine.openSession();
+  const status = await readFile('/proc/self/status', 'utf8');
+  const caught = BigInt(`0x${/^SigCgt:\s*(\w+)$/m.exec(status)?.[1] ?? ''}`);
+  const { SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGABRT, SIGSYS, SIGTSTP } = constants.signals;
+  const fatal = [SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGABRT, SIGSYS, SIGTSTP];
+  expect(fatal.filter((signal) => ((caught >> BigInt(signal - 1)) & 1n) === 1n)).toEqual([]);
+  await engine.close();
+  await rm(directory, { recursive: true });
+});
+
+test.for(['a\nb', 'a b', '<&>"\'', '%20;$', 'ü'])('openEmbedded() takes a path with %j in it', async (name) => {
+  const directory = await mkdtemp(join(tmpdir(), 'muster-embedded-'));
+  const data = join(directory, name);
+  const engine = await openEmbedded(data, { 'backups/allowed_path': join(data, 'backups') });
+  await engine.command('CREATE TABLE t (a UInt32) ENGINE = MergeTree ORDER BY a');
+  await engine.insert('t', 1, [{ name: 'a', type: 'UInt32', values: [1] }]);
+  await engine.command("BACKUP TABLE t TO File('backup')");
+  expect(await readdir(join(data, 'backups'))).toEqual(['backup']);
   await engine.close();
   await rm(directory, { recursive: true });
 });

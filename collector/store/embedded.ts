@@ -1,5 +1,5 @@
 import { ftruncateSync } from 'node:fs';
-import { chmod, mkdir, open, readdir, rm, type FileHandle } from 'node:fs/promises';
+import { chmod, open, readdir, rm, type FileHandle } from 'node:fs/promises';
 import { totalmem } from 'node:os';
 import { join, resolve } from 'node:path';
 
@@ -9,6 +9,8 @@ import { isRecord } from '@muster/proto/record';
 
 import { StoreError } from '../domain/store-error.ts';
 import { ENGINE_SETTINGS, writeEngineSettings, type EngineSettings } from './engine-settings.ts';
+import { releaseFatalSignals } from './fatal-signals.ts';
+import { makeDirectory } from './make-directory.ts';
 import { encodeBlock, formatStructure, type Column } from './native.ts';
 import { READ_MEMORY_BYTES_MAX, READ_SECONDS_MAX, type Engine } from './store.ts';
 import { connect, makeRead, makeSessions, type Client } from './session.ts';
@@ -38,14 +40,14 @@ export async function openEmbedded(directory: string, settings: EngineSettings =
   const path = resolve(directory, 'clickhouse');
   const incoming = resolve(directory, 'incoming');
   // Blocks go in by their path, and the engine reads these characters in a path as a pattern: it would find no block,
-  // or another's, and not say so.
-  if (/[{}*?[\]]/.test(incoming)) {
+  // or another's, and not say so. Behind a backslash it does not find its own directory.
+  if (/[{}*?[\]\\]/.test(incoming)) {
     throw new Error(
-      `Cannot keep data in ${directory}: the path must not hold any of { } * ? [ ]; choose another with --data`,
+      `Cannot keep data in ${directory}: the path must not hold any of { } * ? [ ] \\; choose another with --data`,
     );
   }
   for (const folder of [path, incoming]) {
-    await mkdir(folder, { recursive: true });
+    await makeDirectory(folder);
     await chmod(folder, 0o700);
   }
   // Some settings (where backups may be written) are taken from a file only.
@@ -54,6 +56,7 @@ export async function openEmbedded(directory: string, settings: EngineSettings =
   await writeEngineSettings(configuration, { ...always, ...settings });
   // The first session starts the engine, with its configuration; the clients' sessions join it.
   const engine = new Session(path, { connectionArgs: [`--config-file=${configuration}`] });
+  releaseFatalSignals();
   // A block that was being inserted when the process died was never acknowledged: its sender has it still. Only now: where
   // another process has the directory all the same (two containers, say), the engine has just refused, and these are its.
   for (const name of await readdir(incoming)) await rm(join(incoming, name));

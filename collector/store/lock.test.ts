@@ -1,11 +1,12 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, mkdtemp, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, relative, resolve } from 'node:path';
 
 import { afterEach, beforeEach, expect, test } from 'vitest';
 
+import { findMountFault, mountSmallDisk } from '../../scripts/small-disk.ts';
 import { until } from '../../scripts/until.ts';
 import { lockDirectory } from './lock.ts';
 
@@ -17,8 +18,8 @@ beforeEach(async () => {
 
 afterEach(() => rm(directory, { recursive: true }));
 
-async function lock(): Promise<string> {
-  const taken = await lockDirectory(directory);
+async function lock(data = directory): Promise<string> {
+  const taken = await lockDirectory(data);
   return taken.ok ? 'taken' : taken.error;
 }
 
@@ -66,4 +67,56 @@ test.for([
   await writeFile(join(directory, 'lock'), text);
   expect(await lock()).toBe('taken');
   expect(await readFile(join(directory, 'lock'), 'utf8')).toContain(`"pid":${process.pid}`);
+});
+
+test.for([
+  ['/proc/nope cannot be made, or is a symbolic link to nothing', '/proc/nope'],
+  ['/proc/nope cannot be made, or is a symbolic link to nothing', '/proc/nope/below'],
+  ['nothing cannot be made, or is a symbolic link to nothing', 'nothing'],
+  ['nothing cannot be made, or is a symbolic link to nothing', 'nothing/below'],
+  ['loop is a symbolic link that leads back to itself', 'loop'],
+  ['file is no directory, or something above it is none', 'file'],
+  ['below is no directory, or something above it is none', 'file/below'],
+  ['characters, is too long', 'a'.repeat(5000)],
+  ['characters, is too long', 'a/'.repeat(2500)],
+] as const)('lockDirectory() says that %s, and what to do', async ([said, path]) => {
+  await symlink('nowhere', join(directory, 'nothing'));
+  await symlink('loop', join(directory, 'loop'));
+  await writeFile(join(directory, 'file'), '');
+  const data = resolve(directory, path);
+  const sentence = await lock(data);
+  expect(sentence.startsWith(`Cannot use the data directory ${data.slice(0, 200)}`)).toBe(true);
+  expect(sentence.endsWith(`${said}; choose another with --data`)).toBe(true);
+  expect(sentence.length).toBeLessThan(600);
+});
+
+test('lockDirectory() takes a relative path, and a symbolic link to a directory', async () => {
+  expect(await lock(relative(process.cwd(), join(directory, 'relative')))).toBe('taken');
+  await symlink('relative', join(directory, 'link'));
+  expect(await lock(join(directory, 'link'))).toMatch(/process \d+ holds it/);
+  expect(await lock(join(directory, 'link', 'below'))).toBe('taken');
+});
+
+test('lockDirectory() says so where this user may not write', async () => {
+  await chmod(directory, 0o500);
+  const data = join(directory, 'data');
+  const isRoot = process.geteuid?.() === 0; // whom no mode stops
+  if (isRoot) process.seteuid?.(65_534);
+  const user = process.geteuid?.();
+  const said = await lock(data).finally(() => isRoot && process.seteuid?.(0));
+  await chmod(directory, 0o700);
+  expect(said).toBe(
+    `Cannot use the data directory ${data}: user ${user} may not write ${data}; give it to that user (chown -R), or choose another with --data`,
+  );
+});
+
+test('lockDirectory() says so where the file system is read-only', { skip: findMountFault() !== null }, async () => {
+  const disk = mountSmallDisk(4096);
+  disk.setWritable(false);
+  const data = join(disk.directory, 'data');
+  const said = await lock(data);
+  disk.unmount();
+  expect(said).toBe(
+    `Cannot use the data directory ${data}: its file system is read-only; mount it writable, or choose another with --data`,
+  );
 });

@@ -1,9 +1,13 @@
-import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { formatHolder, parseHolder, parseStarted, type Holder } from '@muster/proto/holder';
+import { describeError } from '@muster/proto/log';
 import { isRecord } from '@muster/proto/record';
 import { err, ok, type Result } from '@muster/proto/result';
+
+import { explainDataFault } from './data-fault.ts';
+import { makeDirectory } from './make-directory.ts';
 
 /**
  * Takes a data directory for this process, creating it (0700) where it is missing. The error says who holds it.
@@ -14,7 +18,7 @@ import { err, ok, type Result } from '@muster/proto/result';
 export async function lockDirectory(directory: string): Promise<Result<{ release: () => Promise<void> }, string>> {
   const file = join(directory, 'lock');
   try {
-    await mkdir(directory, { recursive: true, mode: 0o700 });
+    await makeDirectory(directory);
     for (let attempt = 0; attempt < 2; attempt += 1) {
       if (await createLock(file)) return ok({ release: () => rm(file, { force: true }) });
       const holder = await readHolder(file);
@@ -23,7 +27,8 @@ export async function lockDirectory(directory: string): Promise<Result<{ release
       await rm(file, { force: true });
     }
   } catch (cause) {
-    return err(`Cannot use the data directory ${directory}: ${cause instanceof Error ? cause.message : String(cause)}`);
+    const fault = new Error(`Cannot use the data directory ${directory}`, { cause });
+    return err(describeError(explainDataFault(directory, cause) ?? fault));
   }
   return err(`Cannot lock the data directory ${directory}: another process is starting on it; try again`);
 }

@@ -6,6 +6,7 @@ import { runOperation } from './backup-operation.ts';
 import { openEmbedded } from './embedded.ts';
 import { WITHOUT_MERGES } from './engine-settings.ts';
 import { lockDirectory } from './lock.ts';
+import { makeDirectory } from './make-directory.ts';
 import { migrate, MIGRATIONS } from './migrations.ts';
 import { hashPartition } from './snapshot.ts';
 import { loadState } from './state.ts';
@@ -146,7 +147,7 @@ async function restoreInto(directory: string, manifest: Manifest, options: Resto
   const partitions = Object.values(manifest.tables).flatMap((table) => Object.values(table));
   const bytesTotal = partitions.reduce((sum, { bytes }) => sum + bytes, 0);
   await rm(join(directory, 'clickhouse'), { recursive: true, force: true });
-  await mkdir(directory, { recursive: true, mode: 0o700 });
+  await makeDirectory(directory);
   const { bsize, bavail } = await statfs(directory);
   if (bavail * bsize < bytesTotal + SPARE_BYTES)
     throw new Error(
