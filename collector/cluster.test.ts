@@ -16,6 +16,7 @@ import type { ServerAddress } from './store/server-address.ts';
 import {
   makeTestBatch,
   openTestCollector,
+  readCode,
   readJson,
   type TestCollector,
   type TestCollectorOptions,
@@ -139,6 +140,12 @@ test('all of a host lies on one shard, and reads over all of them answer as one 
   await close(collector);
   const next = await open({ ...own, storeUrl: addressOf(1) });
   expect(await readJson(await next.asAdmin(path))).toEqual(told);
+  const job = await fetch(`${next.origin}/api/v1/store/jobs/cleanup`, {
+    method: 'POST',
+    headers: { Authorization: `Bearer ${next.key}` },
+    body: JSON.stringify({ apply: false }),
+  });
+  expect([job.status, await readCode(job)]).toEqual([400, 'cluster']);
   await close(next);
 
   for (const sql of READS) {

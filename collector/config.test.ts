@@ -33,3 +33,12 @@ test.for([
 ] as const)('--durability %s may be said: %s', ([text, isMode]) => {
   expect(OPTIONS.durability.parse(text).ok).toBe(isMode);
 });
+
+test.for([
+  ['duo', true],
+  ['eu-west.1', true],
+  ["duo', db", false],
+  ['', false],
+] as const)('--store-cluster %s may be said: %s', ([text, isName]) => {
+  expect(OPTIONS.storeCluster.parse(text).ok).toBe(isName);
+});
