@@ -190,5 +190,7 @@ async function tendShard(
     () => undefined, // it still takes nothing, which has been told of
   );
   opened.push({ name: 'probe', close: () => probing.close() });
-  return { ...watched, mender, ballast, keep, versions, compaction, ensureArchived };
+  // What is being moved to the archive must not come back behind what drops it.
+  const drop: Mender['drop'] = (table, act) => compaction.between(() => mender.drop(table, act));
+  return { ...watched, mender: { ...mender, drop }, ballast, keep, versions, compaction, ensureArchived };
 }

@@ -1,5 +1,6 @@
 import type { Batch } from '@muster/proto/batch';
 import type { Log } from '@muster/proto/log';
+import { err } from '@muster/proto/result';
 
 import { openBuffer, type Buffer } from './ingest/buffer.ts';
 import { makeArrivalBlock, makeEventRows, type Arrival } from './ingest/columns.ts';
@@ -37,7 +38,7 @@ export type SampleBufferOptions = {
 /** The buffer that commits to the store: samples, events, what is quarantined, and that the batches arrived. */
 export function openSampleBuffer({ shardOf, durability, isNew, log }: SampleBufferOptions): Buffer<Arrival> {
   let failed: CommitShard | null = null;
-  return openBuffer<Arrival>({
+  const buffer = openBuffer<Arrival>({
     async insert(items) {
       const faults: unknown[] = [];
       const commits = [...Map.groupBy(items, ({ host }) => shardOf(host))].map(([shard, own]) =>
@@ -59,10 +60,13 @@ export function openSampleBuffer({ shardOf, durability, isNew, log }: SampleBuff
     onRejected: ({ host, batch: { epoch, seq } }, error) =>
       log.error('ingest.batch-rejected', { host, epoch, seq, error }),
   });
+  return {
+    ...buffer,
+    add: async (item) => (shardOf(item.host).compaction.isBehind() ? err('full') : buffer.add(item)),
+  };
 }
 
 async function commit({ engine, compaction }: CommitShard, items: readonly Arrival[], isNew: IsNew): Promise<void> {
-  await compaction.ready();
   const block = makeArrivalBlock(items, isNew);
   const { generation, release } = compaction.hold(block.samples);
   try {

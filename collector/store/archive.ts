@@ -27,10 +27,10 @@ export async function openArchive(engine: Engine, { now, sync }: ArchiveOptions)
   let isLeft = true;
 
   async function move(id: string): Promise<void> {
-    isLeft = true;
     await engine.command('TRUNCATE TABLE archive_next');
     await fill(engine, id);
     const days = await listPartitions(engine, 'archive_next');
+    isLeft = true;
     await engine.swap(async (command) => {
       for (const day of days) await command(`ALTER TABLE archive ATTACH PARTITION ID '${day}' FROM archive_next`);
       await sync?.();
@@ -43,7 +43,8 @@ export async function openArchive(engine: Engine, { now, sync }: ArchiveOptions)
   async function finish(): Promise<void> {
     if (!isLeft) return;
     const [begun] = await engine.query(`SELECT toString(${CHUNK_PARTITION}) AS id FROM archive_next LIMIT 1`);
-    if (begun !== undefined) await move(String(begun['id']));
+    // Where nothing of those hours is archived, the chunks are there still, and nothing else.
+    if (begun !== undefined && (await isArchived(engine, String(begun['id'])))) await move(String(begun['id']));
     isLeft = false;
   }
 
@@ -66,15 +67,23 @@ function endOf(id: string): number {
   return Date.UTC(Number(year), Number(month) - 1, Number(day), Number(hour)) + CHUNK_PARTITION_MS;
 }
 
+/** That an instant lies in the hours of a partition of chunks. */
+function isThen(id: string): string {
+  const endS = endOf(id) / 1000;
+  return `start >= toDateTime(${endS - CHUNK_PARTITION_MS / 1000}) AND start < toDateTime(${endS})`;
+}
+
+/** Whether the archive holds anything of them. */
+async function isArchived(engine: Engine, id: string): Promise<boolean> {
+  return (await engine.query(`SELECT 1 FROM archive WHERE ${isThen(id)} LIMIT 1`)).length > 0;
+}
+
 /** What a statement computes from where it must hold it all in memory: 60 bytes a sample. */
 const SLICE_SAMPLES = 5_000_000;
 
 /** Makes the rows that follow from a partition of chunks: one of each key, by time, without what is archived already. */
 async function fill(engine: Engine, id: string): Promise<void> {
-  const startS = (endOf(id) - CHUNK_PARTITION_MS) / 1000;
-  const isThen = `start >= toDateTime(${startS}) AND start < toDateTime(${startS + CHUNK_PARTITION_MS / 1000})`;
-  const [found] = await engine.query(`SELECT 1 FROM archive WHERE ${isThen} LIMIT 1`);
-  if (found === undefined) {
+  if (!(await isArchived(engine, id))) {
     await engine.command(formatFill(selectFirst(id)));
     return;
   }
@@ -84,7 +93,7 @@ async function fill(engine: Engine, id: string): Promise<void> {
   const slices = Math.ceil(Number(held?.['samples']) / SLICE_SAMPLES);
   for (let slice = 0; slice < slices; slice += 1) {
     const isOfSlice = `sipHash64(metric, host, labels) % ${slices} = ${slice}`;
-    await engine.command(formatFill(selectLate(id, { isThen, isOfSlice })));
+    await engine.command(formatFill(selectLate(id, isOfSlice)));
   }
 }
 
@@ -95,10 +104,7 @@ const selectFirst = (id: string): string => `SELECT metric, host, labels, start,
   FROM chunks WHERE _partition_id = '${id}' GROUP BY metric, host, labels, start`;
 
 /** What has come since those hours were archived, and after a kill perhaps nothing. */
-const selectLate = (
-  id: string,
-  { isThen, isOfSlice }: { readonly isThen: string; readonly isOfSlice: string },
-): string => `SELECT metric, host, labels, start,
+const selectLate = (id: string, isOfSlice: string): string => `SELECT metric, host, labels, start,
     groupArrayArrayIf(of, NOT isKnown) AS came, groupArrayArrayIf(of, isKnown) AS known,
     arrayFilter(offset -> NOT has(known, offset), came) AS new, arraySort(new) AS offsets,
     arraySort((value, offset) -> offset,
@@ -108,7 +114,7 @@ const selectLate = (
     FROM chunks WHERE _partition_id = '${id}' AND ${isOfSlice}
     UNION ALL
     SELECT metric, host, labels, start, offsetsMs, CAST([], 'Array(Float64)'), true FROM archive
-    WHERE ${isThen} AND ${isOfSlice} AND (host, start) IN (SELECT DISTINCT host, start FROM chunks WHERE _partition_id = '${id}')
+    WHERE ${isThen(id)} AND ${isOfSlice} AND (host, start) IN (SELECT DISTINCT host, start FROM chunks WHERE _partition_id = '${id}')
   ) GROUP BY metric, host, labels, start`;
 
 const DIGITS_MAX = 6;

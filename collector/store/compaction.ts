@@ -10,8 +10,8 @@ import { makeTurns } from './turns.ts';
  * the generation while nobody reads. After a kill at any moment it is done again, and finds its samples there or not.
  */
 export type Compaction = {
-  /** Waits while too much waits to be compacted, as long as that goes on: whoever sends is to send no faster. */
-  readonly ready: () => Promise<void>;
+  /** Whether far more has arrived than was compacted, while that goes on: nothing more should come for now. */
+  readonly isBehind: () => boolean;
   /** The generation that a commit of so many samples belongs to, which is not compacted before `release` is called. */
   readonly hold: (samples: number) => Held;
   /** Compacts all that has arrived until now, or as much of it as until `closing`. */
@@ -44,11 +44,12 @@ export async function openCompaction(
   /** What a run that failed has made, or has yet to follow. */
   let isLeft = true;
   /** What was tried before, or was begun by a process before, may be among the chunks already, new or not. */
-  let lastTried = Infinity;
+  let lastTried = 0;
+  let isOpen = false;
 
   async function compact(one: number): Promise<void> {
     isLeft = true;
-    const isFirst = one > lastTried;
+    const isFirst = isOpen && one > lastTried;
     lastTried = Math.max(lastTried, one);
     await engine.command(makeChunks(one, isFirst ? 'AND NOT isNew' : ''));
     await engine.command(noteBatches(one));
@@ -71,30 +72,27 @@ export async function openCompaction(
   async function run(closing?: AbortSignal): Promise<void> {
     // Else its chunks would stand there twice, and be attached so.
     if (isLeft) await finish();
-    const ids = await listPartitions(engine, 'arrivals');
     const before = generations.begin();
-    for (const id of ids) {
+    await generations.released(before);
+    for (const id of (await listPartitions(engine, 'arrivals')).map(Number)) {
+      if (id > before && isOpen) continue; // it has begun meanwhile
       if (closing?.aborted === true) return;
-      await generations.released(Number(id));
-      await compact(Number(id));
-      generations.end(Number(id));
+      await compact(id);
+      generations.end(id);
     }
     generations.end(before); // also those of which no commit came about
   }
 
   await run();
-  lastTried = 0;
-  let running: Promise<void> | null = null;
+  isOpen = true;
+  let isRunning = false;
   return {
-    async ready() {
-      while (running !== null && generations.countWaiting() > WAITING_SAMPLES_MAX)
-        await Promise.race([running, generations.ended()]);
-    },
+    isBehind: () => isRunning && generations.countWaiting() > WAITING_SAMPLES_MAX,
     hold: generations.hold,
     run: (closing) =>
       inTurn(async () => {
-        running = run(closing).finally(() => (running = null));
-        await running;
+        isRunning = true;
+        await run(closing).finally(() => (isRunning = false));
       }),
     between: inTurn,
   };
@@ -106,7 +104,6 @@ function makeGenerations(versions: Versions, onFull: () => void) {
   let generation = versions.next();
   /** Of those that are not compacted yet. */
   const samples = new Map<number, number>();
-  let ending = Promise.withResolvers<void>();
 
   /** From here on commits belong to another; gives the one before. */
   function begin(): number {
@@ -120,14 +117,11 @@ function makeGenerations(versions: Versions, onFull: () => void) {
     /** It is compacted, and so are those before. */
     end(one: number): void {
       for (const each of samples.keys()) if (each <= one) samples.delete(each);
-      ending.resolve();
-      ending = Promise.withResolvers();
     },
-    /** Resolves when the next one is. */
-    ended: (): Promise<void> => ending.promise,
     countWaiting: (): number => [...samples.values()].reduce((sum, count) => sum + count, 0),
+    /** Waits for the commits that belong to it, and to those before. */
     released: async (one: number): Promise<void> => {
-      for (const released of holders.get(one) ?? []) await released;
+      for (const [each, held] of holders) if (each <= one) await Promise.all(held);
     },
     hold: (count: number): Held => {
       if ((samples.get(generation) ?? 0) >= GENERATION_SAMPLES) begin();

@@ -4,6 +4,7 @@ import { StoreError } from '../domain/store-error.ts';
 import type { Ballast } from './ballast.ts';
 import type { Compaction } from './compaction.ts';
 import type { Mender } from './mend.ts';
+import { listPartitions } from './store.ts';
 
 /** What is dropped by days: the samples as they came, and which batches brought them. Means and events stay. */
 const TABLES = ['chunks', 'archive', 'batches'] as const;
@@ -22,13 +23,7 @@ export async function dropBefore({ compaction, mender, ballast }: DropOptions, b
   for (const table of TABLES) {
     const drop = (): Promise<void> =>
       mender.drop(table, async (engine) => {
-        const partitions = await engine.query(
-          `SELECT DISTINCT partition_id AS id FROM system.parts WHERE database = currentDatabase()
-           AND table = {table:String} AND active AND partition_id < {day:String} ORDER BY id`,
-          { table, day },
-        );
-        for (const partition of partitions) {
-          const id = String(partition['id']);
+        for (const id of (await listPartitions(engine, table)).filter((one) => one < day)) {
           const [held] = table === 'batches' ? [] : await engine.query(countSamples(table, [id]));
           await engine.command(`ALTER TABLE ${table} DROP PARTITION ID '${id}'`);
           if (held === undefined) continue;

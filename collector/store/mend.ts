@@ -2,6 +2,7 @@ import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import type { Log } from '@muster/proto/log';
+import { isRecord } from '@muster/proto/record';
 
 import { StoreError } from '../domain/store-error.ts';
 import type { Engine } from './store.ts';
@@ -108,8 +109,9 @@ async function isWhole(path: string, bytes: number): Promise<boolean> {
   let found = 0;
   try {
     for (const file of await readdir(path)) found += (await stat(join(path, file))).size;
-  } catch {
-    return true;
+  } catch (error) {
+    if (isRecord(error) && error['code'] === 'ENOENT') return true;
+    throw error; // it is looked at again
   }
   return found >= bytes;
 }

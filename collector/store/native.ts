@@ -8,7 +8,6 @@ export type Column = { readonly name: string } & (
       readonly type: 'Float64' | "DateTime64(3, 'UTC')" | "DateTime('UTC')" | 'UInt64' | 'UInt32';
       readonly values: ArrayLike<number>;
     }
-  | { readonly type: "Array(DateTime64(3, 'UTC'))"; readonly values: readonly (readonly number[])[] }
   /** `ends`: where each row ends, counted in elements of `values`. */
   | { readonly type: 'Array(LowCardinality(String))'; readonly ends: Float64Array; readonly values: Dictionary }
   | { readonly type: 'Array(UInt32)'; readonly ends: Float64Array; readonly values: Uint32Array }
@@ -80,9 +79,6 @@ function writeValues(out: Writer, rows: number, column: Column): void {
     case 'UInt64':
       for (let i = 0; i < rows; i += 1) out.uint64(column.values[i] ?? 0);
       return;
-    case "Array(DateTime64(3, 'UTC'))":
-      writeArrays(out, column.values);
-      return;
     case 'UInt32':
     case "DateTime('UTC')":
       out.raw(Uint32Array.from(column.values));
@@ -102,20 +98,11 @@ function writeEnds(out: Writer, ends: Float64Array): void {
   for (const end of ends) out.uint64(end);
 }
 
-/** Where each array ends, counted in elements, then the elements of all. */
-function writeArrays(out: Writer, arrays: readonly (readonly number[])[]): void {
-  let end = 0;
-  for (const { length } of arrays) out.uint64((end += length));
-  for (const array of arrays) for (const value of array) out.uint64(value);
-}
-
 /** An upper bound of what a column takes: a UTF-16 unit is at most three bytes of UTF-8, a length at most five. */
 function boundBytes(rows: number, column: Column): number {
   const head = (column.name.length + column.type.length) * 3 + 64;
   if (column.type === 'LowCardinality(String)') return head + boundTextBytes(column.values.texts) + rows * 4;
   if (column.type === 'String') return head + boundTextBytes(column.values);
-  if (column.type === "Array(DateTime64(3, 'UTC'))")
-    return head + column.values.reduce((sum, { length }) => sum + (length + 1) * 8, 0);
   if (!('ends' in column)) return head + rows * 8;
   const ends = head + column.ends.length * 8;
   if (column.type === 'Array(Array(Float64))') return ends + (column.innerEnds.length + column.values.length) * 8;

@@ -25,7 +25,7 @@ const FIGURES = `sum(length(values)) AS samples, min(arrayMin(values)) AS min, m
   fromUnixTimestamp64Milli(max(${NEWEST}), 'UTC') AS lastTs`;
 export const COLUMNS = 'metric, host, labels, ts, samples, min, max, avg, median, stddev, last, lastTs, version';
 
-/** `from`: chunks, where nothing of it is archived: in their order, so that little is in memory at a time. */
+/** `from`: chunks, where nothing of it is archived, or can be meanwhile: in their order, so that little is in memory. */
 type Figures = { readonly from: 'chunks' | 'stored'; readonly version: number };
 
 export function selectFigures(startOf: string, where: string, { from, version }: Figures): string {
@@ -139,10 +139,9 @@ export function selectDue(tier: string, range: RollUp): string {
 async function rollUp(engine: Engine, period: Period, range: RollUp, closing?: AbortSignal): Promise<void> {
   const { tier, startOf } = period;
   const where = `${isIn('start', range)} AND (${startOf}, host) IN (${selectDue(tier, range)})`;
-  const from = range.startS > (await readArchivedS(engine)) ? 'chunks' : 'stored';
   for (const isOfSlice of await sliceHosts(engine, where)) {
     if (closing?.aborted === true) return;
-    const figures = selectFigures(startOf, `${where} AND ${isOfSlice}`, { from, version: range.version });
+    const figures = selectFigures(startOf, `${where} AND ${isOfSlice}`, { from: 'stored', version: range.version });
     await engine.command(`INSERT INTO rollup_${tier} (${COLUMNS}) ${figures}`);
   }
   await noteDone(engine, period, range);
