@@ -1,4 +1,4 @@
-import { fork } from 'node:child_process';
+import { fork, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -15,6 +15,7 @@ import { openEmbedded } from '../collector/store/embedded.ts';
 import { numberOption, runCommand, say } from './command.ts';
 import { createEnrolmentToken, enrolHost } from './enrol.ts';
 import type { RateOrder, RateReply } from './ingest-rate/generator.ts';
+import { makePrinter } from './program.ts';
 import { quantile } from './quantile.ts';
 import { startCollector, type RunningCollector } from './start-collector.ts';
 import { describeCounts } from './tally.ts';
@@ -58,7 +59,7 @@ async function prove(options: Values<typeof OPTIONS>): Promise<boolean> {
 async function measure(options: Values<typeof OPTIONS>, durability: Durability): Promise<void> {
   const { hosts, metrics, ticks, seconds, rate, lanes } = options;
   const data = mkdtempSync(join(tmpdir(), 'muster-rate-'));
-  const collector = await startCollector({ data, durability });
+  const { collector, readLoopDelay } = await startWatched(data, durability);
   try {
     const enrolment = await createEnrolmentToken(collector, hosts);
     const tokens: string[] = [];
@@ -79,10 +80,11 @@ async function measure(options: Values<typeof OPTIONS>, durability: Durability):
       execArgv: [],
       serialization: 'advanced',
     });
+    process.kill(collector.pid, 'SIGUSR2'); // what was before is not told
     const before = readUsage(collector.pid);
     const startedMs = Date.now();
     child.send(order);
-    const ended = once(child, 'message');
+    const ended = Promise.race([once(child, 'message'), failOnExit(child)]);
     const backing = makeBackups(collector, options.backups, order.untilMs);
     const looks: string[] = [];
     for (let isOver = false; !isOver;) {
@@ -93,6 +95,7 @@ async function measure(options: Values<typeof OPTIONS>, durability: Durability):
     const [reply] = (await ended) as [RateReply];
     const elapsedSeconds = (Date.now() - startedMs) / 1_000;
     const after = readUsage(collector.pid);
+    process.kill(collector.pid, 'SIGUSR2');
     const backups = await backing;
     await collector.stop();
     console.log(`sent for                  ${elapsedSeconds.toFixed(1)} s, ${metrics * ticks} samples a batch, ${lanes} at once of each host
@@ -100,6 +103,7 @@ samples acknowledged      ${(reply.samples / elapsedSeconds / 1e6).toFixed(3)} M
 answers                   ${describeCounts(reply.statuses)}
 acknowledged within       p50 ${quantile([...reply.takenMs], 0.5).toFixed(0)} ms, p99 ${quantile([...reply.takenMs], 0.99).toFixed(0)} ms
 collector                 ${((after.cpuMs - before.cpuMs) / elapsedSeconds / 1_000).toFixed(2)} cores, RSS ${(after.rssBytesMax / 1e6).toFixed(0)} MB at most
+event loop held up        ${readLoopDelay()}
 generator                 ${(reply.cpuMs / elapsedSeconds / 1_000).toFixed(2)} cores, p99 of its stalls ${reply.stalledMs.toFixed(0)} ms
 every ${LOOK_EVERY_MS / 1_000} s                 ${looks.join('; ')}`);
     if (backups.length > 0) console.log(`backups meanwhile         ${backups.join('; ')}`);
@@ -116,6 +120,25 @@ every ${LOOK_EVERY_MS / 1_000} s                 ${looks.join('; ')}`);
     collector.kill();
     rmSync(data, { recursive: true, force: true });
   }
+}
+
+/** Starts a collector that says at SIGUSR2 for how long its event loop was held up since the last. */
+async function startWatched(data: string, durability: Durability) {
+  const print = makePrinter('collector');
+  let said = '';
+  const collector = await startCollector({
+    data,
+    durability,
+    preload: new URL('ingest-rate/loop-delay.ts', import.meta.url).href,
+    onLine: (line) => (line.startsWith('p50 ') ? (said = line) : print(line)),
+  });
+  return { collector, readLoopDelay: () => said };
+}
+
+/** A generator that ends before it has answered never will. */
+async function failOnExit(child: ChildProcess): Promise<never> {
+  const [code] = (await once(child, 'exit')) as [number | null];
+  throw new Error(`The generator ended with ${code}; what it said is above`);
 }
 
 /** Makes backups one after the other, beginning a third into the time; says what each came to. */

@@ -21,13 +21,24 @@ export type CollectorOptions = {
   /** A ClickHouse server to keep everything on. */
   readonly storeUrl?: string;
   readonly storeCluster?: string;
+  /** A module that the process loads first, as a URL. */
+  readonly preload?: string;
   /** Takes every line of its log; without it, warnings and errors are passed on. */
   readonly onLine?: (line: string) => void;
 };
 
 /** Starts a collector, and throws with what it says when it cannot run. */
 export async function startCollector(options: CollectorOptions): Promise<RunningCollector> {
-  const { data, port = 0, agents, durability, storeUrl, storeCluster, onLine = makePrinter('collector') } = options;
+  const {
+    data,
+    port = 0,
+    agents,
+    durability,
+    storeUrl,
+    storeCluster,
+    preload,
+    onLine = makePrinter('collector'),
+  } = options;
   const said: string[] = [];
   let isReady = false;
   const program = startProgram({
@@ -43,7 +54,10 @@ export async function startCollector(options: CollectorOptions): Promise<Running
       ...(storeCluster === undefined ? [] : ['--store-cluster', storeCluster]),
       ...(durability === undefined ? [] : ['--durability', durability]),
     ],
-    env: storeUrl === undefined ? {} : { MUSTER_STORE_URL: storeUrl },
+    env: {
+      ...(storeUrl === undefined ? {} : { MUSTER_STORE_URL: storeUrl }),
+      ...(preload === undefined ? {} : { NODE_OPTIONS: `${process.env['NODE_OPTIONS'] ?? ''} --import=${preload}` }),
+    },
     log: (line) => {
       if (!isReady) said.push(line);
       onLine(line);

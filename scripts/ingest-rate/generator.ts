@@ -10,7 +10,7 @@ import { makeRealisticValue } from '../realistic-value.ts';
 import { countIn } from '../tally.ts';
 import { openWire } from '../wire.ts';
 
-/** `pauseMs`: after each answer; `everyMs` lies between two ticks of a host. */
+/** `everyMs` lies between two ticks of a host. */
 export type RateOrder = {
   readonly port: number;
   readonly tokens: readonly string[];
@@ -28,7 +28,6 @@ export type RateOrder = {
 
 export type RateReply = {
   readonly samples: number;
-  readonly requests: number;
   readonly statuses: ReadonlyMap<number, number>;
   /** From a request being sent to its answer. */
   readonly takenMs: Float64Array;
@@ -84,7 +83,6 @@ async function send(order: RateOrder): Promise<RateReply> {
   const { user, system } = process.cpuUsage(cpu);
   return {
     samples,
-    requests: taken.length,
     statuses,
     takenMs: Float64Array.from(taken),
     cpuMs: (user + system) / 1_000,
