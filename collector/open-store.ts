@@ -14,7 +14,7 @@ import { lockDirectory } from './store/lock.ts';
 import type { Mender } from './store/mend.ts';
 import { probe } from './store/migrations.ts';
 import { applyKeep } from './store/retention.ts';
-import { openVersions, rollUpDue, type Versions } from './store/rollup.ts';
+import { openVersions, rollUpDue, type Settled, type Versions } from './store/rollup.ts';
 import type { ServerAddress } from './store/server-address.ts';
 import { loadState, type State } from './store/state.ts';
 import type { WatchedEngine } from './store/watch.ts';
@@ -52,8 +52,7 @@ export type Shard = WatchedEngine &
     readonly keep: Keep;
     readonly versions: Versions;
     readonly compaction: Compaction;
-    /** Waits until no sample is there twice: what counts them calls it first. */
-    readonly ensureArchived: () => Promise<void>;
+    readonly settled: Settled;
   };
 
 /** Of a store on a cluster its own engine is that of the first shard, where the state lies. */
@@ -163,21 +162,26 @@ async function tendShard(
   const onFailed = (event: string) => (error: unknown) => {
     if (fault() === null) log.error(event, { error }); // a store that takes nothing has been told of
   };
-  const archive = await openArchive(engine, { now, sync: sync.archive });
-  const compaction: Compaction = await openCompaction(engine, versions, () => compacting.wake(), sync.chunks);
-  const ensureArchived = (): Promise<void> => compaction.between(archive.finish);
-  const compact = async (signal: AbortSignal): Promise<void> => {
-    await ensureArchived();
-    await compaction.run(signal);
-  };
-  const rollUp = async (signal: AbortSignal): Promise<void> => {
-    await ensureArchived();
-    await rollUpDue(engine, { versions, now }, signal);
-  };
+  const archive = await openArchive(engine, {
+    now,
+    between: (task) => compaction.between(task),
+    sync: sync.archive,
+  });
+  const compaction: Compaction = await openCompaction(engine, versions, {
+    onFull: () => compacting.wake(),
+    prepare: archive.finish,
+    syncChunks: sync.chunks,
+  });
+  const settled: Settled = (task) =>
+    compaction.between(async () => {
+      await archive.finish();
+      return task();
+    });
+  const rollUp = (signal: AbortSignal): Promise<void> => rollUpDue(engine, { versions, now, settled }, signal);
   const archiveDue = async (signal: AbortSignal): Promise<void> => {
-    while (!signal.aborted && (await compaction.between(archive.moveNext)));
+    while (!signal.aborted && (await archive.moveNext(signal)));
   };
-  const compacting = repeat(COMPACTION_MS, compact, onFailed('compaction.failed'));
+  const compacting = repeat(COMPACTION_MS, compaction.run, onFailed('compaction.failed'));
   const archiving = repeat(ARCHIVE_RUN_MS, archiveDue, onFailed('archive.failed'));
   const rolling = repeat(ROLLUP_RUN_MS, rollUp, onFailed('rollup.failed'));
   // All are asked to end before one is waited for: they wait for each other.
@@ -192,5 +196,5 @@ async function tendShard(
   opened.push({ name: 'probe', close: () => probing.close() });
   // What is being moved to the archive must not come back behind what drops it.
   const drop: Mender['drop'] = (table, act) => compaction.between(() => mender.drop(table, act));
-  return { ...watched, mender: { ...mender, drop }, ballast, keep, versions, compaction, ensureArchived };
+  return { ...watched, mender: { ...mender, drop }, ballast, keep, versions, compaction, settled };
 }

@@ -5,7 +5,8 @@ export type IsNew = (host: string, ticksMs: readonly number[]) => boolean;
 
 /**
  * Knows of each host the newest tick that was ever stored, from what was heard before and what it is asked since: what is
- * later need not be looked for among the samples. A host of which nothing is known may have been stored in any way.
+ * later need not be looked for among the samples. Of a host that nothing is known of nothing is stored; that of its first
+ * batch is looked for all the same.
  */
 export function makeNovelty(heard: readonly HeardHost[]): IsNew {
   const newestMs = new Map(heard.map(({ host, lastMs }) => [host, lastMs]));

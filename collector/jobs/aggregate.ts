@@ -17,8 +17,6 @@ export const AGGREGATE_JOB = defineJob({
     }),
     v.check(({ fromMs, toMs }) => fromMs < toMs, 'toMs must be after fromMs'),
   ),
-  async run({ engine, keep, versions, now, ensureArchived }, options, context) {
-    await ensureArchived();
-    return aggregate(engine, { ...options, rawDays: keep.raw, versions, now }, context);
-  },
+  run: ({ engine, keep, versions, now, settled }, options, context) =>
+    aggregate(engine, { ...options, rawDays: keep.raw, versions, now, settled }, context),
 });

@@ -10,6 +10,7 @@ import {
   type RollUp,
   selectDue,
   selectFigures,
+  type Settled,
   sliceHosts,
   type Versions,
 } from './rollup.ts';
@@ -37,6 +38,8 @@ export type AggregateOptions = {
   readonly rawDays: number;
   readonly versions: Versions;
   readonly now: () => number;
+  /** By default it is so. */
+  readonly settled?: Settled;
 };
 
 export type AggregateContext = {
@@ -57,7 +60,7 @@ export async function aggregate(
   options: AggregateOptions,
   { onProgress, signal }: AggregateContext,
 ): Promise<AggregateReport> {
-  const { fromMs, toMs, tiers, force, versions, now } = options;
+  const { fromMs, toMs, tiers, force, versions, now, settled = (task) => task() } = options;
   const startedMs = now();
   const steps = listSteps(await listDays(engine, fromMs, toMs), options, startedMs);
   const firstVersion = versions.next();
@@ -69,7 +72,7 @@ export async function aggregate(
       onProgress({ done, total: steps.length, what: `${step.of.tier} of ${day}${which}` });
     };
     onSlice(0, 1);
-    await computeStep({ engine, step: { ...step, version: versions.next() }, force, onSlice });
+    await computeStep({ engine, step: { ...step, version: versions.next() }, force, settled, onSlice });
   }
   onProgress({ done: steps.length, total: steps.length, what: 'counting' });
   const reports = [];
@@ -114,22 +117,25 @@ type StepTask = {
   readonly engine: Engine;
   readonly step: Step & RollUp;
   readonly force: boolean;
+  readonly settled: Settled;
   /** Called before each of the statements; what it throws ends the work. */
   readonly onSlice: (slice: number, slices: number) => void;
 };
 
-async function computeStep({ engine, step, force, onSlice }: StepTask): Promise<void> {
+async function computeStep({ engine, step, force, settled, onSlice }: StepTask): Promise<void> {
   const { of, version } = step;
   const wanted = force ? isIn('start', step) : `${isIn('start', step)} AND (${missing(of, step)})`;
   const slices = await sliceHosts(engine, wanted);
   for (const [i, isOfSlice] of slices.entries()) {
     onSlice(i, slices.length);
-    await engine.command(
-      `INSERT INTO rollup_${of.tier} (${COLUMNS})
+    await settled(() =>
+      engine.command(
+        `INSERT INTO rollup_${of.tier} (${COLUMNS})
        SELECT ${COLUMNS} FROM (${selectFigures(of.startOf, `${wanted} AND ${isOfSlice}`, { from: 'stored', version })}) AS new
        LEFT JOIN (SELECT metric, host, labels, ts, samples AS had FROM rollup_${of.tier} FINAL
            WHERE ${isIn('ts', step)} AND ${isOfSlice}) AS old
          USING (metric, host, labels, ts) WHERE samples >= had`,
+      ),
     );
   }
   if (slices.length > 0 && of.period !== null) await noteDone(engine, of.period, step);

@@ -181,3 +181,58 @@ test('killed after any of its commands, it is done again, and nothing is lost or
     expect(kills).toBeGreaterThan(3);
   }
 });
+
+test('what is added to a partition or dropped from it while it is being moved is neither lost nor back', async () => {
+  const chunk = (labels: string): Chunk => ({ labels, startMs: START_MS, offsets: [0, 1000] });
+  await put([chunk('i=0')]);
+  let meanwhile: (() => Promise<void>) | null = null;
+  const { moveNext } = await openArchive(engine, {
+    now: () => DUE_MS,
+    async between(task) {
+      const isLast = (await countRows('archive_next')) > 0;
+      if (isLast) await meanwhile?.();
+      return task();
+    },
+  });
+  meanwhile = () => put([chunk('i=1')]);
+  expect(await moveNext()).toBe(false);
+  expect([await countRows('archive'), (await readSamples()).length]).toEqual([0, 4]);
+  const id = (await engine.query('SELECT DISTINCT _partition_id AS id FROM chunks'))[0]?.['id'];
+  meanwhile = () => engine.command(`ALTER TABLE chunks DROP PARTITION ID '${String(id)}'`);
+  expect(await moveNext()).toBe(false);
+  expect(await readSamples()).toEqual([]);
+  meanwhile = null;
+  await put([chunk('i=2')]);
+  expect(await moveNext()).toBe(true);
+  expect([await countRows('chunks'), (await readSamples()).length]).toEqual([0, 2]);
+});
+
+test('a move that fails, or is ended, leaves nothing behind', async () => {
+  await put([{ labels: '', startMs: START_MS, offsets: [0, 1000] }]);
+  const { moveNext } = await openArchive(engine, { now: () => DUE_MS });
+  expect(await moveNext(AbortSignal.abort())).toBe(false);
+  expect(await countRows('archive_next')).toBe(0);
+  let isFull = false;
+  const failing = makeFailing(engine, () => {
+    if (isFull) throw new Error('full');
+  });
+  const other = await openArchive(
+    {
+      ...failing,
+      async command(sql) {
+        await failing.command(sql);
+        isFull = sql.startsWith('INSERT INTO archive_next');
+        if (isFull) throw new Error('full');
+      },
+    },
+    { now: () => DUE_MS },
+  );
+  await expect(other.moveNext()).rejects.toThrow('full');
+  await other.finish();
+  isFull = false;
+  await expect(other.moveNext()).rejects.toThrow('full');
+  await openArchive(engine, { now: () => DUE_MS });
+  expect((await readSamples()).length).toBe(2);
+  expect(await moveNext()).toBe(true);
+  expect([await countRows('chunks'), (await readSamples()).length]).toEqual([0, 2]);
+});

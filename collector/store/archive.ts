@@ -7,14 +7,16 @@ import { listPartitions, type Engine } from './store.ts';
  * are, so that each comes back bit by bit. What arrives late for those hours is among the chunks until it follows.
  */
 export type Archive = {
-  /** Moves a partition of chunks that is due; false: there is none. Not while anything is compacted. */
-  readonly moveNext: () => Promise<boolean>;
-  /** Does again what could not be done to its end: until then a part may be read twice. Call it before what counts. */
+  /** Moves a partition of chunks that is due; false: there is none, or it is not done. `closing` ends it early. */
+  readonly moveNext: (closing?: AbortSignal) => Promise<boolean>;
+  /** Does again what could not be done to its end: until then a part may be read twice. */
   readonly finish: () => Promise<void>;
 };
 
 export type ArchiveOptions = {
   readonly now: () => number;
+  /** Runs a task while nothing is compacted, which adds chunks. By default nothing is. */
+  readonly between?: <T>(task: () => Promise<T>) => Promise<T>;
   /** Waited for between what is there and what it takes the place of: where power may be lost, it puts it on the disk. */
   readonly sync?: () => Promise<void>;
 };
@@ -22,13 +24,19 @@ export type ArchiveOptions = {
 /** How long a partition is left alone after its end: by then what was on its way has mostly arrived. */
 const ARCHIVE_AFTER_MS = 3_600_000;
 
-/** Finishes what a kill has left: before anything is read or compacted. */
-export async function openArchive(engine: Engine, { now, sync }: ArchiveOptions): Promise<Archive> {
+/**
+ * Finishes what a kill has left: before anything is read or compacted.
+ *
+ * What is made of a partition may take long, and goes on beside all else. It takes the place of the chunks at once, and
+ * only if nothing was added to them meanwhile, nor dropped.
+ */
+export async function openArchive(
+  engine: Engine,
+  { now, between = (task) => task(), sync }: ArchiveOptions,
+): Promise<Archive> {
   let isLeft = true;
 
-  async function move(id: string): Promise<void> {
-    await engine.command('TRUNCATE TABLE archive_next');
-    await fill(engine, id);
+  async function swap(id: string): Promise<void> {
     const days = await listPartitions(engine, 'archive_next');
     isLeft = true;
     await engine.swap(async (command) => {
@@ -36,29 +44,70 @@ export async function openArchive(engine: Engine, { now, sync }: ArchiveOptions)
       await sync?.();
       await command(`ALTER TABLE chunks DROP PARTITION ID '${id}'`);
     });
-    await engine.command('TRUNCATE TABLE archive_next');
     isLeft = false;
+    await engine.command('TRUNCATE TABLE archive_next');
   }
 
   async function finish(): Promise<void> {
     if (!isLeft) return;
     const [begun] = await engine.query(`SELECT toString(${CHUNK_PARTITION}) AS id FROM archive_next LIMIT 1`);
-    // Where nothing of those hours is archived, the chunks are there still, and nothing else.
-    if (begun !== undefined && (await isArchived(engine, String(begun['id'])))) await move(String(begun['id']));
+    const id = String(begun?.['id']);
+    if (begun !== undefined && (await isAttached(engine, id))) {
+      await fill(engine, id);
+      await swap(id);
+    }
     isLeft = false;
+  }
+
+  /** The newest part of a partition, also after merges; null: there is none. */
+  async function readNewestPart(id: string): Promise<unknown> {
+    const [row] = await engine.query(
+      `SELECT max(max_block_number) AS block FROM system.parts WHERE database = currentDatabase() AND table = 'chunks'
+       AND active AND partition_id = '${id}' HAVING count() > 0`,
+    );
+    return row?.['block'] ?? null;
   }
 
   await finish();
   return {
     finish,
-    async moveNext() {
-      await finish();
-      const isDue = (id: string): boolean => endOf(id) + ARCHIVE_AFTER_MS <= now();
-      const id = (await listPartitions(engine, 'chunks')).find(isDue);
-      if (id !== undefined) await move(id);
-      return id !== undefined;
+    async moveNext(closing) {
+      await between(finish);
+      const id = (await listMovable(engine)).find((one) => endOf(one) + ARCHIVE_AFTER_MS <= now());
+      if (id === undefined) return false;
+      const newest = await readNewestPart(id);
+      try {
+        if (!(await fill(engine, id, closing))) return false;
+      } catch (cause) {
+        await engine.command('TRUNCATE TABLE archive_next').catch(() => undefined); // what is at fault is told
+        throw cause;
+      }
+      return between(async () => {
+        if (newest === null || (await readNewestPart(id)) !== newest) return false;
+        await swap(id);
+        return true;
+      });
     },
   };
+}
+
+/** The partitions of chunks that there is room to move: what is made of one is never larger. */
+async function listMovable(engine: Engine): Promise<readonly string[]> {
+  const rows = await engine.query(
+    `SELECT partition_id AS id FROM system.parts
+     WHERE database = currentDatabase() AND table = 'chunks' AND active AND rows > 0
+     GROUP BY id HAVING 2 * sum(bytes_on_disk) < (SELECT min(unreserved_space) FROM system.disks) ORDER BY id`,
+  );
+  return rows.map(({ id }) => String(id));
+}
+
+/** Whether what was made of a partition is in the archive: a part is there whole, or not at all. */
+async function isAttached(engine: Engine, id: string): Promise<boolean> {
+  const key = 'metric, host, labels, start, offsetsMs';
+  const rows = await engine.query(
+    `SELECT 1 FROM archive WHERE ${isThen(id)} AND (${key}) IN (SELECT ${key} FROM archive_next LIMIT 1 BY _part) LIMIT 1`,
+  );
+  return rows.length > 0;
 }
 
 /** The end of a partition of chunks, Unix ms, by its id: the day and the hour. */
@@ -73,35 +122,57 @@ function isThen(id: string): string {
   return `start >= toDateTime(${endS - CHUNK_PARTITION_MS / 1000}) AND start < toDateTime(${endS})`;
 }
 
-/** Whether the archive holds anything of them. */
-async function isArchived(engine: Engine, id: string): Promise<boolean> {
-  return (await engine.query(`SELECT 1 FROM archive WHERE ${isThen(id)} LIMIT 1`)).length > 0;
-}
-
-/** What a statement computes from where it must hold it all in memory: 60 bytes a sample. */
+/** What a statement computes from. Where it must hold it all in memory, that takes 60 bytes a sample. */
 const SLICE_SAMPLES = 5_000_000;
+/** Each leaves a part, of which the engine takes some thousands. */
+const SLICES_MAX = 200;
 
-/** Makes the rows that follow from a partition of chunks: one of each key, by time, without what is archived already. */
-async function fill(engine: Engine, id: string): Promise<void> {
-  if (!(await isArchived(engine, id))) {
-    await engine.command(formatFill(selectFirst(id)));
-    return;
-  }
-  const [held] = await engine.query(
-    `SELECT sum(length(offsetsMs)) AS samples FROM chunks WHERE _partition_id = '${id}'`,
+/**
+ * Makes the rows that follow from a partition of chunks: one of each key, by time, without what is archived already. In
+ * slices, so that others have their turn and a stop need not wait long; false: it was ended between two.
+ */
+async function fill(engine: Engine, id: string, closing?: AbortSignal): Promise<boolean> {
+  await engine.command('TRUNCATE TABLE archive_next');
+  const metrics = await engine.query(
+    `SELECT hex(metric) AS name, sum(length(offsetsMs)) AS samples FROM chunks WHERE _partition_id = '${id}'
+     GROUP BY metric ORDER BY metric`,
   );
-  const slices = Math.ceil(Number(held?.['samples']) / SLICE_SAMPLES);
-  for (let slice = 0; slice < slices; slice += 1) {
-    const isOfSlice = `sipHash64(metric, host, labels) % ${slices} = ${slice}`;
-    await engine.command(formatFill(selectLate(id, isOfSlice)));
+  const total = metrics.reduce((sum, { samples }) => sum + Number(samples), 0);
+  const count = Math.min(SLICES_MAX, Math.ceil(total / SLICE_SAMPLES));
+  const [found] = await engine.query(`SELECT 1 FROM archive WHERE ${isThen(id)} LIMIT 1`);
+  const sources =
+    found === undefined
+      ? sliceMetrics(metrics, total / count).map((isOfSlice) => selectFirst(id, isOfSlice))
+      : Array.from({ length: count }, (_, slice) =>
+          selectLate(id, `sipHash64(metric, host, labels) % ${count} = ${slice}`),
+        );
+  for (const source of sources) {
+    if (closing?.aborted === true) return false;
+    await engine.command(formatFill(source));
   }
+  return true;
 }
 
-/** All of a partition of chunks, in their order, so that little of it is in memory at a time. */
-const selectFirst = (id: string): string => `SELECT metric, host, labels, start,
+/** Conditions that name metrics, each neighbours that have about so many samples together. In hexadecimal, as hosts are. */
+function sliceMetrics(metrics: readonly Record<string, unknown>[], samplesMax: number): readonly string[] {
+  const slices: string[][] = [];
+  let left = 0;
+  for (const { name, samples } of metrics) {
+    if (left <= 0) {
+      slices.push([]);
+      left = samplesMax;
+    }
+    slices.at(-1)?.push(`unhex('${String(name)}')`);
+    left -= Number(samples);
+  }
+  return slices.map((names) => `metric IN (${names.join(', ')})`);
+}
+
+/** What a partition of chunks holds, in their order, so that little of it is in memory at a time. */
+const selectFirst = (id: string, isOfSlice: string): string => `SELECT metric, host, labels, start,
     groupArrayArray(offsetsMs) AS came, arraySort(came) AS offsets,
     arraySort((value, offset) -> offset, groupArrayArray(values), came) AS row
-  FROM chunks WHERE _partition_id = '${id}' GROUP BY metric, host, labels, start`;
+  FROM chunks WHERE _partition_id = '${id}' AND ${isOfSlice} GROUP BY metric, host, labels, start`;
 
 /** What has come since those hours were archived, and after a kill perhaps nothing. */
 const selectLate = (id: string, isOfSlice: string): string => `SELECT metric, host, labels, start,

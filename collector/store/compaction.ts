@@ -28,16 +28,23 @@ const GENERATION_SAMPLES = 2_000_000;
 /** What may wait: half a gigabyte on the disk, which who reads the last minutes reads as well. */
 const WAITING_SAMPLES_MAX = 60_000_000;
 
-/**
- * What a kill has left is compacted first: until then a part of it may be read twice. `onFull`: as much has arrived as
- * should be compacted at once. `syncChunks` is waited for after the chunks are attached and before their generation is
- * dropped: where power may be lost, it puts them on the disk.
- */
+export type CompactionOptions = {
+  /** Called when as much has arrived as should be compacted at once. */
+  readonly onFull?: () => void;
+  /** Waited for before each run: no sample must be there twice, or a rollup would count it so. */
+  readonly prepare?: () => Promise<void>;
+  /**
+   * Waited for after the chunks are attached and before their generation is dropped: where power may be lost, it puts them on
+   * the disk.
+   */
+  readonly syncChunks?: () => Promise<void>;
+};
+
+/** What a kill has left is compacted first: until then a part of it may be read twice. */
 export async function openCompaction(
   engine: Engine,
   versions: Versions,
-  onFull: () => void = () => undefined,
-  syncChunks: () => Promise<void> = async () => undefined,
+  { onFull = () => undefined, prepare, syncChunks }: CompactionOptions = {},
 ): Promise<Compaction> {
   const inTurn = makeTurns();
   const generations = makeGenerations(versions, onFull);
@@ -56,7 +63,7 @@ export async function openCompaction(
     const partitions = await listPartitions(engine, 'chunks_next');
     await engine.swap(async (command) => {
       for (const id of partitions) await command(`ALTER TABLE chunks ATTACH PARTITION ID '${id}' FROM chunks_next`);
-      await syncChunks();
+      await syncChunks?.();
       await command(`ALTER TABLE arrivals DROP PARTITION ${one}`);
     });
     await finish();
@@ -81,6 +88,7 @@ export async function openCompaction(
       generations.end(id);
     }
     generations.end(before); // also those of which no commit came about
+    lastTried = Math.max(lastTried, before);
   }
 
   await run();
@@ -92,7 +100,12 @@ export async function openCompaction(
     run: (closing) =>
       inTurn(async () => {
         isRunning = true;
-        await run(closing).finally(() => (isRunning = false));
+        try {
+          await prepare?.();
+          await run(closing);
+        } finally {
+          isRunning = false;
+        }
       }),
     between: inTurn,
   };

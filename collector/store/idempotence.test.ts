@@ -89,9 +89,9 @@ async function put(commits: readonly (readonly Span[])[], { compaction }: Opened
 }
 
 /** Archives all there is. */
-async function archive({ compaction }: Opened): Promise<void> {
-  const { moveNext } = await openArchive(engine, { now: () => START_MS + 86_400_000 });
-  while (await compaction.between(moveNext));
+async function archive({ compaction: { between } }: Opened): Promise<void> {
+  const { moveNext } = await openArchive(engine, { now: () => START_MS + 86_400_000, between });
+  while (await moveNext());
   expect(await engine.query('SELECT count() AS n FROM chunks')).toEqual([{ n: 0 }]);
 }
 

@@ -56,7 +56,7 @@ SETTINGS ttl_only_drop_parts = 1, index_granularity = 512, allow_experimental_co
  * The samples of hours that are over: a row for each of chunks, or several where some came late. `first` and `steps` are
  * decimals, whole numbers of which so many `digits` stand after the point.
  */
-const ARCHIVE = `CREATE TABLE IF NOT EXISTS archive (
+const makeArchiveTable = (name: string, minParts: number): string => `CREATE TABLE IF NOT EXISTS ${name} (
   ${SERIES}, start DateTime('UTC') COMMENT 'of the five minutes' CODEC(DoubleDelta, ZSTD(1)),
   offsetsMs Array(UInt32) COMMENT 'the ticks, by the clock of the host, counted from start' CODEC(DoubleDelta, ZSTD(1)),
   digits Int8 COMMENT '-1: the values are in plain' CODEC(ZSTD(1)),
@@ -65,7 +65,7 @@ const ARCHIVE = `CREATE TABLE IF NOT EXISTS archive (
   plain Array(Float64) CODEC(ALP, ZSTD(1))
 ) ENGINE = MergeTree ORDER BY (metric, host, labels, start) PARTITION BY toYYYYMMDD(start)
 TTL start + INTERVAL 30 DAY
-SETTINGS ttl_only_drop_parts = 1, index_granularity = 512, allow_experimental_codecs = 1`;
+SETTINGS ttl_only_drop_parts = 1, index_granularity = 512, allow_experimental_codecs = 1, min_parts_to_merge_at_once = ${minParts}`;
 
 /** The samples of chunks and archive, a row a series and five minutes, or several. */
 const STORED_VIEW = `CREATE VIEW IF NOT EXISTS stored AS
@@ -118,8 +118,9 @@ export const MIGRATIONS: readonly Migration[] = [
       CHUNKS,
       // What is compacted, whole, before it is put among the others at once.
       `CREATE TABLE IF NOT EXISTS chunks_next AS chunks`,
-      ARCHIVE,
-      `CREATE TABLE IF NOT EXISTS archive_next AS archive`,
+      makeArchiveTable('archive', 0),
+      // Not merged: by its parts one sees whether they are in the archive.
+      makeArchiveTable('archive_next', 10_000),
       ARRIVED_VIEW,
       STORED_VIEW,
       SAMPLES_VIEW,

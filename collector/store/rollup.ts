@@ -96,13 +96,23 @@ async function readArchivedS(engine: Engine): Promise<number> {
   return Number(row?.['archivedS']);
 }
 
+/** Runs a task while every sample is there once: nothing is being compacted, nor moved to the archive. */
+export type Settled = <T>(task: () => Promise<T>) => Promise<T>;
+
+export type RollUpOptions = {
+  readonly versions: Versions;
+  readonly now: () => number;
+  /** By default it is so. */
+  readonly settled?: Settled;
+};
+
 /**
  * Computes the hours and days anew in which samples arrived, of the hosts that they came from, once they are over. A kill
  * at any moment costs nothing: what is not done is due still. As much of it as until `closing`; never twice at once.
  */
 export async function rollUpDue(
   engine: Engine,
-  { versions, now }: { readonly versions: Versions; readonly now: () => number },
+  { versions, now, settled = (task) => task() }: RollUpOptions,
   closing?: AbortSignal,
 ): Promise<void> {
   for (const period of PERIODS) {
@@ -116,7 +126,8 @@ export async function rollUpDue(
     for (const { firstS, lastS } of due) {
       if (closing?.aborted === true) return;
       const endS = Number(lastS) + periodMs / 1000;
-      await rollUp(engine, period, { startS: Number(firstS), endS, version: versions.next() }, closing);
+      const range = { startS: Number(firstS), endS, version: versions.next() };
+      if (await rollUp(engine, { period, range, settled }, closing)) await noteDone(engine, period, range);
     }
   }
 }
@@ -136,15 +147,21 @@ export function selectDue(tier: string, range: RollUp): string {
   return `SELECT start, host FROM ${dueOf(tier)} AND ${isIn('start', range)} AND version < ${range.version}`;
 }
 
-async function rollUp(engine: Engine, period: Period, range: RollUp, closing?: AbortSignal): Promise<void> {
-  const { tier, startOf } = period;
+type RollUpTask = { readonly period: Period; readonly range: RollUp; readonly settled: Settled };
+
+/** False: it was ended before all of it was computed. */
+async function rollUp(
+  engine: Engine,
+  { period: { tier, startOf }, range, settled }: RollUpTask,
+  closing?: AbortSignal,
+): Promise<boolean> {
   const where = `${isIn('start', range)} AND (${startOf}, host) IN (${selectDue(tier, range)})`;
   for (const isOfSlice of await sliceHosts(engine, where)) {
-    if (closing?.aborted === true) return;
+    if (closing?.aborted === true) return false;
     const figures = selectFigures(startOf, `${where} AND ${isOfSlice}`, { from: 'stored', version: range.version });
-    await engine.command(`INSERT INTO rollup_${tier} (${COLUMNS}) ${figures}`);
+    await settled(() => engine.command(`INSERT INTO rollup_${tier} (${COLUMNS}) ${figures}`));
   }
-  await noteDone(engine, period, range);
+  return true;
 }
 
 /** Notes that what was due in a range is computed; the days that computed hours are part of are due now. */
