@@ -10,7 +10,9 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 
 import { isRecord } from '@muster/proto/record';
 
+import { startTestServer } from '../collector/test-store.ts';
 import { makeBookkeepingHost } from './bookkeeping-host.ts';
+import { findServerFault } from './clickhouse-server/server.ts';
 import { enrolHost } from './enrol.ts';
 import { startCollector } from './start-collector.ts';
 
@@ -28,10 +30,14 @@ afterAll(() => rm(data, { recursive: true }));
 
 type Ended = { readonly code: number | null; readonly out: string; readonly err: string };
 
-function start(argv: readonly string[]): { readonly child: ChildProcess; readonly ended: Promise<Ended> } {
+function start(
+  argv: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+): { readonly child: ChildProcess; readonly ended: Promise<Ended> } {
   const [name = '', ...rest] = argv;
   const child = spawn(process.execPath, [join(import.meta.dirname, `${name}.ts`), ...rest], {
     stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, ...env },
   });
   let [out, err] = ['', ''];
   child.stdout.on('data', (chunk: Buffer) => (out += chunk.toString()));
@@ -130,3 +136,26 @@ test.for([
   expect([code, err]).toEqual([1, expect.stringMatching(said)]);
   server.close();
 });
+
+test(
+  'a store on a server is worked on there, unless a collector has it',
+  { skip: findServerFault() !== null },
+  async () => {
+    const server = await startTestServer(join(data, 'server'));
+    const env = { MUSTER_STORE_URL: server.url };
+    const collector = await startCollector({
+      data: join(data, 'first'),
+      storeUrl: server.url,
+      onLine: () => undefined,
+    });
+    const own = await start(['cleanup', '--dry-run', '--data', join(data, 'first'), '--url', collector.origin], env)
+      .ended;
+    expect(own).toMatchObject({ code: 0 });
+    const other = await start(['cleanup', '--dry-run', '--data', join(data, 'second')], env).ended;
+    expect(other).toMatchObject({ code: 1, err: expect.stringContaining('A collector has that database: ask it') });
+    expect(await collector.stop()).toBe(0);
+    const alone = await start(['cleanup', '--dry-run', '--data', join(data, 'second')], env).ended;
+    expect(alone).toMatchObject({ code: 0, out: expect.stringContaining('raw') });
+    await server.stop();
+  },
+);

@@ -10,6 +10,7 @@ import { isRecord } from '@muster/proto/record';
 import { err, ok, type Result } from '@muster/proto/result';
 
 import { describeStranger, findKey, send, TARGET, type Target } from '../collector/commands/command.ts';
+import { OPTIONS as CONFIG_OPTIONS } from '../collector/config.ts';
 import type { JobContext } from '../collector/job.ts';
 import type { Part, StoreSettings } from '../collector/open-store.ts';
 import { findHolder } from '../collector/store/lock.ts';
@@ -22,7 +23,7 @@ export type JobRequest = {
   readonly settings?: Omit<StoreSettings, 'data'>;
 };
 
-/** A program that runs a job of the store: beside its own options it has those of TARGET. */
+/** A program that runs a job of the store: beside its own options it has those of PLACE. */
 export type JobProgram<O extends Options, Report extends object> = {
   readonly usage: string;
   readonly options: O;
@@ -40,7 +41,7 @@ export async function runJobProgram<O extends Options, Report extends object>(
   { usage, options, request, describe }: JobProgram<O, Report>,
   argv: readonly string[] = process.argv.slice(2),
 ): Promise<number> {
-  const all = { ...options, ...TARGET };
+  const all = { ...options, ...PLACE };
   if (argv.includes('--help')) {
     process.stdout.write(formatOptions(`${usage}\n\n${WHERE}`, all));
     return 0;
@@ -51,7 +52,7 @@ export async function runJobProgram<O extends Options, Report extends object>(
     for (const fault of wanted.ok ? [] : wanted.error) process.stderr.write(`${fault}\n`);
     return 2;
   }
-  const target: Target = values.value;
+  const target: Place = values.value;
   const cancelling = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM'] as const)
     process.once(signal, () => cancelling.abort(new Error(`asked to end by ${signal}`)));
@@ -65,8 +66,12 @@ export async function runJobProgram<O extends Options, Report extends object>(
   return 0;
 }
 
+/** Whom to ask, and where the store is where nobody is asked. */
+const PLACE = { ...TARGET, storeUrl: CONFIG_OPTIONS.storeUrl, storeCluster: CONFIG_OPTIONS.storeCluster };
+type Place = Values<typeof PLACE>;
+
 const WHERE = `It asks the collector that holds the data directory, or one elsewhere whose --key is given; where no collector
-runs on that directory, it does the work itself. Progress goes to the standard error. Ctrl-C cancels, and leaves
+runs on that directory, it does the work itself, on the store that --store-url names or in that directory. Progress goes to the standard error. Ctrl-C cancels, and leaves
 nothing wrong. It ends with 0 when it is done, 1 when it could not, 2 when it was wrongly asked.`;
 
 function readFile(path: string): string {
@@ -93,7 +98,7 @@ function makeTeller(now: () => number): (progress: JobProgress) => void {
  */
 export async function runStoreJob<Report extends object>(
   request: JobRequest,
-  target: Target,
+  target: Place,
   context: JobContext,
 ): Promise<JobEnd<Report>> {
   const end = await findPlace(target)
@@ -102,14 +107,17 @@ export async function runStoreJob<Report extends object>(
   return end as JobEnd<Report>; // what the job of this name gives
 }
 
-/** A store on a server is opened here, whoever else has it open: that is decided in this place. */
 async function findPlace({ data, key }: Target): Promise<'here' | 'collector'> {
   if (key !== '') return 'collector';
   return (await findHolder(data)) === null ? 'here' : 'collector';
 }
 
-async function runHere({ job, options, settings }: JobRequest, { data }: Target, context: JobContext): Promise<JobEnd> {
-  if (!existsSync(join(data, 'clickhouse')))
+async function runHere(
+  { job, options, settings }: JobRequest,
+  { data, storeUrl, storeCluster }: Place,
+  context: JobContext,
+): Promise<JobEnd> {
+  if (storeUrl === null && !existsSync(join(data, 'clickhouse')))
     return fail(`There is no store in ${data}; --data names the data directory of a collector`);
   process.env['UV_THREADPOOL_SIZE'] ??= '16'; // as the collector does (collector/main.ts)
   const [{ openStore }, { JOBS, openJobs }] = await Promise.all([
@@ -119,7 +127,9 @@ async function runHere({ job, options, settings }: JobRequest, { data }: Target,
   const log = makeLog((line) => void (/"level":"(WARN|ERROR)"/.test(line) && process.stderr.write(line)), Date.now);
   const opened: Part[] = [];
   try {
-    const store = await openStore({ data, ...settings }, opened, log, Date.now);
+    const onStandby = (): Promise<never> =>
+      Promise.reject(new Error('A collector has that database: ask it, with its --url and --key'));
+    const store = await openStore({ data, storeUrl, storeCluster, onStandby, ...settings }, opened, log, Date.now);
     const started = openJobs({ jobs: JOBS, store, log, now: Date.now }).start(job, options, context);
     return started.ok ? await started.value.ended : fail(started.error.message);
   } finally {

@@ -114,7 +114,7 @@ test('what arrives in a generation that is compacted already is there once, thou
 
 test('a generation ends when it has many samples', async () => {
   const compaction = await open();
-  const { generation, release } = compaction.hold(2_000_000);
+  const { generation, release } = compaction.hold(6_000_000);
   release();
   const next = generationOf(compaction);
   expect(next).not.toBe(generation);

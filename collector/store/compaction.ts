@@ -23,7 +23,7 @@ export type Compaction = {
 export type Held = { readonly generation: number; readonly release: () => void };
 
 /** What is compacted at once is held in memory: about 60 bytes a sample. A generation begins when the one before has so many. */
-const GENERATION_SAMPLES = 2_000_000;
+const GENERATION_SAMPLES = 6_000_000;
 
 /** What may wait: half a gigabyte on the disk, which who reads the last minutes reads as well. */
 const WAITING_SAMPLES_MAX = 60_000_000;
