@@ -110,8 +110,13 @@ test(
     expect(audit).toEqual({ acknowledged: 4 * 25 * 100, lost: 0, duplicated: 0, altered: 0 });
     expect(rolled).toEqual([{ hosts: 1, isThere: 1 }]);
 
+    const another = await openServer(server.address);
+    await another.command('CREATE TABLE notes (text String) ENGINE = MergeTree ORDER BY tuple()');
+    await another.command("INSERT INTO notes SELECT 'of somebody else'");
     const over = await run(['--overwrite', 'true']);
     expect(over.code).toBe(0);
+    expect(await another.query('SELECT text FROM notes')).toEqual([{ text: 'of somebody else' }]);
+    await another.close();
     expect(over.partitions).toBe(whole.partitions);
   },
 );

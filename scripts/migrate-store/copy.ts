@@ -77,11 +77,13 @@ export async function copyPartition({ from, to, file }: CopyOptions, partition: 
   );
 }
 
-/** Empties all that would be copied to. */
-export async function emptyStore(engine: Engine): Promise<void> {
-  for (const table of new Set((await listPartitions(engine)).map((partition) => partition.table)))
-    await engine.command(`TRUNCATE TABLE ${table}`);
-  for (const table of ['arrivals', 'chunks_next', 'archive_next']) await engine.command(`TRUNCATE TABLE ${table}`);
+/** Empties all that would be copied to, and nothing else: a database may have tables of others. */
+export async function emptyStore(engine: Engine, from: Engine): Promise<void> {
+  const rows = await from.query(
+    `SELECT name FROM system.tables WHERE database = currentDatabase() AND engine LIKE '%MergeTree'
+     AND name NOT IN ('migrations', 'migrated')`,
+  );
+  for (const { name } of rows) await engine.command(`TRUNCATE TABLE ${String(name)}`);
 }
 
 async function listColumns(engine: Engine, table: string): Promise<readonly string[]> {

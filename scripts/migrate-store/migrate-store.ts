@@ -42,7 +42,7 @@ export async function migrateStore({ data, to, isOverwriting, say }: MigrateOpti
     try {
       await migrate(server);
       const source = await readSource(engine);
-      await prepareTarget(server, source, isOverwriting);
+      await prepareTarget(server, engine, { source, isOverwriting });
       await copyAll(engine, server, { file: join(resolve(data), 'incoming', 'copied.native.zst'), say });
       await noteMigrated(server, { source, isDone: true });
     } finally {
@@ -62,8 +62,10 @@ async function readSource(engine: Engine): Promise<string> {
   return String(row?.['uuid']);
 }
 
+type Wanted = { readonly source: string; readonly isOverwriting: boolean };
+
 /** Refuses a database with anything else in it, or with all of this: a collector may have gone on there. */
-async function prepareTarget(server: ServerEngine, source: string, isOverwriting: boolean): Promise<void> {
+async function prepareTarget(server: ServerEngine, from: Engine, { source, isOverwriting }: Wanted): Promise<void> {
   const migrated = await readMigrated(server);
   const isEmpty = (await listPartitions(server)).length === 0;
   if (!isOverwriting && migrated?.source === source && !migrated.isDone) return; // goes on where it was
@@ -76,7 +78,7 @@ async function prepareTarget(server: ServerEngine, source: string, isOverwriting
   }
   await forgetMigrated(server);
   await noteMigrated(server, { source, isDone: false });
-  await emptyStore(server);
+  await emptyStore(server, from);
 }
 
 type CopyAllOptions = { readonly file: string; readonly say: (text: string) => void };
