@@ -9,7 +9,7 @@ await runCommand({
 
   node scripts/migrate-store.ts --from /var/lib/muster --to http://user:password@host:8123/muster
 
-Killed in the middle, it goes on where it was when it is run again. The data directory is left as it is.`,
+Killed in the middle, it goes on where it was when it is run again. The data directory keeps all that it has.`,
   options: {
     from: {
       placeholder: 'DIRECTORY',

@@ -213,7 +213,7 @@ export async function migrate(engine: Engine, ensureRoom: () => Promise<void> = 
   );
   if (old.length > 0) {
     throw new Error(
-      'Cannot open the store: a Muster from before the first release has written it, in another form; delete that data directory, or choose another with --data',
+      'Cannot open the store: a Muster from before the first release has written it, in another form; delete that store, or choose another with --data or --store-url',
     );
   }
   const rows = await engine.query(`SELECT toUInt32(max(number)) AS newest FROM migrations`);

@@ -1,6 +1,6 @@
 import type { Engine, Session } from './store.ts';
 
-/** A table of a snapshot with what its partitions hold. */
+/** A partition of a table of a snapshot, and what it holds. */
 export type SnapshotPartition = {
   readonly table: string;
   readonly id: string;
