@@ -1,46 +1,52 @@
 import { open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 
+import * as v from 'valibot';
+
 import { isRecord } from '@muster/proto/record';
 import { err, ok, type Result } from '@muster/proto/result';
 
 import { syncPath } from './sync.ts';
 
+const COUNT = v.pipe(v.number(), v.integer(), v.minValue(0));
+/** Tables, views and ids of partitions stand in statements: a file from outside may name nothing else there. */
+const NAME_IN_SQL = v.pipe(v.string(), v.regex(/^\w+$/));
+const ID_IN_SQL = v.pipe(v.string(), v.regex(/^[\w-]+$/));
+const NAME = /^\d{8}T\d{6}Z$/;
+
 /** Rows and a hash of their content, which knows no order; `mark` says which files they are in. */
-export type PartitionRecord = {
-  readonly rows: number;
-  readonly bytes: number;
-  readonly hash: string;
-  readonly mark: string;
-};
+const PARTITION_RECORD = v.object({ rows: COUNT, bytes: COUNT, hash: v.string(), mark: v.string() });
+export type PartitionRecord = Readonly<v.InferOutput<typeof PARTITION_RECORD>>;
+
+export const FORMAT = 1;
+
+const MANIFEST_SCHEMA = v.object({
+  format: v.literal(FORMAT),
+  /** Of the Muster, its schema, and the engine that wrote it. */
+  muster: v.string(),
+  schema: COUNT,
+  engine: v.string(),
+  /** The backup whose files this one does not repeat; null: it is full. */
+  parent: v.nullable(v.pipe(v.string(), v.regex(NAME))),
+  startedMs: COUNT,
+  endedMs: COUNT,
+  /** Of the folder, without the manifest. */
+  files: COUNT,
+  bytes: COUNT,
+  /** Tables, each with its partitions by their ids. */
+  tables: v.record(NAME_IN_SQL, v.record(ID_IN_SQL, PARTITION_RECORD)),
+  views: v.pipe(v.array(NAME_IN_SQL), v.readonly()),
+  /** When it was last restored and compared. */
+  verifiedMs: v.nullable(COUNT),
+});
 
 /** What a backup says of itself. The last file that is written: a folder without it is none. */
-export type Manifest = {
-  readonly format: number;
-  /** Of the Muster, its schema, and the engine that wrote it. */
-  readonly muster: string;
-  readonly schema: number;
-  readonly engine: string;
-  /** The backup whose files this one does not repeat; null: it is full. */
-  readonly parent: string | null;
-  readonly startedMs: number;
-  readonly endedMs: number;
-  /** Of the folder, without the manifest. */
-  readonly files: number;
-  readonly bytes: number;
-  /** Tables, each with its partitions by their ids. */
-  readonly tables: Readonly<Record<string, Readonly<Record<string, PartitionRecord>>>>;
-  readonly views: readonly string[];
-  /** When it was last restored and compared. */
-  readonly verifiedMs: number | null;
-};
+export type Manifest = v.InferOutput<typeof MANIFEST_SCHEMA>;
 
 export type Backup = { readonly name: string; readonly manifest: Manifest };
 
-export const FORMAT = 1;
 const MANIFEST = 'manifest.json';
 const PARTIAL = '.partial';
-const NAME = /^\d{8}T\d{6}Z$/;
 
 /** A name by the clock (UTC), later than that of every backup there is, so that their order is that of their making. */
 export function makeName(nowMs: number, newest: string | undefined): string {
@@ -143,8 +149,8 @@ export async function writeManifest(directory: string, manifest: Manifest): Prom
 async function readManifest(directory: string): Promise<Manifest | null> {
   const text = await readFile(join(directory, MANIFEST), 'utf8').catch(() => '');
   try {
-    const value: unknown = JSON.parse(text);
-    return isRecord(value) && value['format'] === FORMAT && isRecord(value['tables']) ? (value as Manifest) : null;
+    const read = v.safeParse(MANIFEST_SCHEMA, JSON.parse(text));
+    return read.success ? read.output : null;
   } catch {
     return null;
   }

@@ -223,6 +223,20 @@ test('a manifest that says what was not in the store is found by the comparison'
   ).resolves.toContain('The backup is damaged: partition');
 });
 
+test.for([
+  ['a table', (text: string) => text.replace('"chunks":', '"chunks SETTINGS x":')],
+  ['a view', (text: string) => text.replace('"samples"', '"samples AS other"')],
+  ['a partition', (text: string) => text.replace(/"2\d{9}": /, `"2' OR 1": `)],
+  ['a parent', (text: string) => text.replace('"parent": null', '"parent": "../../x"')],
+] as const)('a manifest that names %s in another way than ours is no backup', async ([, change]) => {
+  const [one] = await makeThree();
+  const file = join(folder, one, 'manifest.json');
+  const text = await readFile(file, 'utf8');
+  expect(change(text)).not.toBe(text);
+  await writeFile(file, change(text));
+  expect((await listBackups(folder)).map(({ name }) => name)).not.toContain(one);
+});
+
 test('a backup of a newer schema is refused', async () => {
   const [one] = await makeThree();
   const file = join(folder, one, 'manifest.json');

@@ -86,7 +86,7 @@ export async function listPartitions(session: Session, database: string): Promis
 
 /**
  * A hash of what the rows of a partition say, in whatever order and parts they are. Reads all of them. Nothing is bound:
- * what binds a value runs alone in the whole process. An id is of the engine's making, and holds no quote.
+ * what binds a value runs alone in the whole process. An id is of the engine's making, or of a manifest that was looked at.
  */
 export async function hashPartition(
   session: Session,
