@@ -1,8 +1,9 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { chmod, mkdtemp, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import { chmod, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, relative, resolve } from 'node:path';
+import { createInterface } from 'node:readline';
 
 import { afterEach, beforeEach, expect, test } from 'vitest';
 
@@ -119,4 +120,33 @@ test('lockDirectory() says so where the file system is read-only', { skip: findM
   expect(said).toBe(
     `Cannot use the data directory ${data}: its file system is read-only; mount it writable, or choose another with --data`,
   );
+});
+
+test('of several that start at once on a lock that was left behind, one takes it', async () => {
+  const program = `import { lockDirectory } from ${JSON.stringify(join(import.meta.dirname, 'lock.ts'))};
+    process.stdin.once('data', async () => {
+      console.log((await lockDirectory(process.argv[1])).ok);
+      process.stdin.once('data', () => process.exit(0));
+    });
+    console.log('ready');`;
+  for (let round = 0; round < 3; round += 1) {
+    await writeFile(join(directory, 'lock'), JSON.stringify({ pid: deadPid, started: '1 x' }));
+    const starters = Array.from({ length: 6 }, () => {
+      const child = spawn(process.execPath, ['--input-type=module', '-e', program, directory], {
+        stdio: ['pipe', 'pipe', 'inherit'],
+      });
+      return { child, lines: createInterface({ input: child.stdout })[Symbol.asyncIterator]() };
+    });
+    for (const { lines } of starters) expect((await lines.next()).value).toBe('ready');
+    for (const { child } of starters) child.stdin.write('go');
+    const taken = await Promise.all(starters.map(async ({ lines }) => (await lines.next()).value === 'true'));
+    expect(taken.filter(Boolean).length).toBe(1);
+    await Promise.all(
+      starters.map(async ({ child }) => {
+        child.stdin.end('end');
+        await once(child, 'exit');
+      }),
+    );
+  }
+  expect((await readdir(directory)).filter((name) => name !== 'lock')).toEqual([]);
 });

@@ -1,4 +1,4 @@
-import { readFile, rm, writeFile } from 'node:fs/promises';
+import { link, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { formatHolder, parseHolder, parseStarted, type Holder } from '@muster/proto/holder';
@@ -8,6 +8,9 @@ import { err, ok, type Result } from '@muster/proto/result';
 
 import { explainDataFault } from './data-fault.ts';
 import { makeDirectory } from './make-directory.ts';
+
+/** So often a lock that a killed process has left is taken away: others that start at the same moment do so too. */
+const TRIES_MAX = 5;
 
 /**
  * Takes a data directory for this process, creating it (0700) where it is missing. The error says who holds it.
@@ -19,12 +22,11 @@ export async function lockDirectory(directory: string): Promise<Result<{ release
   const file = join(directory, 'lock');
   try {
     await makeDirectory(directory);
-    for (let attempt = 0; attempt < 2; attempt += 1) {
+    for (let attempt = 0; attempt < TRIES_MAX; attempt += 1) {
       if (await createLock(file)) return ok({ release: () => rm(file, { force: true }) });
       const holder = await readHolder(file);
-      if (holder !== null && (await readStarted(holder.pid)) === holder.started)
-        return err(describeHolder(directory, holder));
-      await rm(file, { force: true });
+      if (holder !== null && (await isRunning(holder))) return err(describeHolder(directory, holder));
+      await takeAway(file);
     }
   } catch (cause) {
     const fault = new Error(`Cannot use the data directory ${directory}`, { cause });
@@ -36,21 +38,43 @@ export async function lockDirectory(directory: string): Promise<Result<{ release
 /** The process that holds a data directory; null where none does. */
 export async function findHolder(directory: string): Promise<number | null> {
   const holder = await readHolder(join(directory, 'lock'));
-  return holder !== null && (await readStarted(holder.pid)) === holder.started ? holder.pid : null;
+  return holder !== null && (await isRunning(holder)) ? holder.pid : null;
+}
+
+async function isRunning(holder: Holder): Promise<boolean> {
+  return (await readStarted(holder.pid)) === holder.started;
 }
 
 function describeHolder(directory: string, { pid }: Holder): string {
   return `Cannot open the data directory ${directory}: process ${pid} holds it; stop that one (kill ${pid}) or choose another with --data`;
 }
 
+/** It has its text before it has its name: nobody takes it for one that a kill has torn. */
 async function createLock(file: string): Promise<boolean> {
+  const own = `${file}.${process.pid}`;
   const holder: Holder = { pid: process.pid, started: (await readStarted(process.pid)) ?? '' };
   try {
-    await writeFile(file, formatHolder(holder), { flag: 'wx', mode: 0o600 });
+    await writeFile(own, formatHolder(holder), { mode: 0o600 });
+    await link(own, file);
     return true;
   } catch (error) {
     if (isRecord(error) && error['code'] === 'EEXIST') return false;
     throw error;
+  } finally {
+    await rm(own, { force: true });
+  }
+}
+
+/** Another one may have taken it away already, and put its own there: that is given back. */
+async function takeAway(file: string): Promise<void> {
+  const aside = `${file}.${process.pid}.old`;
+  try {
+    await rename(file, aside);
+    const holder = await readHolder(aside);
+    if (holder !== null && (await isRunning(holder))) await link(aside, file);
+    await rm(aside);
+  } catch {
+    // The next try shows what is there now.
   }
 }
 
