@@ -2,9 +2,9 @@ import { CHUNK_PARTITION, CHUNK_PARTITION_MS } from './migrations.ts';
 import { listPartitions, type Engine } from './store.ts';
 
 /**
- * The archive: chunks of hours that are over, where they take half the room and are read in less time. A value is a
- * decimal there, told by its difference to the one before; a chunk whose values are none of few digits keeps them as they
- * are, so that each comes back bit by bit. What arrives late for those hours is among the chunks until it follows.
+ * The archive: chunks of hours that are over, where they take half the room. A value is a decimal there, told by its
+ * difference to the one before; a chunk whose values are none of few digits keeps them as they are, so that each comes back
+ * bit by bit. What arrives late for those hours is among the chunks until it follows.
  */
 export type Archive = {
   /** Moves a partition of chunks that is due; false: there is none, or it is not done. `closing` ends it early. */
