@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { Readable } from 'node:stream';
 
-import type { JobEnd, JobLine, JobProgress } from '@muster/proto/api';
+import type { JobEnd, JobLine } from '@muster/proto/api';
 import { describeError, makeLog } from '@muster/proto/log';
 import { formatOptions, parseOptions, type Options, type Values } from '@muster/proto/options';
 import { isRecord } from '@muster/proto/record';
@@ -14,6 +14,7 @@ import { OPTIONS as CONFIG_OPTIONS } from '../collector/config.ts';
 import type { JobContext } from '../collector/job.ts';
 import type { Part, StoreSettings } from '../collector/open-store.ts';
 import { findHolder } from '../collector/store/lock.ts';
+import { makeTeller } from './make-teller.ts';
 
 /** A job of the store, and what it is given. */
 export type JobRequest = {
@@ -32,9 +33,6 @@ export type JobProgram<O extends Options, Report extends object> = {
   /** The statistics, for people. */
   readonly describe: (report: Report) => string;
 };
-
-/** How often a person is told of progress. */
-const TELL_MS = 1_000;
 
 /** Runs a program to its end. The exit code: 0 done, 1 could not or was cancelled, 2 wrongly asked. */
 export async function runJobProgram<O extends Options, Report extends object>(
@@ -56,7 +54,10 @@ export async function runJobProgram<O extends Options, Report extends object>(
   const cancelling = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM'] as const)
     process.once(signal, () => cancelling.abort(new Error(`asked to end by ${signal}`)));
-  const context = { onProgress: makeTeller(Date.now), signal: cancelling.signal };
+  const context = {
+    onProgress: makeTeller((line) => void process.stderr.write(line), Date.now),
+    signal: cancelling.signal,
+  };
   const end = await runStoreJob<Report>(wanted.value, target, context);
   if ('error' in end) {
     process.stderr.write(`${end.error.message}\n`);
@@ -76,20 +77,6 @@ nothing wrong. It ends with 0 when it is done, 1 when it could not, 2 when it wa
 
 function readFile(path: string): string {
   return readFileSync(path, 'utf8');
-}
-
-/** Tells progress, and how fast it is, a line a second at most. */
-function makeTeller(now: () => number): (progress: JobProgress) => void {
-  let first: { readonly done: number; readonly atMs: number } | null = null;
-  let toldMs = -Infinity;
-  return ({ done, total, what }) => {
-    const atMs = now();
-    first ??= { done, atMs };
-    if (atMs - toldMs < TELL_MS && done !== total) return;
-    toldMs = atMs;
-    const rate = atMs > first.atMs ? ` (${(((done - first.done) * 1000) / (atMs - first.atMs)).toFixed(1)}/s)` : '';
-    process.stderr.write(`${done}${total === null ? '' : ` of ${total}`}${rate}: ${what}\n`);
-  };
 }
 
 /**
