@@ -1,5 +1,6 @@
 import { link, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 
 import { formatHolder, parseHolder, parseStarted, type Holder } from '@muster/proto/holder';
 import { describeError } from '@muster/proto/log';
@@ -8,6 +9,9 @@ import { err, ok, type Result } from '@muster/proto/result';
 
 import { explainDataFault } from './data-fault.ts';
 import { makeDirectory } from './make-directory.ts';
+
+/** Who took a lock for one that was left behind has taken it away by then: it is looked at once more. */
+const SETTLE_MS = 50;
 
 /** So often a lock that a killed process has left is taken away: others that start at the same moment do so too. */
 const TRIES_MAX = 5;
@@ -23,7 +27,11 @@ export async function lockDirectory(directory: string): Promise<Result<{ release
   try {
     await makeDirectory(directory);
     for (let attempt = 0; attempt < TRIES_MAX; attempt += 1) {
-      if (await createLock(file)) return ok({ release: () => rm(file, { force: true }) });
+      if (await createLock(file)) {
+        await sleep(SETTLE_MS);
+        if ((await readHolder(file))?.pid === process.pid) return ok({ release: () => rm(file, { force: true }) });
+        continue;
+      }
       const holder = await readHolder(file);
       if (holder !== null && (await isRunning(holder))) return err(describeHolder(directory, holder));
       await takeAway(file);
@@ -65,16 +73,19 @@ async function createLock(file: string): Promise<boolean> {
   }
 }
 
-/** Another one may have taken it away already, and put its own there: that is given back. */
+/** Another one may have taken it away already, and put its own there: that is given back, unless there is a third. */
 async function takeAway(file: string): Promise<void> {
   const aside = `${file}.${process.pid}.old`;
   try {
+    const now = await readHolder(file);
+    if (now !== null && (await isRunning(now))) return;
     await rename(file, aside);
     const holder = await readHolder(aside);
     if (holder !== null && (await isRunning(holder))) await link(aside, file);
-    await rm(aside);
   } catch {
     // The next try shows what is there now.
+  } finally {
+    await rm(aside, { force: true });
   }
 }
 
