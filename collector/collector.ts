@@ -7,6 +7,7 @@ import { WATCHED_MS } from '@muster/proto/push';
 import { readAccessKey } from './access.ts';
 import { makeAdmission, type Admission } from './admission.ts';
 import { makeBackups } from './backups.ts';
+import { closeAll } from './close-all.ts';
 import type { Config } from './config.ts';
 import type { HeardHost } from './domain/samples.ts';
 import { makeApp, type Route } from './http/app.ts';
@@ -279,17 +280,4 @@ async function dropBeforeOnAll({ shards }: Store, beforeMs: number): Promise<Dro
 function makeClose(opened: readonly Part[]): Collector['close'] {
   let closed: Promise<void> | null = null;
   return () => (closed ??= closeAll(opened));
-}
-
-/** Closes in the reverse of the order opened; a part that fails does not keep the others open. */
-async function closeAll(opened: readonly Part[]): Promise<void> {
-  const faults: unknown[] = [];
-  for (const { name, close } of opened.toReversed()) {
-    try {
-      await close();
-    } catch (cause) {
-      faults.push(new Error(`Cannot close the ${name}`, { cause }));
-    }
-  }
-  if (faults.length > 0) throw faults[0];
 }

@@ -58,7 +58,6 @@ export type Shard = WatchedEngine &
 /** Of a store on a cluster its own engine is that of the first shard, where the state lies. */
 export type Store = Shard &
   Pick<StoreBase, 'durability' | 'lost' | 'backups'> & {
-    readonly directory: string;
     readonly now: () => number;
     readonly state: State;
     readonly metrics: Metrics;
@@ -133,7 +132,6 @@ async function tendStore({ bases, shardOf }: Cluster, settings: StoreSettings, a
     durability: base.durability,
     backups: base.backups,
     lost: Promise.race(bases.map(({ lost }) => lost)),
-    directory: settings.data,
     now,
     state,
     metrics: makeMetrics({ table: state.metrics, log, now }),

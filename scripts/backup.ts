@@ -1,21 +1,15 @@
-import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 
-import { describeError } from '@muster/proto/log';
-import {
-  formatOptions,
-  parseOptions,
-  parseSwitch,
-  type Option,
-  type Options,
-  type Values,
-} from '@muster/proto/options';
+import { parseSwitch, type Option, type Values } from '@muster/proto/options';
 import { err, ok, type Result } from '@muster/proto/result';
 
 import type { BackupJobReport } from '../collector/jobs/backup.ts';
 import { OPTIONS } from '../collector/config.ts';
 import { listBackups, parseName, type Backup } from '../collector/store/backup-folder.ts';
 import type { RestoreOptions, RestoreReport } from '../collector/store/restore.ts';
+import { formatBytes } from './format-bytes.ts';
+import { makeTeller } from './make-teller.ts';
+import { followSignals, JSON_OUT, runToEnd, type Answer } from './run-to-end.ts';
 import { runJobProgram } from './store-job.ts';
 
 const FOLDER = {
@@ -28,9 +22,7 @@ const PLACE = {
   ...FOLDER,
   data: { ...OPTIONS.data, help: 'the data directory of the collector (default /var/lib/muster)' },
 };
-const JSON_OUT = {
-  json: { help: 'print JSON, for programs', default: false, parse: parseSwitch } satisfies Option<boolean>,
-};
+const LIST = { ...PLACE, ...JSON_OUT };
 const CREATE = {
   ...FOLDER,
   full: {
@@ -63,31 +55,6 @@ const USAGE = `backup: backs a store up while it is in use, and restores it
 
 The data directory's access key is in no backup. Each command has --help.`;
 
-/** A command whose work is done in this process. `run` gives what is printed: as it is, or as text. */
-async function runHere<O extends Options>(
-  options: O,
-  argv: readonly string[],
-  run: (values: Values<O>) => Promise<{ readonly value: unknown; readonly text: string }>,
-): Promise<number> {
-  if (argv.includes('--help')) {
-    process.stdout.write(formatOptions(USAGE, options));
-    return 0;
-  }
-  const values = parseOptions(options, { argv, env: process.env, readFile: (path) => readFileSync(path, 'utf8') });
-  if (!values.ok) {
-    for (const fault of values.error) process.stderr.write(`${fault}\n`);
-    return 2;
-  }
-  try {
-    const { value, text } = await run(values.value);
-    process.stdout.write(`${argv.includes('--json') ? JSON.stringify(value, null, 2) : text}\n`);
-    return 0;
-  } catch (cause) {
-    process.stderr.write(`${describeError(cause)}\n`);
-    return 1;
-  }
-}
-
 function folderOf({ backupTo, data }: { readonly backupTo: string; readonly data: string }): string {
   return resolve(backupTo === '' ? join(data, 'backups') : backupTo);
 }
@@ -111,11 +78,12 @@ function create(argv: readonly string[]): Promise<number> {
 }
 
 function list(argv: readonly string[]): Promise<number> {
-  return runHere({ ...PLACE, ...JSON_OUT }, argv, async (values) => {
+  const run = async (values: Values<typeof LIST>): Promise<Result<Answer, never>> => {
     const folder = folderOf(values);
     const backups = await listBackups(folder);
-    return { value: { folder, backups: backups.map(summarize) }, text: formatList(folder, backups) };
-  });
+    return ok({ value: { folder, backups: backups.map(summarize) }, text: formatList(folder, backups) });
+  };
+  return runToEnd({ usage: USAGE, options: LIST, run }, argv);
 }
 
 function summarize({ name, manifest }: Backup) {
@@ -144,54 +112,49 @@ function formatList(folder: string, backups: readonly Backup[]): string {
     .join('\n');
 }
 
-/** Of the name that follows the command, which may be missing. */
-function takeName(argv: readonly string[]): {
-  readonly name: Result<string, string>;
-  readonly rest: readonly string[];
-} {
-  const [first = ''] = argv;
-  if (first === '' || first.startsWith('-'))
-    return { name: err('say the name of a backup; list shows them'), rest: argv };
-  return { name: parseName(first), rest: argv.slice(1) };
+/** The name that follows a command; and what follows that. */
+function takeName(argv: readonly string[]): { readonly name: string | null; readonly rest: readonly string[] } {
+  const [first] = argv;
+  return first === undefined || first.startsWith('-')
+    ? { name: null, rest: argv }
+    : { name: first, rest: argv.slice(1) };
 }
 
-function refuse(fault: string): number {
-  process.stderr.write(`${fault}\n`);
-  return 2;
+function parseWanted(name: string | null): Result<string, readonly string[]> {
+  const parsed = name === null ? err('say the name of a backup; list shows them') : parseName(name);
+  return parsed.ok ? parsed : err([parsed.error]);
 }
 
-function orThrow(name: Result<string, string>): string {
-  if (!name.ok) throw new Error(name.error);
-  return name.value;
-}
-
-async function verify(argv: readonly string[]): Promise<number> {
+function verify(argv: readonly string[]): Promise<number> {
   const { name, rest } = takeName(argv);
-  if (!name.ok && !['--all', '--help'].some((flag) => argv.includes(flag))) return refuse(name.error);
-  return runHere(VERIFY, rest, async (values) => {
+  const run = async (values: Values<typeof VERIFY>): Promise<Result<Answer, readonly string[]>> => {
     const folder = folderOf(values);
-    const all = values.all ? (await listBackups(folder)).map((backup) => backup.name) : [orThrow(name)];
+    const wanted = values.all ? ok('') : parseWanted(name);
+    if (!wanted.ok) return wanted;
+    const all = values.all ? (await listBackups(folder)).map((backup) => backup.name) : [wanted.value];
     const { verifyBackup } = await loadRestore();
+    const context = makeContext();
     const reports: RestoreReport[] = [];
-    for (const one of all) reports.push(await verifyBackup({ folder, name: one, ...makeContext() }));
-    return {
-      value: reports,
-      text: reports.map((report) => `${describe(report)}: the same as in the store`).join('\n'),
-    };
-  });
+    for (const one of all) reports.push(await verifyBackup({ folder, name: one, ...context }));
+    const text = reports.map((report) => `${describe(report)}: the same as in the store`).join('\n');
+    return ok({ value: reports, text });
+  };
+  return runToEnd({ usage: USAGE, options: VERIFY, run }, rest);
 }
 
-async function restore(argv: readonly string[]): Promise<number> {
+function restore(argv: readonly string[]): Promise<number> {
   const { name, rest } = takeName(argv);
-  if (!name.ok && !argv.includes('--help')) return refuse(name.error);
-  return runHere(RESTORE, rest, async (values) => {
+  const run = async (values: Values<typeof RESTORE>): Promise<Result<Answer, readonly string[]>> => {
     const { data, replace: isReplacing } = values;
-    const wanted = { folder: folderOf(values), name: orThrow(name), isReplacing };
+    const wanted = parseWanted(name);
+    if (!wanted.ok) return wanted;
     const { restoreBackup } = await loadRestore();
-    const report = await restoreBackup(data, { ...wanted, ...makeContext() });
+    const options = { folder: folderOf(values), name: wanted.value, isReplacing, ...makeContext() };
+    const report = await restoreBackup(data, options);
     const moved = report.movedTo === null ? '' : `; the store that was there is in ${report.movedTo}`;
-    return { value: report, text: `${describe(report)}: restored to ${data}${moved}` };
-  });
+    return ok({ value: report, text: `${describe(report)}: restored to ${data}${moved}` });
+  };
+  return runToEnd({ usage: USAGE, options: RESTORE, run }, rest);
 }
 
 /** The engine shares the threads of Node's pool with the files, as in the collector (collector/main.ts). */
@@ -201,27 +164,17 @@ async function loadRestore() {
 }
 
 function makeContext(): Omit<RestoreOptions, 'folder' | 'name'> {
-  const cancelling = new AbortController();
-  for (const signal of ['SIGINT', 'SIGTERM'] as const)
-    process.once(signal, () => cancelling.abort(new Error(`Cancelled by ${signal}`)));
-  let told = '';
+  const tell = makeTeller((line) => void process.stderr.write(line), Date.now);
   return {
     now: Date.now,
-    signal: cancelling.signal,
-    onProgress({ step, bytesDone, bytesTotal }) {
-      const line = `${step}: ${formatBytes(bytesDone)} of ${formatBytes(bytesTotal)}`;
-      if (line !== told) process.stderr.write(`${line}\n`);
-      told = line;
-    },
+    signal: followSignals(),
+    onProgress: ({ step, bytesDone, bytesTotal }) =>
+      tell({ done: bytesDone, total: bytesTotal, what: `bytes, ${step}` }),
   };
 }
 
 function describe({ chain, tables, partitions, rows, tookMs }: RestoreReport): string {
   return `${chain.join(' + ')}: ${rows} rows in ${partitions} partitions of ${tables} tables, in ${(tookMs / 1000).toFixed(1)} s`;
-}
-
-function formatBytes(bytes: number): string {
-  return bytes < 1e6 ? `${(bytes / 1e3).toFixed(0)} kB` : `${(bytes / 1e6).toFixed(1)} MB`;
 }
 
 async function main([command = '', ...argv]: readonly string[]): Promise<number> {
@@ -238,9 +191,10 @@ async function main([command = '', ...argv]: readonly string[]): Promise<number>
       process.stdout.write(`${USAGE}\n`);
       return 0;
     default:
-      return refuse(
-        `backup ${command === '' ? 'needs a command' : `knows no ${command}`}: create, list, verify or restore; --help tells more`,
+      process.stderr.write(
+        `backup ${command === '' ? 'needs a command' : `knows no ${command}`}: create, list, verify or restore; --help tells more\n`,
       );
+      return 2;
   }
 }
 

@@ -2,6 +2,7 @@ import type { CleanupReport, CleanupTable } from '@muster/proto/api';
 import { parseSwitch, type Option } from '@muster/proto/options';
 import { err, ok } from '@muster/proto/result';
 
+import { formatBytes } from './format-bytes.ts';
 import { formatTable } from './format-table.ts';
 import { runJobProgram } from './store-job.ts';
 
@@ -69,10 +70,4 @@ function describeTable({ kept, keepDays, rows, bytes, going, projectedBytes }: C
     kept === 'raw' ? String(going.samples) : '',
     projectedBytes === null ? '?' : formatBytes(projectedBytes),
   ];
-}
-
-function formatBytes(bytes: number): string {
-  const units = ['bytes', 'KB', 'MB', 'GB', 'TB'];
-  const unit = Math.min(units.length - 1, Math.floor(Math.log10(Math.max(1, bytes)) / 3));
-  return `${(bytes / 1000 ** unit).toFixed(unit === 0 ? 0 : 1)} ${units[unit]}`;
 }

@@ -1,19 +1,22 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { Readable } from 'node:stream';
 
-import type { JobEnd, JobLine, JobProgress } from '@muster/proto/api';
+import type { JobEnd, JobLine } from '@muster/proto/api';
 import { describeError, makeLog } from '@muster/proto/log';
-import { formatOptions, parseOptions, type Options, type Values } from '@muster/proto/options';
+import type { Options, Values } from '@muster/proto/options';
 import { isRecord } from '@muster/proto/record';
 import { err, ok, type Result } from '@muster/proto/result';
 
+import { closeAll } from '../collector/close-all.ts';
 import { describeStranger, findKey, send, TARGET, type Target } from '../collector/commands/command.ts';
 import { OPTIONS as CONFIG_OPTIONS } from '../collector/config.ts';
 import type { JobContext } from '../collector/job.ts';
 import type { Part, StoreSettings } from '../collector/open-store.ts';
 import { findHolder } from '../collector/store/lock.ts';
+import { makeTeller } from './make-teller.ts';
+import { followSignals, readFile, runToEnd } from './run-to-end.ts';
 
 /** A job of the store, and what it is given. */
 export type JobRequest = {
@@ -33,37 +36,27 @@ export type JobProgram<O extends Options, Report extends object> = {
   readonly describe: (report: Report) => string;
 };
 
-/** How often a person is told of progress. */
-const TELL_MS = 1_000;
-
 /** Runs a program to its end. The exit code: 0 done, 1 could not or was cancelled, 2 wrongly asked. */
-export async function runJobProgram<O extends Options, Report extends object>(
+export function runJobProgram<O extends Options, Report extends object>(
   { usage, options, request, describe }: JobProgram<O, Report>,
   argv: readonly string[] = process.argv.slice(2),
 ): Promise<number> {
   const all = { ...options, ...PLACE };
-  if (argv.includes('--help')) {
-    process.stdout.write(formatOptions(`${usage}\n\n${WHERE}`, all));
-    return 0;
-  }
-  const values = parseOptions(all, { argv, env: process.env, readFile });
-  const wanted = values.ok ? request(values.value) : values;
-  if (!values.ok || !wanted.ok) {
-    for (const fault of wanted.ok ? [] : wanted.error) process.stderr.write(`${fault}\n`);
-    return 2;
-  }
-  const target: Place = values.value;
-  const cancelling = new AbortController();
-  for (const signal of ['SIGINT', 'SIGTERM'] as const)
-    process.once(signal, () => cancelling.abort(new Error(`asked to end by ${signal}`)));
-  const context = { onProgress: makeTeller(Date.now), signal: cancelling.signal };
-  const end = await runStoreJob<Report>(wanted.value, target, context);
-  if ('error' in end) {
-    process.stderr.write(`${end.error.message}\n`);
-    return 1;
-  }
-  process.stdout.write(`${target.json ? JSON.stringify(end.result, null, 2) : describe(end.result)}\n`);
-  return 0;
+  return runToEnd<typeof all>(
+    {
+      usage: `${usage}\n\n${WHERE}`,
+      options: all,
+      async run(values) {
+        const wanted = request(values);
+        if (!wanted.ok) return wanted;
+        const onProgress = makeTeller((line) => void process.stderr.write(line), Date.now);
+        const end = await runStoreJob<Report>(wanted.value, values, { onProgress, signal: followSignals() });
+        if ('error' in end) throw new Error(end.error.message);
+        return ok({ value: end.result, text: describe(end.result) });
+      },
+    },
+    argv,
+  );
 }
 
 /** Whom to ask, and where the store is where nobody is asked. */
@@ -71,26 +64,9 @@ const PLACE = { ...TARGET, storeUrl: CONFIG_OPTIONS.storeUrl, storeCluster: CONF
 type Place = Values<typeof PLACE>;
 
 const WHERE = `It asks the collector that holds the data directory, or one elsewhere whose --key is given; where no collector
-runs on that directory, it does the work itself, on the store that --store-url names or in that directory. Progress goes to the standard error. Ctrl-C cancels, and leaves
-nothing wrong. It ends with 0 when it is done, 1 when it could not, 2 when it was wrongly asked.`;
-
-function readFile(path: string): string {
-  return readFileSync(path, 'utf8');
-}
-
-/** Tells progress, and how fast it is, a line a second at most. */
-function makeTeller(now: () => number): (progress: JobProgress) => void {
-  let first: { readonly done: number; readonly atMs: number } | null = null;
-  let toldMs = -Infinity;
-  return ({ done, total, what }) => {
-    const atMs = now();
-    first ??= { done, atMs };
-    if (atMs - toldMs < TELL_MS && done !== total) return;
-    toldMs = atMs;
-    const rate = atMs > first.atMs ? ` (${(((done - first.done) * 1000) / (atMs - first.atMs)).toFixed(1)}/s)` : '';
-    process.stderr.write(`${done}${total === null ? '' : ` of ${total}`}${rate}: ${what}\n`);
-  };
-}
+runs on that directory, it does the work itself, on the store that --store-url names or in that directory. Progress
+goes to the standard error. Ctrl-C cancels, and leaves nothing wrong. It ends with 0 when it is done, 1 when it could
+not, 2 when it was wrongly asked.`;
 
 /**
  * Runs a job where the store is: in the collector that holds the data directory, or that the given key is for; else on
@@ -133,7 +109,7 @@ async function runHere(
     const started = openJobs({ jobs: JOBS, store, log, now: Date.now }).start(job, options, context);
     return started.ok ? await started.value.ended : fail(started.error.message);
   } finally {
-    for (const { close } of opened.toReversed()) await close();
+    await closeAll(opened);
   }
 }
 

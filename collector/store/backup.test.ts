@@ -204,8 +204,12 @@ test('a file whose bytes were altered is found by the comparison, before what is
   bytes[bytes.length - 20] = (bytes[bytes.length - 20] ?? 0) ^ 1;
   await chmod(file, 0o600);
   await writeFile(file, bytes);
-  await expect(verifyBackup({ folder, name: one, now })).rejects.toThrow('does not restore to what the store held');
-  await expect(restore(one)).rejects.toThrow('does not restore to what the store held');
+  for (const attempt of [() => verifyBackup({ folder, name: one, now }), () => restore(one)]) {
+    const said = await attempt().then(String, describeError);
+    // The engine's own reason: the disk may be as much at fault as the backup.
+    expect(said).toMatch(`Cannot restore ${one}: `);
+    expect(said).not.toContain('choose another one');
+  }
   expect(await readdir(data)).not.toContain('clickhouse');
   await ensureRestored(data);
 });
@@ -220,7 +224,9 @@ test('a manifest that says what was not in the store is found by the comparison'
   );
   await expect(
     verifyBackup({ folder, name: one, now }).catch((error: unknown) => describeError(error)),
-  ).resolves.toContain('The backup is damaged: partition');
+  ).resolves.toMatch(
+    /^Cannot restore \w+: it does not restore to what the store held; choose another one: partition \w+ of /,
+  );
 });
 
 test.for([
@@ -262,6 +268,23 @@ test('a restore that was killed is begun anew by the next one', async () => {
   await restore(one);
   await ensureRestored(data);
   expect(await withStore(data, readTicks)).toEqual(range(0, 100));
+});
+
+test.for([
+  [
+    'the store is there still',
+    ['clickhouse', 'replaced-1/clickhouse'],
+    (at: string) => `delete ${at}/restoring to go on`,
+  ],
+  [
+    'it was moved aside',
+    ['replaced-1/clickhouse', 'replaced-2/clickhouse', 'replaced-3'],
+    (at: string) => `move ${at}/replaced-2/clickhouse back to ${at} and delete ${at}/restoring`,
+  ],
+  ['there was none', [], (at: string) => `delete ${at}/restoring to begin with an empty store`],
+] as const)('after a restore that was killed people are told what helps: %s', async ([, there, said]) => {
+  for (const place of ['restoring/clickhouse', ...there]) await mkdir(join(data, place), { recursive: true });
+  await expect(ensureRestored(data)).rejects.toThrow(`restore again, or ${said(data)}`);
 });
 
 test('a folder of backups that has moved restores as before', async () => {

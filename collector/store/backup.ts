@@ -199,7 +199,9 @@ async function runBackup(session: Session, writing: Writing, partial: string): P
   const base = parent === null ? '' : `SETTINGS base_backup = File('${parent.name}')`;
   await runOperation(session, `BACKUP ${elements.join(', ')} TO File('${basename(partial)}') ${base}`, {
     ...(signal === undefined ? {} : { signal }),
-    onLook: () => onProgress?.({ step: 'writing', bytesDone: snapshotBytes, bytesTotal: snapshotBytes }),
+    // While it writes, the engine has for the size of the backup what is in it so far.
+    onLook: (_read, bytes) =>
+      onProgress?.({ step: 'writing', bytesDone: Math.min(bytes, snapshotBytes), bytesTotal: snapshotBytes }),
   });
 }
 

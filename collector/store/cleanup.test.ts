@@ -11,6 +11,7 @@ import { openTestStore, type TestStore } from '../test-store.ts';
 import { makeBallast } from './ballast.ts';
 import { cleanUp, type CleanupOptions } from './cleanup.ts';
 import { makeMender } from './mend.ts';
+import type { Engine } from './store.ts';
 
 const DAY_MS = 86_400_000;
 /** Noon, so that days ago are days. */
@@ -58,11 +59,10 @@ async function putRow(table: string, column: string, ageDays: number): Promise<v
   ]);
 }
 
-function run(options: Partial<CleanupOptions>, signal = new AbortController().signal) {
+function run(options: Partial<CleanupOptions>, signal = new AbortController().signal, engine = store.engine) {
   const log = makeLog(() => undefined, Date.now);
-  const { engine } = store;
   const mender = makeMender({ engine, oldPartsMs: () => 20_000, log, now: Date.now });
-  const whole = { engine, mender, ballast: makeBallast(directory), directory, keep: KEEP_DEFAULT };
+  const whole = { engine, mender, ballast: makeBallast(directory), keep: KEEP_DEFAULT };
   return cleanUp(
     whole,
     { apply: false, optimize: false, now: () => NOW_MS, ...options },
@@ -133,7 +133,15 @@ test('cleanUp() projects from the last full days, and says nothing where there i
 test('cleanUp() with optimize merges what no longer grows, and nothing else', async () => {
   for (const ageDays of [5, 5, 5, 1, 1, 0, 0]) await putChunk(ageDays, 2);
   await store.engine.command('SYSTEM START MERGES chunks');
-  const { optimized } = await run({ apply: true, optimize: true });
+  const query: Engine['query'] = async (sql, ...bound) =>
+    sql.includes('system.disks') ? [{ freeBytes: 1 }] : store.engine.query(sql, ...bound);
+  const full = await run({ apply: true, optimize: true }, undefined, { ...store.engine, query });
+  expect(full).toMatchObject({
+    freeBytes: 1,
+    optimized: { partitions: 0, skipped: [expect.stringContaining(' of chunks')] },
+  });
+  const { optimized, freeBytes } = await run({ apply: true, optimize: true });
+  expect(freeBytes).toBeGreaterThan(1);
   expect(optimized).toEqual({ partitions: 1, skipped: [] });
   const parts = await store.engine.query(
     `SELECT count() AS n FROM system.parts WHERE database = currentDatabase() AND table = 'chunks' AND active

@@ -1,5 +1,3 @@
-import { statfs } from 'node:fs/promises';
-
 import type { CleanupReport, CleanupTable, JobProgress } from '@muster/proto/api';
 
 import type { Keep } from '../domain/keep.ts';
@@ -31,7 +29,6 @@ export type CleanupStore = {
   readonly engine: Engine;
   readonly mender: Mender;
   readonly ballast: Ballast;
-  readonly directory: string;
   readonly keep: Keep;
 };
 export type CleanupOptions = { readonly apply: boolean; readonly optimize: boolean; readonly now: () => number };
@@ -45,12 +42,12 @@ export type CleanupContext = {
  * With `optimize` the parts of each partition that no longer grows are merged to one. What is cut off goes on the next time.
  */
 export async function cleanUp(
-  { engine, mender, ballast, directory, keep }: CleanupStore,
+  { engine, mender, ballast, keep }: CleanupStore,
   { apply, optimize, now }: CleanupOptions,
   { onProgress, signal }: CleanupContext,
 ): Promise<CleanupReport> {
   const startedMs = now();
-  const freeBytes = await readFreeBytes(directory);
+  const freeBytes = await readFreeBytes(engine);
   const tables: CleanupTable[] = [];
   let fullDays = 0;
   for (const one of KEPT) {
@@ -74,10 +71,8 @@ export async function cleanUp(
       for (const table of one.tables)
         await withRoom(ballast, () => mender.drop(table, (bare) => dropPast(bare, table, pastMs)));
     }
-  const optimized = optimize
-    ? await optimizeClosed({ engine, directory, nowMs: startedMs }, { onProgress, signal })
-    : null;
-  const freeBytesAfter = await readFreeBytes(directory);
+  const optimized = optimize ? await optimizeClosed(engine, startedMs, { onProgress, signal }) : null;
+  const freeBytesAfter = await readFreeBytes(engine);
   return {
     applied: apply,
     tables,
@@ -89,9 +84,10 @@ export async function cleanUp(
   };
 }
 
-async function readFreeBytes(directory: string): Promise<number> {
-  const { bsize, bavail } = await statfs(directory);
-  return bsize * bavail;
+/** Of the fullest disk of the engine, which may be on another machine. */
+async function readFreeBytes(engine: Engine): Promise<number> {
+  const [row] = await engine.query('SELECT min(unreserved_space) AS freeBytes FROM system.disks');
+  return Number(row?.['freeBytes']);
 }
 
 type Partition = {
@@ -198,10 +194,8 @@ async function dropPast(engine: Engine, table: string, pastMs: number): Promise<
     if (lastMs < pastMs) await engine.command(`ALTER TABLE ${table} DROP PARTITION ID '${id}'`);
 }
 
-type OptimizeStore = { readonly engine: Engine; readonly directory: string; readonly nowMs: number };
-
 /** Merges what no longer grows; a merge reads and writes as it goes, so that it needs little memory however large it is. */
-async function optimizeClosed({ engine, directory, nowMs }: OptimizeStore, { onProgress, signal }: CleanupContext) {
+async function optimizeClosed(engine: Engine, nowMs: number, { onProgress, signal }: CleanupContext) {
   const waiting: { readonly table: string; readonly id: string; readonly bytes: number }[] = [];
   for (const table of KEPT.flatMap<string>(({ tables }) => tables)) {
     const partitions = (await listPartitions(engine, [table])).slice(0, -1); // the newest may grow still
@@ -212,7 +206,7 @@ async function optimizeClosed({ engine, directory, nowMs }: OptimizeStore, { onP
   for (const [done, { table, id, bytes }] of waiting.entries()) {
     signal.throwIfAborted();
     onProgress({ done, total: waiting.length, what: `merging ${id} of ${table}` });
-    const isTooLarge = bytes > OPTIMIZE_BYTES_MAX || (await readFreeBytes(directory)) < 2 * bytes;
+    const isTooLarge = bytes > OPTIMIZE_BYTES_MAX || (await readFreeBytes(engine)) < 2 * bytes;
     if (isTooLarge) skipped.push(`${id} of ${table}`);
     else await engine.command(`OPTIMIZE TABLE ${table} PARTITION ID '${id}' FINAL`);
   }

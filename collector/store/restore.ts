@@ -1,4 +1,4 @@
-import { mkdir, rename, rm, stat, statfs } from 'node:fs/promises';
+import { mkdir, readdir, rename, rm, stat, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { findChain, writeManifest, type Manifest } from './backup-folder.ts';
@@ -16,7 +16,9 @@ import { syncPath, syncTree } from './sync.ts';
 /** Left free beside what is restored. */
 const SPARE_BYTES = 64 * 1024 * 1024;
 /** Where a store is restored to before it is put in its place. A directory that holds this is not opened. */
-export const RESTORING = 'restoring';
+const RESTORING = 'restoring';
+/** Where a store goes that was there before: to a directory of this name, and the instant. */
+const ASIDE = 'replaced-';
 
 export type RestoreProgress = {
   readonly step: 'restoring' | 'comparing' | 'syncing';
@@ -87,7 +89,7 @@ export async function restoreBackup(
     const restoring = join(directory, RESTORING);
 
     const report = await prepareRestored(restoring, manifest, options);
-    const aside = join(directory, `replaced-${new Date(now()).toISOString().replaceAll(/[-:]|\.\d+/g, '')}`);
+    const aside = join(directory, `${ASIDE}${new Date(now()).toISOString().replaceAll(/[-:]|\.\d+/g, '')}`);
     if (isTaken) {
       await mkdir(aside, { mode: 0o700 });
       await rename(place, join(aside, 'clickhouse'));
@@ -117,13 +119,25 @@ async function prepareRestored(restoring: string, manifest: Manifest, options: R
   }
 }
 
-/** Throws where a data directory is one whose restore was not finished. */
+/** Throws, saying what helps, where a data directory is one whose restore was not finished. */
 export async function ensureRestored(directory: string): Promise<void> {
   const restoring = join(directory, RESTORING);
   if (!(await isThere(restoring))) return;
   throw new Error(
-    `Cannot open the data directory ${directory}: a restore to it was not finished; restore again, or delete ${restoring} to go on with what else is there`,
+    `Cannot open the data directory ${directory}: a restore to it was not finished; restore again, or ${await adviseOnRestoring(directory)}`,
   );
+}
+
+/** What else than another restore helps, by where a kill may have left the store that was there before. */
+async function adviseOnRestoring(directory: string): Promise<string> {
+  const restoring = join(directory, RESTORING);
+  if (await isThere(join(directory, 'clickhouse'))) return `delete ${restoring} to go on with the store that is there`;
+  for (const name of (await readdir(directory)).toSorted().toReversed()) {
+    const former = join(directory, name, 'clickhouse');
+    if (name.startsWith(ASIDE) && (await isThere(former)))
+      return `move ${former} back to ${directory} and delete ${restoring} to go on with the store that was there before`;
+  }
+  return `delete ${restoring} to begin with an empty store`;
 }
 
 type Chain = { readonly manifest: Manifest; readonly chain: readonly string[] };
@@ -164,17 +178,19 @@ async function restoreInto(directory: string, manifest: Manifest, options: Resto
         onProgress?.({ step: 'restoring', bytesDone: Math.min(bytesDone, bytesTotal), bytesTotal }),
     });
     let bytesDone = 0;
-    await compare(session, manifest, (bytes) => {
+    const difference = await findDifference(session, manifest, (bytes) => {
       signal?.throwIfAborted();
       bytesDone += bytes;
       onProgress?.({ step: 'comparing', bytesDone, bytesTotal });
     });
+    if (difference !== null)
+      throw new Error('it does not restore to what the store held; choose another one', { cause: difference });
     await migrate(engine);
     await loadState(engine, now);
     await engine.query('SELECT * FROM samples LIMIT 1');
   } catch (cause) {
     signal?.throwIfAborted();
-    throw new Error(`Backup ${name} does not restore to what the store held; choose another one`, { cause });
+    throw new Error(`Cannot restore ${name}`, { cause });
   } finally {
     await engine.close();
   }
@@ -186,25 +202,28 @@ async function restoreInto(directory: string, manifest: Manifest, options: Resto
   };
 }
 
-async function compare(session: Session, manifest: Manifest, onCompared: (bytes: number) => void): Promise<void> {
+/** What is not as the manifest says; null: it is the same. */
+async function findDifference(
+  session: Session,
+  manifest: Manifest,
+  onCompared: (bytes: number) => void,
+): Promise<string | null> {
   const found = await session.query(
     'SELECT DISTINCT table, partition_id AS id FROM system.parts WHERE database = currentDatabase() AND active',
   );
   for (const row of found) {
     const [table, id] = [String(row['table']), String(row['id'])];
-    if (manifest.tables[table]?.[id] === undefined)
-      throw new Error(`The backup is damaged: partition ${id} of ${table} was not in the store`);
+    if (manifest.tables[table]?.[id] === undefined) return `partition ${id} of ${table} was not in the store`;
   }
   for (const [table, partitions] of Object.entries(manifest.tables)) {
     for (const [id, { rows, hash, bytes }] of Object.entries(partitions)) {
       const read = await hashPartition(session, { database: 'muster', table, id });
       if (read.rows !== rows || read.hash !== hash)
-        throw new Error(
-          `The backup is damaged: partition ${id} of ${table} has ${read.rows} rows of hash ${read.hash}, in the store it had ${rows} of ${hash}`,
-        );
+        return `partition ${id} of ${table} has ${read.rows} rows of hash ${read.hash}, in the store it had ${rows} of ${hash}`;
       onCompared(bytes);
     }
   }
+  return null;
 }
 
 async function isThere(path: string): Promise<boolean> {

@@ -55,20 +55,21 @@ export async function openServer(address: ServerAddress, claim: Claim | null = n
   const closing = new AbortController();
   const inTurn = makeTurns();
   const { follow, ended } = makeFollowed();
-  /** Commands of which nobody knows how they ended. What they do late must not meet what is done after them. */
-  const lost = new Set<string>();
+  /** The command of which nobody knows how it ended. What it does late must not meet what is done after it. */
+  let lost: string | null = null;
 
   async function command(sql: string): Promise<void> {
-    let id: string | null = null;
     try {
-      if (lost.size > 0) await stopStatements(worker, `query_id IN (${[...lost].map((one) => `'${one}'`).join(', ')})`);
-      lost.clear();
-      await guards.commands((given) => {
-        id = given.query_id;
-        return worker.command({ query: sql, ...given });
+      if (lost !== null) await stopStatements(worker, `query_id = '${lost}'`);
+      await guards.commands(async (given) => {
+        lost = given.query_id;
+        await worker.command({ query: sql, ...given }).catch((cause: unknown) => {
+          if (isAnswer(cause)) lost = null;
+          throw cause;
+        });
+        lost = null;
       });
     } catch (cause) {
-      if (id !== null && !isAnswer(cause)) lost.add(id);
       throw describeWriteFault(cause);
     }
   }
