@@ -17,6 +17,11 @@ export type Head = {
   readonly isClosed: boolean;
 };
 
+/** That of a spool in which nothing was written yet. */
+export function startHead(epoch: number): Head {
+  return { epoch, seq: 0, taken: 0, floor: 0, floorTaken: 0, lastMs: 0, everyMs: 0, isClosed: false };
+}
+
 const LAYOUT = { isClosed: 4, epoch: 4, everyMs: 4, seq: 8, taken: 8, floor: 8, floorTaken: 8, lastMs: 8 } as const;
 const COPY_BYTES = countFieldBytes(LAYOUT);
 

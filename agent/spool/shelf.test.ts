@@ -5,6 +5,7 @@ import { expect, test } from 'vitest';
 
 import { drain, gapsOf, makeDirectory, makeTick, openTestSpool } from '../testing/spool.ts';
 import { openSpoolFiles, type SpoolFiles } from './files.ts';
+import { startHead } from './head.ts';
 import { recover } from './recover.ts';
 import { openShelf, type Shelf } from './shelf.ts';
 
@@ -19,7 +20,8 @@ function openOnDisk(directory: string) {
       return files.append(records);
     },
   };
-  const shelf = openShelf(limited, recover(files.readAll(), files.readHead()), 7);
+  const recovery = recover(files.readAll(), files.readHead());
+  const shelf = openShelf(limited, { ...recovery, head: recovery.head ?? startHead(7) });
   return { disk, shelf };
 }
 

@@ -47,10 +47,12 @@ export type Shelf = {
   readonly unwritten: () => readonly Entry[];
 };
 
-/** Goes on where `recovery` ended; with `epoch`, a new one, where it does not say. */
-export function openShelf(files: SpoolFiles, recovery: Recovery, epoch: number): Shelf {
+/** What was found, and where to go on. */
+export type Beginning = Recovery & { readonly head: Head };
+
+export function openShelf(files: SpoolFiles, recovery: Beginning): Shelf {
   const entries = recovery.waiting.map(({ header, place }) => makeEntry(header, null, place));
-  const head = { ...(recovery.head ?? { ...NO_TICKS, epoch, lastMs: 0, isClosed: false }) };
+  const head = { ...recovery.head };
   const settled = makeSettled(entries, head);
   for (const lost of recovery.lost) settled.add(lost.epoch, lost.settled);
   let newest: { readonly entry: Entry; readonly batch: WaitingBatch } | null = null;

@@ -116,16 +116,22 @@ test('a kill between two ticks is no gap', () => {
   expect(gapsOf(drain(open({ directory, now: () => 1_999 })))).toEqual([]);
 });
 
-test('a spool that was closed and then killed before its first write counts from its start', () => {
-  const directory = makeDirectory();
-  const first = open({ directory });
-  fill(first, [[makeTick(1_000)]]);
-  first.close();
-  open({ directory, now: () => 50_000 }); // killed at once
-  expect(gapsOf(drain(open({ directory, now: () => 60_500 })))).toEqual([
-    { kind: 'gap', fromMs: 51_000, toMs: 60_000, dropped: 0, reason: 'killed' },
-  ]);
-});
+test.for(['new', 'closed', 'killed'] as const)(
+  'a spool that was %s, and killed before its first write, counts from its start',
+  (was) => {
+    const directory = makeDirectory();
+    if (was !== 'new') {
+      const first = open({ directory });
+      fill(first, [[makeTick(49_600)]]);
+      if (was === 'closed') first.close();
+    }
+    // Killed at once: the first tick comes between two of the interval.
+    open({ directory, now: () => 50_000 }).add(makeTick(50_300));
+    expect(gapsOf(drain(open({ directory, now: () => 60_500 })))).toEqual([
+      { kind: 'gap', fromMs: 50_001, toMs: 60_500, dropped: 0, reason: 'killed' },
+    ]);
+  },
+);
 
 test('what was settled out of turn does not wait after a kill', () => {
   const directory = makeDirectory();

@@ -7,10 +7,11 @@ import { toMatrices } from '../matrix.ts';
 import type { Tick } from '../sampler.ts';
 import { chooseFirst, chooseLast, chooseOld, chooseOldestFiles, chooseSurplus } from './choose.ts';
 import { openSpoolFiles, type SpoolFiles } from './files.ts';
+import { startHead } from './head.ts';
 import { BATCH_BYTES_MAX, joinBatches } from './join.ts';
 import { joinNews, NO_NEWS, type News } from './news.ts';
 import { recover, type Recovery } from './recover.ts';
-import { openShelf, type Entry, type Shelf, type WaitingBatch } from './shelf.ts';
+import { openShelf, type Beginning, type Entry, type Shelf, type WaitingBatch } from './shelf.ts';
 
 /** What waits on the disk at most. A host of 100 series fills it in five days at the default interval. */
 export const SPOOL_BYTES_MAX = 256 * 1024 * 1024;
@@ -101,7 +102,7 @@ export function openSpool(options: SpoolOptions): Spool {
   const gaps = [...recovery.lost.map(({ gap }) => gap), ...findKilled(recovery, options.now())];
   if (recovery.waiting.length > 0) options.log.info('spool.opened', { records: recovery.waiting.length });
   for (const { kind: _, ...gap } of gaps) options.log.error('spool.gap', gap);
-  const shelf = openShelf(files, startFrom(recovery, options.now()), options.epoch);
+  const shelf = openShelf(files, startFrom(recovery, options.epoch, options.now()));
   const news = joinNews(NO_NEWS, { events: gaps });
   const spool: State = {
     options,
@@ -320,10 +321,13 @@ function findKilled({ head }: Recovery, nowMs: number): readonly Gap[] {
   return fromMs > toMs ? [] : [{ kind: 'gap', fromMs, toMs, dropped: 0, reason: 'killed' }];
 }
 
-/** After an end in order, what happens from now on is counted from now on. */
-function startFrom({ head, ...recovery }: Recovery, nowMs: number): Recovery {
-  if (head === null || !head.isClosed || head.everyMs === 0) return { ...recovery, head };
-  return { ...recovery, head: { ...head, lastMs: Math.max(head.lastMs, nowMs - (nowMs % head.everyMs)) } };
+/**
+ * What happens from now on is counted from now on, to the millisecond: the first tick comes at any time, and the agent
+ * may be killed before it is written.
+ */
+function startFrom({ head, ...recovery }: Recovery, epoch: number, nowMs: number): Beginning {
+  const known = head ?? startHead(epoch);
+  return { ...recovery, head: { ...known, lastMs: Math.max(known.lastMs, nowMs), everyMs: 1, isClosed: true } };
 }
 
 /** Says that the disk takes nothing, and that it does again; not with every write. */
