@@ -18,6 +18,7 @@ import {
 } from './backup-folder.ts';
 import { runOperation } from './backup-operation.ts';
 import type { Compaction } from './compaction.ts';
+import { BACKUP_FOLDER } from './data-fault.ts';
 import { lockDirectory } from './lock.ts';
 import { makeDirectory } from './make-directory.ts';
 import { dropSnapshot, hashPartition, takeSnapshot, type Snapshot } from './snapshot.ts';
@@ -71,11 +72,8 @@ export async function createBackup(
   options: BackupOptions,
 ): Promise<BackupReport> {
   const { folder } = options;
-  const lock = await lockDirectory(folder);
-  if (!lock.ok)
-    throw new Error(`Cannot back up to ${folder}: it cannot be written, or another backup is on its way there`, {
-      cause: lock.error,
-    });
+  const lock = await lockDirectory(folder, BACKUP_FOLDER);
+  if (!lock.ok) throw new Error(lock.error);
   const session = await engine.openSession();
   try {
     await removePartials(folder);

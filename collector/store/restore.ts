@@ -3,6 +3,7 @@ import { join } from 'node:path';
 
 import { findChain, writeManifest, type Manifest } from './backup-folder.ts';
 import { runOperation } from './backup-operation.ts';
+import { BACKUP_FOLDER } from './data-fault.ts';
 import { openEmbedded } from './embedded.ts';
 import { WITHOUT_MERGES } from './engine-settings.ts';
 import { lockDirectory } from './lock.ts';
@@ -54,8 +55,8 @@ export async function verifyBackup(options: RestoreOptions): Promise<RestoreRepo
   const startedMs = now();
   const { manifest, chain } = await requireChain(folder, name);
   const scratch = join(folder, 'scratch');
-  const lock = await lockDirectory(scratch);
-  if (!lock.ok) throw new Error(`Cannot verify ${name}: another verification uses ${scratch}`, { cause: lock.error });
+  const lock = await lockDirectory(scratch, BACKUP_FOLDER);
+  if (!lock.ok) throw new Error(lock.error);
   try {
     const report = await restoreInto(scratch, manifest, options);
     await writeManifest(join(folder, name), { ...manifest, verifiedMs: now() });
