@@ -24,7 +24,7 @@ export const BACKUP_JOB = defineJob({
       folder,
       isFull: full,
       version: manifest.version,
-      now: Date.now,
+      now: store.now,
       signal,
       onProgress: ({ step, bytesDone, bytesTotal }) =>
         onProgress({ done: bytesDone, total: bytesTotal, what: `bytes, ${step}` }),

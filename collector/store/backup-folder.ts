@@ -84,11 +84,15 @@ export async function removePartials(folder: string): Promise<void> {
 }
 
 /**
- * A backup and those that it stands on, the full one first. An error says which of them is missing, or is not what it
+ * A backup and those that it stands on, of the backups in a folder, the full one first. An error says which of them is missing, or is not what it
  * was when it was made, as far as names and sizes tell.
  */
-export async function findChain(folder: string, name: string): Promise<Result<readonly Backup[], string>> {
-  const byName = new Map((await listBackups(folder)).map((backup) => [backup.name, backup]));
+export async function findChain(
+  folder: string,
+  backups: readonly Backup[],
+  name: string,
+): Promise<Result<readonly Backup[], string>> {
+  const byName = new Map(backups.map((backup) => [backup.name, backup]));
   const chain: Backup[] = [];
   for (let link: string | null = name; link !== null;) {
     const backup = byName.get(link);

@@ -27,16 +27,17 @@ export async function runOperation(
       `SELECT toString(status) AS status, error, query_id, bytes_read AS done, total_size AS total
        FROM system.backups WHERE id = '${id}'`,
     );
-    const status = String(row?.['status']);
+    if (row === undefined) throw new Error('The engine has forgotten how far it is; try again');
+    const status = String(row['status']);
     if (status === 'BACKUP_CREATED' || status === 'RESTORED') return;
     if (status !== 'CREATING_BACKUP' && status !== 'RESTORING') {
       signal?.throwIfAborted();
-      throw new Error(String(row?.['error']));
+      throw new Error(String(row['error']));
     }
-    onLook?.(Number(row?.['done']), Number(row?.['total']));
+    onLook?.(Number(row['done']), Number(row['total']));
     if (signal?.aborted === true && !isKilled) {
       isKilled = true;
-      await session.command(`KILL QUERY WHERE query_id = '${String(row?.['query_id'])}' ASYNC`);
+      await session.command(`KILL QUERY WHERE query_id = '${String(row['query_id'])}' ASYNC`);
     }
     await sleep(LOOK_MS);
   }

@@ -255,7 +255,7 @@ test('what a kill has left is no backup, and is removed by the next', async () =
   await rename(join(folder, two), partialPath(folder, two));
   expect((await listBackups(folder)).map(({ name }) => name)).not.toContain(two);
   await rm(join(folder, one, 'manifest.json'));
-  expect((await findChain(folder, one)).ok).toBe(false);
+  expect((await findChain(folder, await listBackups(folder), one)).ok).toBe(false);
   await withStore(join(root, 'source'), (store) => create(store));
   expect((await readdir(folder)).filter((name) => name.endsWith('.partial'))).toEqual([]);
 });

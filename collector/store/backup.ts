@@ -18,8 +18,8 @@ import {
 } from './backup-folder.ts';
 import { runOperation } from './backup-operation.ts';
 import type { Compaction } from './compaction.ts';
+import { BACKUP_FOLDER } from './data-fault.ts';
 import { lockDirectory } from './lock.ts';
-import { makeDirectory } from './make-directory.ts';
 import { dropSnapshot, hashPartition, takeSnapshot, type Snapshot } from './snapshot.ts';
 import type { Engine, Session } from './store.ts';
 import { syncPath, syncTree } from './sync.ts';
@@ -71,17 +71,20 @@ export async function createBackup(
   options: BackupOptions,
 ): Promise<BackupReport> {
   const { folder } = options;
-  const lock = await lockDirectory(folder);
-  if (!lock.ok)
-    throw new Error(`Cannot back up to ${folder}: it cannot be written, or another backup is on its way there`, {
-      cause: lock.error,
-    });
+  const lock = await lockDirectory(folder, BACKUP_FOLDER);
+  if (!lock.ok) throw new Error(lock.error);
   const session = await engine.openSession();
   try {
     await removePartials(folder);
-    const parent = options.isFull ? null : await findParent(folder);
+    const backups = await listBackups(folder);
+    const parent = options.isFull ? null : await findParent(folder, backups);
     const snapshot = await compaction.between(() => takeSnapshot(session));
-    return await writeBackup(session, { ...options, parent, snapshot });
+    return await writeBackup(session, {
+      ...options,
+      name: makeName(options.now(), backups.at(-1)?.name),
+      parent,
+      snapshot,
+    });
   } catch (cause) {
     await removePartials(folder).catch(() => undefined); // what is left of it takes room that may be short
     throw cause;
@@ -101,20 +104,18 @@ export async function pruneBackups(folder: string, keep: number): Promise<readon
 }
 
 /** The newest backup, where one may stand on it. */
-async function findParent(folder: string): Promise<Backup | null> {
-  const newest = (await listBackups(folder)).at(-1);
-  const chain = newest === undefined ? null : await findChain(folder, newest.name);
+async function findParent(folder: string, backups: readonly Backup[]): Promise<Backup | null> {
+  const newest = backups.at(-1);
+  const chain = newest === undefined ? null : await findChain(folder, backups, newest.name);
   return chain?.ok === true && chain.value.length <= INCREMENTALS_MAX ? (newest ?? null) : null;
 }
 
-type Writing = BackupOptions & { readonly parent: Backup | null; readonly snapshot: Snapshot };
+type Writing = BackupOptions & { readonly name: string; readonly parent: Backup | null; readonly snapshot: Snapshot };
 
 async function writeBackup(session: Session, writing: Writing): Promise<BackupReport> {
-  const { folder, parent, snapshot, signal, now } = writing;
+  const { folder, name, parent, snapshot, signal, now } = writing;
   const startedMs = now();
   await ensureRoom(writing);
-  const newest = (await listBackups(folder)).at(-1)?.name;
-  const name = makeName(startedMs, newest);
   const partial = partialPath(folder, name);
   const tables = await hashTables(session, writing);
   await runBackup(session, writing, partial);
@@ -136,13 +137,12 @@ async function writeBackup(session: Session, writing: Writing): Promise<BackupRe
   await writeManifest(partial, manifest);
   await rename(partial, join(folder, name));
   await syncPath(folder);
-  const { partitions } = snapshot;
   return {
     name,
     parent: manifest.parent,
-    rows: partitions.reduce((sum, { rows }) => sum + rows, 0),
+    rows: snapshot.rows,
     bytes: tree.bytes,
-    storeBytes: partitions.reduce((sum, { bytes }) => sum + bytes, 0),
+    storeBytes: snapshot.bytes,
     tookMs: manifest.endedMs - startedMs,
   };
 }
@@ -157,7 +157,6 @@ async function ensureRoom({ folder, parent, snapshot }: Writing): Promise<void> 
   const neededBytes = snapshot.partitions
     .filter(({ table, id, mark }) => findKnown(parent, table, id, mark) === null)
     .reduce((sum, { bytes }) => sum + bytes, SPARE_BYTES);
-  await makeDirectory(folder);
   const { bsize, bavail } = await statfs(folder);
   if (bavail * bsize >= neededBytes) return;
   throw new Error(
@@ -171,7 +170,6 @@ async function hashTables(session: Session, writing: Writing): Promise<Manifest[
   const found: Record<string, Record<string, PartitionRecord>> = Object.fromEntries(
     snapshot.tables.map((table) => [table, {}]),
   );
-  const bytesTotal = snapshot.partitions.reduce((sum, { bytes }) => sum + bytes, 0);
   let bytesDone = 0;
   for (const { table, id, rows, bytes, mark } of snapshot.partitions) {
     signal?.throwIfAborted();
@@ -181,7 +179,7 @@ async function hashTables(session: Session, writing: Writing): Promise<Manifest[
       throw new Error(`Cannot back up ${table}: partition ${id} has ${rows} rows, and ${read.rows} were read`);
     (found[table] ??= {})[id] = { rows, bytes, hash: read.hash, mark };
     bytesDone += bytes;
-    onProgress?.({ step: 'reading', bytesDone, bytesTotal });
+    onProgress?.({ step: 'reading', bytesDone, bytesTotal: snapshot.bytes });
   }
   return found;
 }
@@ -190,7 +188,6 @@ async function hashTables(session: Session, writing: Writing): Promise<Manifest[
 async function runBackup(session: Session, writing: Writing, partial: string): Promise<void> {
   const { parent, snapshot, onProgress, signal } = writing;
   const { database, source, tables, views } = snapshot;
-  const snapshotBytes = snapshot.partitions.reduce((sum, { bytes }) => sum + bytes, 0);
   const elements = [
     ...tables.map((table) => `TABLE ${database}.${table} AS ${source}.${table}`),
     ...views.map((view) => `TABLE ${source}.${view}`),
@@ -201,7 +198,7 @@ async function runBackup(session: Session, writing: Writing, partial: string): P
     ...(signal === undefined ? {} : { signal }),
     // While it writes, the engine has for the size of the backup what is in it so far.
     onLook: (_read, bytes) =>
-      onProgress?.({ step: 'writing', bytesDone: Math.min(bytes, snapshotBytes), bytesTotal: snapshotBytes }),
+      onProgress?.({ step: 'writing', bytesDone: Math.min(bytes, snapshot.bytes), bytesTotal: snapshot.bytes }),
   });
 }
 

@@ -9,6 +9,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 
 import { findMountFault, mountSmallDisk } from '../../scripts/small-disk.ts';
 import { until } from '../../scripts/until.ts';
+import { BACKUP_FOLDER } from './data-fault.ts';
 import { lockDirectory } from './lock.ts';
 
 let directory: string;
@@ -31,6 +32,18 @@ test('lockDirectory() takes a directory once, and again after its release', asyn
   );
   if (first.ok) await first.value.release();
   expect(await lock()).toBe('taken');
+});
+
+test('lockDirectory() speaks of what it is a lock of', async () => {
+  const first = await lockDirectory(directory, BACKUP_FOLDER);
+  expect(await lockDirectory(directory, BACKUP_FOLDER)).toMatchObject({
+    error: `Cannot open the folder of backups ${directory}: process ${process.pid} holds it; wait until it has done its work there or choose another with --backup-to`,
+  });
+  if (first.ok) await first.value.release();
+  expect(await lockDirectory('/proc/nope', BACKUP_FOLDER)).toMatchObject({
+    error:
+      'Cannot use the folder of backups /proc/nope: /proc/nope cannot be made, or is a symbolic link to nothing; choose another with --backup-to',
+  });
 });
 
 test('lockDirectory() makes the directory, for its owner only', async () => {

@@ -7,7 +7,7 @@ import { describeError } from '@muster/proto/log';
 import { isRecord } from '@muster/proto/record';
 import { err, ok, type Result } from '@muster/proto/result';
 
-import { explainDataFault } from './data-fault.ts';
+import { DATA_DIRECTORY, explainDataFault, type ChosenDirectory } from './data-fault.ts';
 import { makeDirectory } from './make-directory.ts';
 
 /** Who took a lock for one that was left behind has taken it away by then: it is looked at once more. */
@@ -17,12 +17,15 @@ const SETTLE_MS = 50;
 const TRIES_MAX = 5;
 
 /**
- * Takes a data directory for this process, creating it (0700) where it is missing. The error says who holds it.
+ * Takes a directory for this process, creating it (0700) where it is missing. The error says who holds it.
  *
  * The engine has a lock of its own but says neither who holds it nor that this is the trouble. A lock left by a killed
  * process is recognised by its process id and start time, and taken over.
  */
-export async function lockDirectory(directory: string): Promise<Result<{ release: () => Promise<void> }, string>> {
+export async function lockDirectory(
+  directory: string,
+  chosen = DATA_DIRECTORY,
+): Promise<Result<{ release: () => Promise<void> }, string>> {
   const file = join(directory, 'lock');
   try {
     await makeDirectory(directory);
@@ -33,17 +36,17 @@ export async function lockDirectory(directory: string): Promise<Result<{ release
         continue;
       }
       const holder = await readHolder(file);
-      if (holder !== null && (await isRunning(holder))) return err(describeHolder(directory, holder));
+      if (holder !== null && (await isRunning(holder))) return err(describeHolder(directory, chosen, holder));
       await takeAway(file);
     }
   } catch (cause) {
-    const fault = new Error(`Cannot use the data directory ${directory}`, { cause });
-    return err(describeError(explainDataFault(directory, cause) ?? fault));
+    const fault = new Error(`Cannot use the ${chosen.name} ${directory}`, { cause });
+    return err(describeError(explainDataFault(directory, cause, chosen) ?? fault));
   }
-  return err(`Cannot lock the data directory ${directory}: another process is starting on it; try again`);
+  return err(`Cannot lock the ${chosen.name} ${directory}: another process is starting on it; try again`);
 }
 
-/** The process that holds a data directory; null where none does. */
+/** The process that holds a directory; null where none does. */
 export async function findHolder(directory: string): Promise<number | null> {
   const holder = await readHolder(join(directory, 'lock'));
   return holder !== null && (await isRunning(holder)) ? holder.pid : null;
@@ -53,8 +56,8 @@ async function isRunning(holder: Holder): Promise<boolean> {
   return (await readStarted(holder.pid)) === holder.started;
 }
 
-function describeHolder(directory: string, { pid }: Holder): string {
-  return `Cannot open the data directory ${directory}: process ${pid} holds it; stop that one (kill ${pid}) or choose another with --data`;
+function describeHolder(directory: string, { name, option, whenHeld }: ChosenDirectory, { pid }: Holder): string {
+  return `Cannot open the ${name} ${directory}: process ${pid} holds it; ${whenHeld(pid)} or choose another with ${option}`;
 }
 
 /** It has its text before it has its name: nobody takes it for one that a kill has torn. */

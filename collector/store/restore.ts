@@ -1,8 +1,9 @@
 import { mkdir, readdir, rename, rm, stat, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { findChain, writeManifest, type Manifest } from './backup-folder.ts';
+import { findChain, listBackups, writeManifest, type Manifest } from './backup-folder.ts';
 import { runOperation } from './backup-operation.ts';
+import { BACKUP_FOLDER } from './data-fault.ts';
 import { openEmbedded } from './embedded.ts';
 import { WITHOUT_MERGES } from './engine-settings.ts';
 import { lockDirectory } from './lock.ts';
@@ -54,8 +55,8 @@ export async function verifyBackup(options: RestoreOptions): Promise<RestoreRepo
   const startedMs = now();
   const { manifest, chain } = await requireChain(folder, name);
   const scratch = join(folder, 'scratch');
-  const lock = await lockDirectory(scratch);
-  if (!lock.ok) throw new Error(`Cannot verify ${name}: another verification uses ${scratch}`, { cause: lock.error });
+  const lock = await lockDirectory(scratch, BACKUP_FOLDER);
+  if (!lock.ok) throw new Error(lock.error);
   try {
     const report = await restoreInto(scratch, manifest, options);
     await writeManifest(join(folder, name), { ...manifest, verifiedMs: now() });
@@ -143,7 +144,7 @@ async function adviseOnRestoring(directory: string): Promise<string> {
 type Chain = { readonly manifest: Manifest; readonly chain: readonly string[] };
 
 async function requireChain(folder: string, name: string): Promise<Chain> {
-  const found = await findChain(folder, name);
+  const found = await findChain(folder, await listBackups(folder), name);
   if (!found.ok) throw new Error(`Cannot restore ${name}: ${found.error}`);
   const manifest = found.value.at(-1)?.manifest;
   if (manifest === undefined) throw new Error('A chain has the backup that was asked for at its end');

@@ -1,4 +1,4 @@
-import { findKeepFault, formatKeep, type Keep, KEEP_DEFAULT, type Tier, TIERS } from '../domain/keep.ts';
+import { findKeepFault, formatKeep, type Keep, type Tier, TIERS } from '../domain/keep.ts';
 import type { Engine } from './store.ts';
 
 /** Where each tier lies, and by which column it grows old. */
@@ -15,18 +15,18 @@ export const TIER_TABLES = {
 const DUE_DAYS_MORE = 30;
 
 /** Every table that is kept as long as a tier is, with the instant that counts. */
-const KEPT: readonly { readonly table: string; readonly from: string; readonly days: (keep: Keep) => number }[] = [
+const KEPT: readonly { readonly table: string; readonly from: string; readonly daysOf: (keep: Keep) => number }[] = [
   ...TIERS.flatMap((tier) =>
     TIER_TABLES[tier].tables.map((table) => ({
       table,
       from: TIER_TABLES[tier].column,
-      days: (keep: Keep) => keep[tier],
+      daysOf: (keep: Keep) => keep[tier],
     })),
   ),
-  { table: 'chunks_next', from: 'start', days: (keep) => keep.raw },
-  { table: 'archive_next', from: 'start', days: (keep) => keep.raw },
-  { table: 'batches', from: 'toDateTime(at)', days: (keep) => keep.raw },
-  { table: 'rollup_due', from: 'start', days: (keep) => keep.raw + DUE_DAYS_MORE },
+  { table: 'chunks_next', from: 'start', daysOf: (keep) => keep.raw },
+  { table: 'archive_next', from: 'start', daysOf: (keep) => keep.raw },
+  { table: 'batches', from: 'toDateTime(at)', daysOf: (keep) => keep.raw },
+  { table: 'rollup_due', from: 'start', daysOf: (keep) => keep.raw + DUE_DAYS_MORE },
 ];
 
 /** The engine looks this often whether a part is past its time; its own default is four hours. */
@@ -34,17 +34,33 @@ const LOOK_SECONDS = 900;
 
 /** How long the store keeps each tier: its tables say so, whoever has it open. */
 export async function readKeep(engine: Engine): Promise<Keep> {
-  const days = await readDays(engine);
-  const of = (tier: Tier): number => days.get(TIER_TABLES[tier].tables[0]) ?? KEEP_DEFAULT[tier];
+  return keepOf(await readTables(engine));
+}
+
+/** `isSettled`: the engine looks as often as it is to. */
+type Table = { readonly days: number; readonly isSettled: boolean };
+/** Throws where there is no such table. */
+type FindTable = (name: string) => Table;
+
+function keepOf(find: FindTable): Keep {
+  const of = (tier: Tier): number => find(TIER_TABLES[tier].tables[0]).days;
   return { raw: of('raw'), '5m': of('5m'), '1h': of('1h'), '1d': of('1d') };
 }
 
-async function readDays(engine: Engine): Promise<ReadonlyMap<string, number>> {
+async function readTables(engine: Engine): Promise<FindTable> {
   const rows = await engine.query(
-    `SELECT name, toUInt32OrZero(extract(engine_full, 'TTL .*toIntervalDay\\\\((\\\\d+)\\\\)')) AS days
+    `SELECT name, toUInt32OrZero(extract(engine_full, 'TTL .*toIntervalDay\\\\((\\\\d+)\\\\)')) AS days,
+       position(engine_full, 'merge_with_ttl_timeout = ${LOOK_SECONDS}') > 0 AS isSettled
      FROM system.tables WHERE database = currentDatabase() AND engine LIKE '%MergeTree'`,
   );
-  return new Map(rows.map((row) => [String(row['name']), Number(row['days'])]));
+  const tables = new Map(
+    rows.map((row) => [String(row['name']), { days: Number(row['days']), isSettled: Number(row['isSettled']) === 1 }]),
+  );
+  return (name) => {
+    const table = tables.get(name);
+    if (table === undefined) throw new Error(`Cannot look after the store: it has no table ${name}`);
+    return table;
+  };
 }
 
 /**
@@ -60,25 +76,22 @@ export async function applyKeep(
   wanted: Partial<Keep>,
   ensureRoom: () => Promise<void> = async () => undefined,
 ): Promise<Keep> {
-  const keep = { ...(await readKeep(engine)), ...wanted };
+  const find = await readTables(engine);
+  const keep = { ...keepOf(find), ...wanted };
   const fault = findKeepFault(keep);
   if (fault !== null) throw new Error(`Cannot keep ${formatKeep(keep)}: ${fault}`);
-  const days = await readDays(engine);
-  const looking = await engine.query(
-    `SELECT name FROM system.tables WHERE database = currentDatabase()
-     AND position(engine_full, 'merge_with_ttl_timeout = ${LOOK_SECONDS}') > 0`,
+  const differing = KEPT.map((one) => ({ ...find(one.table), ...one, wantedDays: one.daysOf(keep) })).filter(
+    ({ isSettled, days, wantedDays }) => !isSettled || days !== wantedDays,
   );
-  const settled = new Set(looking.map(({ name }) => String(name)));
-  const differing = KEPT.filter((one) => days.get(one.table) !== one.days(keep) || !settled.has(one.table));
   if (differing.length > 0) await ensureRoom();
-  for (const one of differing) {
-    if (!settled.has(one.table))
+  for (const { table, from, days, wantedDays, isSettled } of differing) {
+    if (!isSettled)
       await engine.command(
-        `ALTER TABLE ${one.table} MODIFY SETTING merge_with_ttl_timeout = ${LOOK_SECONDS}, materialize_ttl_recalculate_only = 1`,
+        `ALTER TABLE ${table} MODIFY SETTING merge_with_ttl_timeout = ${LOOK_SECONDS}, materialize_ttl_recalculate_only = 1`,
       );
-    if (days.get(one.table) === one.days(keep)) continue;
+    if (days === wantedDays) continue;
     await engine.command(
-      `ALTER TABLE ${one.table} MODIFY TTL ${one.from} + INTERVAL ${one.days(keep)} DAY SETTINGS materialize_ttl_after_modify = 1`,
+      `ALTER TABLE ${table} MODIFY TTL ${from} + INTERVAL ${wantedDays} DAY SETTINGS materialize_ttl_after_modify = 1`,
     );
   }
   return keep;

@@ -17,6 +17,9 @@ export type Snapshot = {
   readonly tables: readonly string[];
   readonly views: readonly string[];
   readonly partitions: readonly SnapshotPartition[];
+  /** Of all partitions. */
+  readonly rows: number;
+  readonly bytes: number;
 };
 
 /**
@@ -49,12 +52,15 @@ export async function takeSnapshot(session: Session): Promise<Snapshot> {
     await session.command(`CREATE TABLE ${database}.${table} CLONE AS ${source}.${table}`);
     await session.command(`SYSTEM STOP MERGES ${database}.${table}`);
   }
+  const partitions = await listPartitions(session, database);
   return {
     database,
     source,
     tables,
     views: rows.filter((row) => Number(row['isView']) === 1).map((row) => String(row['name'])),
-    partitions: await listPartitions(session, database),
+    partitions,
+    rows: partitions.reduce((sum, { rows: more }) => sum + more, 0),
+    bytes: partitions.reduce((sum, { bytes }) => sum + bytes, 0),
   };
 }
 

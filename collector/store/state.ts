@@ -80,14 +80,17 @@ export async function loadState(engine: Engine, now: () => number): Promise<Stat
 }
 
 /** How a field of a row is kept, in the column of its name. What is read was written by this file. */
-type Field<T> = { readonly encode: (name: string, value: T) => Column; readonly decode: (value: unknown) => T };
+type Field<T> = {
+  readonly encode: (name: string, values: readonly T[]) => Column;
+  readonly decode: (value: unknown) => T;
+};
 type Fields<T> = { readonly [K in keyof T]: Field<T[K]> };
 type TableShape<T> = { readonly table: string; readonly key: keyof T & string; readonly fields: Fields<T> };
 
 const TEXT: Field<string> = { encode: text, decode: String };
 const COUNT: Field<number> = { encode: count, decode: Number };
 const FLAG: Field<boolean> = {
-  encode: (name, value) => ({ name, type: 'UInt32', values: [Number(value)] }),
+  encode: (name, values) => ({ name, type: 'UInt32', values: values.map(Number) }),
   decode: (value) => Number(value) === 1,
 };
 
@@ -151,8 +154,11 @@ async function loadTable<T>(engine: Engine, now: () => number, shape: TableShape
   const write = (changed: readonly T[], removed: 0 | 1): Promise<void> => {
     version = Math.max(version + 1, now());
     return engine.insert(shape.table, changed.length, [
-      ...names.map((name) => stack(changed.map((row) => shape.fields[name].encode(name, row[name])))),
-      stack(changed.map(() => count('version', version))),
+      ...names.map((name) => {
+        const values = changed.map((row) => row[name]);
+        return shape.fields[name].encode(name, values);
+      }),
+      { name: 'version', type: 'UInt64', values: changed.map(() => version) },
       { name: 'removed', type: 'UInt32', values: changed.map(() => removed) },
     ]);
   };
@@ -172,20 +178,17 @@ async function loadTable<T>(engine: Engine, now: () => number, shape: TableShape
       throw cause;
     });
   };
+  const putAll = (all: readonly T[]): Promise<void> =>
+    inTurn(async () => {
+      if (all.length === 0) return;
+      await write(all, 0);
+      for (const row of all) rows.set(String(row[shape.key]), row);
+    });
   return {
     get: (key) => rows.get(key),
     all: () => rows.values(),
-    put: (row) =>
-      inTurn(async () => {
-        await write([row], 0);
-        rows.set(String(row[shape.key]), row);
-      }),
-    putAll: (all) =>
-      inTurn(async () => {
-        if (all.length === 0) return;
-        await write(all, 0);
-        for (const row of all) rows.set(String(row[shape.key]), row);
-      }),
+    put: (row) => putAll([row]),
+    putAll,
     change: (key, step) =>
       inTurn(async () => {
         const row = rows.get(key);
@@ -199,27 +202,20 @@ async function loadTable<T>(engine: Engine, now: () => number, shape: TableShape
   };
 }
 
-/** The columns of one name, of which each has a value, as one. */
-function stack(columns: readonly Column[]): Column {
-  const [first] = columns;
-  if (first?.type === 'String')
-    return { ...first, values: columns.flatMap((column) => (column.type === 'String' ? column.values : [])) };
-  if (first?.type !== 'UInt32' && first?.type !== 'UInt64') throw new Error('Cannot stack columns of this type');
-  const { type } = first;
-  return { ...first, values: columns.flatMap((column) => (column.type === type ? Array.from(column.values) : [])) };
+function text(name: string, values: readonly string[]): Column {
+  return { name, type: 'String', values };
 }
 
-function text(name: string, value: string): Column {
-  return { name, type: 'String', values: [value] };
-}
-
-function count(name: string, value: number): Column {
-  return { name, type: 'UInt64', values: [value] };
+function count(name: string, values: readonly number[]): Column {
+  return { name, type: 'UInt64', values };
 }
 
 function json<T>(): Field<T> {
   return {
-    encode: (name, value) => text(name, JSON.stringify(value)),
+    encode(name, values) {
+      const texts = values.map((value) => JSON.stringify(value));
+      return text(name, texts);
+    },
     decode: (value) => JSON.parse(String(value)) as T,
   };
 }
