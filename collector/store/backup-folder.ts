@@ -84,8 +84,8 @@ export async function removePartials(folder: string): Promise<void> {
 }
 
 /**
- * A backup and those that it stands on, of the backups in a folder, the full one first. An error says which of them is missing, or is not what it
- * was when it was made, as far as names and sizes tell.
+ * A backup and those that it stands on, of the backups in a folder, the full one first. An error says which of them is
+ * missing, or is not what it was when it was made, as far as names and sizes tell.
  */
 export async function findChain(
   folder: string,

@@ -148,6 +148,11 @@ function at(name: string): string {
   return `fromUnixTimestamp64Milli({${name}:Int64})`;
 }
 
+/** A time of whole seconds as Unix ms, of the type that those of samples have: with another the engine sorts no union. */
+function inMs(seconds: string): string {
+  return `1000 * toInt64(toUnixTimestamp(${seconds}))`;
+}
+
 function isWithin(column: string, from: string, to: string): string {
   return `${column} >= ${at(from)} AND ${column} < ${at(to)}`;
 }
@@ -166,11 +171,7 @@ const readRaw: Source = (from, to, segment) => `SELECT labels, toUnixTimestamp64
   GROUP BY labels, ts`;
 
 /** The windows as they were rolled up, and what has arrived since. */
-const read5m: Source = (
-  from,
-  to,
-  segment,
-) => `SELECT labels, 1000 * toUnixTimestamp(window) AS t, sum(total) / sum(n) AS gauge,
+const read5m: Source = (from, to, segment) => `SELECT labels, ${inMs('window')} AS t, sum(total) / sum(n) AS gauge,
     argMax(newest, newestTs) AS count, toUnixTimestamp64Milli(max(newestTs)) AS countedMs, ${segment} AS segment
   FROM (
     SELECT labels, ts AS window, samples AS n, avg * samples AS total, last AS newest, lastTs AS newestTs
@@ -186,11 +187,11 @@ function rolled(tier: '1h' | '1d', startOf: string): Source {
     const due = `SELECT start FROM rollup_due FINAL
       WHERE host = {host:String} AND done = 0 AND start >= toStartOfDay(${at(from)}) AND tier`;
     const isDue = tier === '1h' ? `(${due} = '1h')` : `(SELECT toStartOfDay(start) FROM (${due} IN ('1h', '1d')))`;
-    return `SELECT labels, toUnixTimestamp(ts) * 1000 AS t, avg AS gauge, last AS count,
+    return `SELECT labels, ${inMs('ts')} AS t, avg AS gauge, last AS count,
         toUnixTimestamp64Milli(lastTs) AS countedMs, ${segment} AS segment
       FROM rollup_${tier} FINAL WHERE ${SERIES} AND ${isWithin('ts', from, to)} AND ts NOT IN ${isDue}
       UNION ALL
-      SELECT labels, toUnixTimestamp(${startOf}) * 1000 AS t, sum(avg * samples) / sum(samples) AS gauge,
+      SELECT labels, ${inMs(startOf)} AS t, sum(avg * samples) / sum(samples) AS gauge,
         argMax(last, lastTs) AS count, toUnixTimestamp64Milli(max(lastTs)) AS countedMs, ${segment} AS segment
       FROM rollup_5m FINAL WHERE ${SERIES} AND ${isWithin('ts', from, to)} AND ${startOf} IN ${isDue} GROUP BY labels, t`;
   };

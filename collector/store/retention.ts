@@ -80,18 +80,17 @@ export async function applyKeep(
   const keep = { ...keepOf(find), ...wanted };
   const fault = findKeepFault(keep);
   if (fault !== null) throw new Error(`Cannot keep ${formatKeep(keep)}: ${fault}`);
-  const differing = KEPT.map((one) => ({ ...find(one.table), ...one, wantedDays: one.daysOf(keep) })).filter(
-    ({ isSettled, days, wantedDays }) => !isSettled || days !== wantedDays,
-  );
+  const differing = KEPT.filter(({ table, daysOf }) => !find(table).isSettled || find(table).days !== daysOf(keep));
   if (differing.length > 0) await ensureRoom();
-  for (const { table, from, days, wantedDays, isSettled } of differing) {
+  for (const { table, from, daysOf } of differing) {
+    const { days, isSettled } = find(table);
     if (!isSettled)
       await engine.command(
         `ALTER TABLE ${table} MODIFY SETTING merge_with_ttl_timeout = ${LOOK_SECONDS}, materialize_ttl_recalculate_only = 1`,
       );
-    if (days === wantedDays) continue;
+    if (days === daysOf(keep)) continue;
     await engine.command(
-      `ALTER TABLE ${table} MODIFY TTL ${from} + INTERVAL ${wantedDays} DAY SETTINGS materialize_ttl_after_modify = 1`,
+      `ALTER TABLE ${table} MODIFY TTL ${from} + INTERVAL ${daysOf(keep)} DAY SETTINGS materialize_ttl_after_modify = 1`,
     );
   }
   return keep;

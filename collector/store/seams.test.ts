@@ -210,6 +210,27 @@ test.for([
   }
 });
 
+test.for([
+  [SEAM_DAYS.raw, 3, '5m', 'raw'],
+  [SEAM_DAYS['5m'], 8, '1h', '5m'],
+  [SEAM_DAYS['1h'], 8, '1d', '1h'],
+] as const)(
+  'a range over the start of day %d, %i hours to each side, is answered by %s and %s',
+  async ([days, hours, before, after]) => {
+    const kept = { keep: { ...KEEP_DEFAULT, raw: 40 }, nowMs: day(DAYS + 2) };
+    const range = { host: 'web-1', fromMs: day(days) - hours * HOUR_MS, toMs: day(days) + hours * HOUR_MS };
+    for (const query of [
+      { ...range, metric: 'm.gauge', kind: 'gauge' },
+      { ...range, metric: 'm.count', kind: 'counter' },
+    ] as const) {
+      const { tiers, series } = await readSeries(store.engine, query, kept);
+      expect(tiers.map(({ tier }) => tier)).toEqual([before, after]);
+      expect(series[0]?.tsMs.at(0)).toBeLessThan(day(days));
+      expect(series[0]?.tsMs.at(-1)).toBeGreaterThanOrEqual(day(days));
+    }
+  },
+);
+
 test('an outage at a seam is a gap, and the step from one tier to the next is none', async () => {
   const kept = { keep: { ...KEEP_DEFAULT, raw: 40 }, nowMs: day(DAYS + 2) };
   const query = { host: 'web-1', metric: 'm.gauge', kind: 'gauge' } as const;
