@@ -93,7 +93,7 @@ export async function openCollector(
 
     const buffer = openSampleBuffer({
       shardOf: store.shardOf,
-      durability: store.durability,
+      commits: store.commits,
       isNew: makeNovelty(heard),
       log,
     });

@@ -92,9 +92,15 @@ test('a follower of the fleet gets every row, then those that change, new hosts 
   const snapshot = await live.next('fleet-snapshot');
   expect(snapshot).toMatchObject({ rows: [{ host: 'web-1' }] });
   await collector.enroll('web-2', 'b'.repeat(64));
-  const patch = await live.next('fleet-patch');
-  expect(patch).toMatchObject({ rows: [{ host: 'web-2', status: 'new' }] });
-  expect('seq' in patch && 'seq' in snapshot ? patch.seq - snapshot.seq : NaN).toBe(1);
+  for (let patches = 1; ; patches += 1) {
+    const patch = await live.next('fleet-patch');
+    if (!('seq' in patch && 'rows' in patch && 'seq' in snapshot)) throw new Error('It was asked for by its kind');
+    expect(patch.seq - snapshot.seq).toBe(patches);
+    const row = patch.rows.find(({ host: one }) => one === 'web-2');
+    if (row === undefined) continue; // what the tests before have pushed
+    expect(row.status).toBe('new');
+    break;
+  }
   live.socket.close();
 });
 

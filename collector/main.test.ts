@@ -63,7 +63,7 @@ test('SIGTERM under load ends with 0, and whatever was acknowledged is there', a
   expect(audit).toMatchObject({ lost: 0, duplicated: 0, altered: 0 });
 }, 60_000);
 
-/** A collector that has acknowledged one batch, whose engine hangs in a second, and that was asked to stop. */
+/** A collector that has acknowledged one batch, whose engine hangs in an insert, and that was asked to stop. */
 async function startHanging(data: string) {
   const started = await start(data);
   const host = await enroll(started.program, 'a');
@@ -73,7 +73,7 @@ async function startHanging(data: string) {
   const path = join(data, 'incoming', 'block.native');
   rmSync(path);
   execFileSync('mkfifo', [path]);
-  const hanging = host.push(tickMs + 1000, 1);
+  const hanging = enroll(started.program, 'b').catch(() => null);
   const pipe = await until('a reader', () => openWriter(path));
   started.program.terminate();
   await until('a stop', () => (started.lines.some((line) => line.includes('collector.stopping')) ? true : null));
@@ -116,7 +116,12 @@ test('a collector on a directory whose lock another does not see is refused, and
   await rm(join(data, 'lock')); // two containers do not see each other's processes
   await writeFile(join(data, 'incoming', 'block'), 'of the first');
   await expect(start(data)).rejects.toThrow('already running');
-  expect(await readdir(join(data, 'incoming'))).toEqual(['block', 'block.native']);
+  expect(await readdir(join(data, 'incoming'))).toEqual([
+    'block',
+    'block.native',
+    'journal-0.native',
+    'journal-1.native',
+  ]);
   program.terminate();
   expect(await program.exited).toBe(0);
 }, 60_000);

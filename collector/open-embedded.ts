@@ -3,7 +3,7 @@ import { join, resolve } from 'node:path';
 import type { Log } from '@muster/proto/log';
 
 import { StoreError } from './domain/store-error.ts';
-import type { Part, StoreBase, StoreSettings } from './open-store.ts';
+import type { Commits, Part, StoreBase, StoreSettings } from './open-store.ts';
 import { repeat } from './repeat.ts';
 import { ensureDiskRoom, type Ballast } from './store/ballast.ts';
 import {
@@ -26,6 +26,12 @@ const MEND_MS = 1_000;
 /** How soon the ballast is made again once there is room. */
 const BALLAST_MS = 5_000;
 
+/** A commit is a write to a file, or a wait for the disk. */
+const COMMITS: Readonly<Record<Durability, Commits>> = {
+  process: { rows: 3_000, ms: 20 },
+  'power-loss': { rows: 30_000, ms: 100 },
+};
+
 export type EmbeddedOptions = Pick<StoreSettings, 'data' | 'backupTo' | 'durability'> & { readonly ballast: Ballast };
 
 /** Opens the engine in this process on a directory that is locked, and what looks after its disk. */
@@ -45,6 +51,7 @@ export async function openEmbeddedBase(
   const ensureRoom = (): Promise<void> => ensureDiskRoom(data);
   await migrate(watched.engine, ensureRoom);
   durability = wanted ?? (await readDurability(watched.engine));
+  await embedded.setDurability(durability);
   if (await applyDurability(watched.engine, durability, ensureRoom)) await syncStore(resolve(data), durability);
   await dropSnapshot(watched.engine);
   const mending = repeat(
@@ -66,5 +73,6 @@ export async function openEmbeddedBase(
     archive: await makeTableSync(watched.engine, durability, 'archive'),
   };
   const lost = new Promise<never>(() => undefined); // the directory is locked
-  return { watched, lost, mender, ballast, durability, backups, ensureRoom, sync };
+  const commits = COMMITS[durability];
+  return { watched, commits, lost, mender, ballast, durability, backups, ensureRoom, sync };
 }

@@ -106,6 +106,7 @@ function leaveDiskToServer(engine: Engine): Omit<StoreBase, 'watched' | 'lost'> 
   return {
     mender: { mend: async () => false, drop: (_table, act) => act(engine) },
     ballast: { restore: async () => undefined, release: async () => false, releaseIfFull: async () => undefined },
+    commits: { rows: 30_000, ms: 250 },
     durability: 'process',
     backups: null,
     ensureRoom: async () => undefined,

@@ -29,12 +29,19 @@ const PROBE_MS = 2_000;
 
 export type Part = { readonly name: string; readonly close: () => unknown };
 
+/**
+ * When a commit of what has arrived begins: when so many samples wait, or the first of them has waited so long. The dearer
+ * a commit is, the larger.
+ */
+export type Commits = { readonly rows: number; readonly ms: number };
+
 /** An engine with its schema, and who looks after its disk. */
 export type StoreBase = {
   readonly watched: WatchedEngine;
   readonly mender: Mender;
   readonly ballast: Ballast;
   readonly durability: Durability;
+  readonly commits: Commits;
   /** Resolves when another collector has taken the database over: this one must end. */
   readonly lost: Promise<Error>;
   /** The folder of its backups; null: they are made elsewhere. */
@@ -57,7 +64,7 @@ export type Shard = WatchedEngine &
 
 /** Of a store on a cluster its own engine is that of the first shard, where the state lies. */
 export type Store = Shard &
-  Pick<StoreBase, 'durability' | 'lost' | 'backups'> & {
+  Pick<StoreBase, 'durability' | 'commits' | 'lost' | 'backups'> & {
     readonly now: () => number;
     readonly state: State;
     readonly metrics: Metrics;
@@ -130,6 +137,7 @@ async function tendStore({ bases, shardOf }: Cluster, settings: StoreSettings, a
     ...first,
     fault: () => findFault(shards),
     durability: base.durability,
+    commits: base.commits,
     backups: base.backups,
     lost: Promise.race(bases.map(({ lost }) => lost)),
     now,

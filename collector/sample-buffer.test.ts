@@ -34,7 +34,7 @@ test('one commit holds samples, what is set aside, and which batches brought the
   const compaction = await openCompaction(engine, await openVersions(engine, () => NOW_MS));
   const shard = { engine, compaction, noteFault: () => undefined };
   const buffer = openSampleBuffer({
-    durability: 'process',
+    commits: { rows: 30_000, ms: 250 },
     isNew: () => false,
     shardOf: () => shard,
     log: makeLog(() => undefined, Date.now),
@@ -83,7 +83,7 @@ test('a batch that the store does not take is logged and told apart, and the oth
   const lines: string[] = [];
   const shard = { engine: picky, compaction, noteFault: (error: unknown) => void faults.push(error) };
   const buffer = openSampleBuffer({
-    durability: 'process',
+    commits: { rows: 30_000, ms: 250 },
     isNew: () => false,
     shardOf: () => shard,
     log: makeLog((line) => void lines.push(line), Date.now),

@@ -5,15 +5,13 @@ import { err } from '@muster/proto/result';
 import { openBuffer, type Buffer } from './ingest/buffer.ts';
 import { makeArrivalBlock, makeEventRows, type Arrival } from './ingest/columns.ts';
 import type { IsNew } from './ingest/novelty.ts';
+import type { Commits } from './open-store.ts';
 import type { Compaction } from './store/compaction.ts';
-import type { Durability } from './store/durability.ts';
 import { insertArrivals, insertEvents, insertQuarantine } from './store/insert.ts';
 import type { Engine } from './store/store.ts';
 
-/** A commit is one block: large enough for the engine under load, soon enough for the agent that waits. */
-const COMMIT_ROWS = 30_000;
+/** What a commit may take of the memory. */
 const COMMIT_BYTES = 8 * 1024 * 1024;
-const COMMIT_MS: Readonly<Record<Durability, number>> = { process: 250, 'power-loss': 1_000 };
 /** What may wait for the store: 8 M samples, some seconds of full load. */
 const BUFFER_BYTES_MAX = 64 * 1024 * 1024;
 /** An agent waits 10 s for its answer; what it will send again anyway need not be stored behind its back. */
@@ -29,31 +27,30 @@ type CommitShard = {
 export type SampleBufferOptions = {
   /** Where all of a host lies. */
   readonly shardOf: (host: string) => CommitShard;
-  /** Where each commit is put on the disk, there is one a second. */
-  readonly durability: Durability;
+  readonly commits: Commits;
   readonly isNew: IsNew;
   readonly log: Log;
 };
 
 /** The buffer that commits to the store: samples, events, what is quarantined, and that the batches arrived. */
-export function openSampleBuffer({ shardOf, durability, isNew, log }: SampleBufferOptions): Buffer<Arrival> {
+export function openSampleBuffer({ shardOf, commits, isNew, log }: SampleBufferOptions): Buffer<Arrival> {
   let failed: CommitShard | null = null;
   const buffer = openBuffer<Arrival>({
     async insert(items) {
       const faults: unknown[] = [];
-      const commits = [...Map.groupBy(items, ({ host }) => shardOf(host))].map(([shard, own]) =>
+      const done = [...Map.groupBy(items, ({ host }) => shardOf(host))].map(([shard, own]) =>
         commit(shard, own, isNew).catch((fault: unknown) => {
           failed = shard;
           faults.push(fault);
         }),
       );
-      await Promise.all(commits);
+      await Promise.all(done);
       if (faults.length > 0) throw faults[0];
     },
     sizeOf: ({ batch, rows }) => ({ rows: batch.values.length, bytes: countBytes(batch) + rows.length * ROW_BYTES }),
-    commitRows: COMMIT_ROWS,
+    commitRows: commits.rows,
     commitBytes: COMMIT_BYTES,
-    commitMs: COMMIT_MS[durability],
+    commitMs: commits.ms,
     bytesMax: BUFFER_BYTES_MAX,
     waitMsMax: WAIT_MS_MAX,
     onError: (error) => failed?.noteFault(error),

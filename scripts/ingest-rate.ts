@@ -77,7 +77,7 @@ async function measure(options: Values<typeof OPTIONS>, durability: Durability):
       lanes,
     };
     const child = fork(join(import.meta.dirname, 'ingest-rate/generator.ts'), {
-      execArgv: [],
+      execArgv: ['--max-semi-space-size=64'],
       serialization: 'advanced',
     });
     process.kill(collector.pid, 'SIGUSR2'); // what was before is not told

@@ -1,10 +1,12 @@
 import { connect, type Socket } from 'node:net';
 
 /**
- * What came back: the status and the body; null when the connection ended without an answer. `waitedMs` is the time
- * from when the request was on its way whole, 0 when the answer came before.
+ * What came back: the status, the body, and after how long to ask again, 0 where that is not said; null when the
+ * connection ended without an answer. `waitedMs` is the time from when the request was on its way whole, 0 when the answer
+ * came before.
  */
-export type WireAnswer = { readonly status: number; readonly body: string; readonly waitedMs: number } | null;
+export type WireAnswer = (Answer & { readonly waitedMs: number }) | null;
+type Answer = { readonly status: number; readonly body: string; readonly retryAfterMs: number };
 
 /** One connection to a server of HTTP/1.1, kept open, that sends any bytes as a request and reads the answer. */
 export type Wire = {
@@ -53,7 +55,7 @@ export function openWire(port: number): Wire {
 }
 
 /** The first answer in these bytes, once it is there whole. Every answer of ours has a length or no body. */
-function readAnswer(bytes: Buffer): { status: number; body: string; bytes: number } | null {
+function readAnswer(bytes: Buffer): (Answer & { readonly bytes: number }) | null {
   const end = bytes.indexOf('\r\n\r\n');
   if (end < 0) return null;
   const head = bytes.toString('latin1', 0, end);
@@ -63,6 +65,7 @@ function readAnswer(bytes: Buffer): { status: number; body: string; bytes: numbe
   return {
     status: Number(head.slice(9, 12)),
     body: bytes.toString('utf8', start, start + length),
+    retryAfterMs: 1_000 * Number(/^retry-after: (\d+)$/im.exec(head)?.[1] ?? 0),
     bytes: start + length,
   };
 }

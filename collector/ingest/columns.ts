@@ -46,6 +46,8 @@ export function makeArrivalBlock(items: readonly Omit<Arrival, 'rows'>[], isNew:
     parts.reduce((sum, { arrival, ticks }) => sum + arrival.batch.series.length * ticks.count, 0),
   );
   const at = { tick: 0, series: 0, value: 0, samples: 0 };
+  // Hosts that are alike have the same series in the same places (bases.ts): texts are looked up where they differ.
+  const before: { series: Series | undefined; metric: number; labels: number }[] = [];
   // By index, for this sees every sample: an iterator makes an object of each.
   for (let row = 0; row < parts.length; row += 1) {
     const { arrival, ticks } = parts[row] as Part;
@@ -60,9 +62,15 @@ export function makeArrivalBlock(items: readonly Omit<Arrival, 'rows'>[], isNew:
       const samples = copySamples({ values: batch.values, from, count: ticks.count }, values, at.value);
       if (samples === 0) continue;
       at.samples += samples;
-      const [name, labelText] = batch.series[series] as Series;
-      metric.indexes[at.series] = metric.indexOf(name);
-      labels.indexes[at.series] = labels.indexOf(labelText);
+      const one = batch.series[series] as Series;
+      const place = (before[series] ??= { series: undefined, metric: 0, labels: 0 });
+      if (place.series !== one) {
+        place.series = one;
+        place.metric = metric.indexOf(one[0]);
+        place.labels = labels.indexOf(one[1]);
+      }
+      metric.indexes[at.series] = place.metric;
+      labels.indexes[at.series] = place.labels;
       innerEnds[at.series++] = at.value += ticks.count;
     }
     tickEnds[row] = at.tick;

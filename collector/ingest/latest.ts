@@ -17,6 +17,8 @@ const LIVE_TICKS_MAX = 10;
 
 type SeriesState = {
   readonly metric: string;
+  /** null: the metric is not ours, and what it is may change. */
+  readonly ours: MetricAbout | null;
   readonly labels: string;
   tsMs: number;
   raw: number;
@@ -135,7 +137,7 @@ function applyBatch(state: HostState, batch: Batch, { findMetric, nowMs, isShown
   for (let row = 0; row < states.length; row += 1) {
     const series = states[row] ?? null;
     if (series === null) continue;
-    const about = findMetric(series.metric);
+    const about = series.ours ?? findMetric(series.metric);
     const start = row * ticks;
     for (let column = isShown ? 0 : findLastTwo(values, start, ticks); column < ticks; column += 1) {
       const raw = values[start + column] ?? NaN;
@@ -184,7 +186,7 @@ function findSeries(state: HostState, metric: string, labels: string): SeriesSta
   let series = state.series.get(key);
   if (series === undefined) {
     if (state.series.size >= SERIES_MAX) return null;
-    series = { metric, labels, tsMs: -1, raw: NaN, value: null };
+    series = { metric, ours: findOurs(metric), labels, tsMs: -1, raw: NaN, value: null };
     state.series.set(key, series);
   }
   return series;
@@ -199,8 +201,8 @@ function stepSeries(series: SeriesState, { kind }: MetricAbout, tsMs: number, ra
   series.raw = raw;
 }
 
-function showSeries({ metric, labels, tsMs, value }: SeriesState, findMetric: FindMetric): LatestValue {
-  if (findOurs(metric) !== null) return { metric, labels, tsMs, value };
+function showSeries({ metric, ours, labels, tsMs, value }: SeriesState, findMetric: FindMetric): LatestValue {
+  if (ours !== null) return { metric, labels, tsMs, value };
   const { kind, unit } = findMetric(metric);
   return { metric, labels, tsMs, value, custom: { kind, unit: kind === 'counter' ? formatRateUnit(unit) : unit } };
 }

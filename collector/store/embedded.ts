@@ -10,10 +10,15 @@ import { isRecord } from '@muster/proto/record';
 import { StoreError } from '../domain/store-error.ts';
 import { ENGINE_SETTINGS, writeEngineSettings, type EngineSettings } from './engine-settings.ts';
 import { releaseFatalSignals } from './fatal-signals.ts';
+import { encodeFramed, FRAME } from './frame.ts';
+import { ARRIVAL_COLUMNS, ARRIVALS } from './insert.ts';
+import { isJournal, openJournal } from './journal.ts';
 import { makeDirectory } from './make-directory.ts';
-import { encodeBlock, formatStructure, type Column } from './native.ts';
+import { encodeBlock, formatStructure, type ColumnType } from './native.ts';
+import type { Durability } from './durability.ts';
 import { READ_MEMORY_BYTES_MAX, READ_SECONDS_MAX, type Engine } from './store.ts';
 import { connect, makeRead, makeSessions, type Client } from './session.ts';
+import { syncPath } from './sync.ts';
 import { makeTurns } from './turns.ts';
 
 /** As people name it in SQL; our own statements name tables alone. */
@@ -30,13 +35,18 @@ function readMemoryLimit(): number {
   return Math.max(MEMORY_BYTES_MIN, Math.floor(bytes * MEMORY_SHARE));
 }
 
+export type EmbeddedEngine = Engine & {
+  /** What the acknowledgement of what arrives from now on outlives. */
+  readonly setDurability: (durability: Durability) => Promise<void>;
+};
+
 /**
  * Opens the engine inside this process on `directory`, which must be locked (lock.ts): the engine takes one process
  * per directory. A heavy statement holds up its own session only, so there are several: for inserts; for commands, such
  * as the rollup; for what people ask, which is what has values bound; and for what we look up ourselves, which must not
  * wait for that. `settings` are for this opening, beside those that always hold.
  */
-export async function openEmbedded(directory: string, settings: EngineSettings = {}): Promise<Engine> {
+export async function openEmbedded(directory: string, settings: EngineSettings = {}): Promise<EmbeddedEngine> {
   const path = resolve(directory, 'clickhouse');
   const incoming = resolve(directory, 'incoming');
   // Blocks go in by their path, and the engine reads these characters in a path as a pattern: it would find no block,
@@ -46,10 +56,7 @@ export async function openEmbedded(directory: string, settings: EngineSettings =
       `Cannot keep data in ${directory}: the path must not hold any of { } * ? [ ] \\; choose another with --data`,
     );
   }
-  for (const folder of [path, incoming]) {
-    await makeDirectory(folder);
-    await chmod(folder, 0o700);
-  }
+  for (const folder of [path, incoming]) await makePrivate(folder);
   // Some settings (where backups may be written) are taken from a file only.
   const configuration = resolve(directory, 'engine.xml');
   const always = { ...ENGINE_SETTINGS, max_server_memory_usage: readMemoryLimit() };
@@ -59,42 +66,58 @@ export async function openEmbedded(directory: string, settings: EngineSettings =
   releaseFatalSignals();
   // A block that was being inserted when the process died was never acknowledged: its sender has it still. Only now: where
   // another process has the directory all the same (two containers, say), the engine has just refused, and these are its.
-  for (const name of await readdir(incoming)) await rm(join(incoming, name));
+  for (const name of await readdir(incoming)) if (!isJournal(name)) await rm(join(incoming, name));
   const [writer, worker, looker, reader] = [connect(path), connect(path), connect(path), connect(path)];
   await worker.command(`CREATE DATABASE IF NOT EXISTS ${DATABASE}`);
   for (const client of [writer, worker, looker, reader]) await client.command(`USE ${DATABASE}`);
   await reader.command(`SET max_execution_time = ${READ_SECONDS_MAX}, max_memory_usage = ${READ_MEMORY_BYTES_MAX}`);
   const read = makeRead(reader, looker);
   const sessions = makeSessions(path, DATABASE);
-  const block = await open(join(incoming, BLOCK), 'w', 0o600);
-  const inTurn = makeTurns();
+  const blocks = await openBlocks(join(incoming, BLOCK), writer);
+  const journal = openJournal(incoming, (file, isRepeated) => tell(writer.command(takeArrivals(file, isRepeated))));
+  /** Whoever reads sees what was stored before. What the engine does not take now is not there yet. */
+  const flush = (): Promise<void> => journal.flush().catch(() => undefined);
   return {
-    // One file for all, because each call of the system that is waited for costs a turn of the event loop.
     insert: (table, rows, columns) =>
-      inTurn(async () => {
-        try {
-          await tell(writeWhole(block, encodeBlock(rows, columns)));
-          await tell(insertFile(writer, table, join(incoming, BLOCK), columns));
-        } finally {
-          ftruncateSync(block.fd);
-        }
-      }),
-    query: (sql, parameters, signal) => (parameters === undefined ? looker.query(sql) : read(sql, parameters, signal)),
+      tell(
+        table === ARRIVALS
+          ? journal.append(encodeFramed(rows, columns))
+          : blocks.insert(table, encodeBlock(rows, columns), columns),
+      ),
+    async query(sql, parameters, signal) {
+      await flush();
+      return parameters === undefined ? looker.query(sql) : read(sql, parameters, signal);
+    },
     swap: (task) =>
       worker.pause((command) => reader.pause(() => looker.pause(() => task((sql) => tell(command(sql)))))),
-    command: (sql) => tell(worker.command(sql)),
-    openSession: sessions.open,
+    async command(sql) {
+      await flush();
+      await tell(worker.command(sql));
+    },
+    async openSession() {
+      await flush();
+      return sessions.open();
+    },
+    async setDurability(durability) {
+      journal.setSynced(durability === 'power-loss');
+      if (durability === 'power-loss') await syncPath(incoming);
+    },
     async close() {
       const reading = Promise.all([reader.close(), sessions.close()]);
       // Whoever asked has gone, and the process would not end before its threads have read to the end.
       await looker.command("KILL QUERY WHERE query_kind = 'Select' ASYNC").catch(() => undefined);
       await reading;
+      await journal.close();
       for (const client of [looker, worker, writer]) await client.close();
-      await block.close();
-      await rm(join(incoming, BLOCK), { force: true });
+      await blocks.close();
       engine.close();
     },
   };
+}
+
+async function makePrivate(folder: string): Promise<void> {
+  await makeDirectory(folder);
+  await chmod(folder, 0o700);
 }
 
 /** Throws what a write ends with as what people are told of it. */
@@ -124,6 +147,27 @@ const DISK_FULL =
 /** The block that is being inserted, in the folder `incoming`. */
 const BLOCK = 'block.native';
 
+/** Inserts blocks one after the other. One file for all: to make one takes longer than to fill it. */
+async function openBlocks(path: string, writer: Client) {
+  const file = await open(path, 'w', 0o600);
+  const inTurn = makeTurns();
+  return {
+    insert: (table: string, block: Uint8Array, columns: readonly ColumnType[]): Promise<void> =>
+      inTurn(async () => {
+        try {
+          await writeWhole(file, block);
+          await writer.command(takeBlock(table, path, columns));
+        } finally {
+          ftruncateSync(file.fd);
+        }
+      }),
+    async close(): Promise<void> {
+      await file.close();
+      await rm(path, { force: true });
+    },
+  };
+}
+
 async function writeWhole(file: FileHandle, bytes: Uint8Array): Promise<void> {
   for (let at = 0; at < bytes.length;) at += (await file.write(bytes, at, bytes.length - at, at)).bytesWritten;
 }
@@ -140,11 +184,21 @@ const INSERT_SETTINGS = "deduplicate_insert_select = 'disable', max_threads = 1,
  * which it would run whatever follows as SQL. Nothing is bound here: statements with bound values run one at a time in the
  * whole process, so that an insert would wait for whatever is read.
  */
-async function insertFile(client: Client, table: string, file: string, columns: readonly Column[]): Promise<void> {
+function takeBlock(table: string, file: string, columns: readonly ColumnType[]): string {
   const names = columns.map(({ name }) => name).join(', ');
-  await client.command(
-    `INSERT INTO ${table} (${names}) SETTINGS ${INSERT_SETTINGS} SELECT ${names} FROM file(${quote(file)}, 'Native', ${quote(formatStructure(columns))})`,
-  );
+  return `INSERT INTO ${table} (${names}) SETTINGS ${INSERT_SETTINGS} SELECT ${names} FROM ${readNative(file, columns)}`;
+}
+
+/** Many blocks, of any number of generations. What may be there already must be looked for. */
+function takeArrivals(file: string, isRepeated: boolean): string {
+  const names = ARRIVAL_COLUMNS.map(({ name }) => name);
+  const found = names.map((name) => (isRepeated && name === 'isNew' ? `0 AS ${name}` : name));
+  return `INSERT INTO ${ARRIVALS} (${names.join(', ')}) SETTINGS ${INSERT_SETTINGS}, max_partitions_per_insert_block = 0
+    SELECT ${found.join(', ')} FROM ${readNative(file, [FRAME, ...ARRIVAL_COLUMNS])}`;
+}
+
+function readNative(file: string, columns: readonly ColumnType[]): string {
+  return `file(${quote(file)}, 'Native', ${quote(formatStructure(columns))})`;
 }
 
 /** A text of our own as a literal. What comes from outside is bound. */

@@ -1,14 +1,21 @@
 import type { ArrivalBlock, EventRow, QuarantineRow } from '../domain/samples.ts';
+import type { Column, ColumnType } from './native.ts';
 import type { Engine } from './store.ts';
+
+/** What has arrived is inserted in small blocks, thousands of times more often than anything else. */
+export const ARRIVALS = 'arrivals';
 
 /**
  * Stores a block of arrivals, all or none of it: samples, and which batches brought them. What comes again collapses when
  * it is compacted (compaction.ts).
  */
 export async function insertArrivals(engine: Engine, block: ArrivalBlock, generation: number): Promise<void> {
-  if (block.rows === 0) return;
+  if (block.rows > 0) await engine.insert(ARRIVALS, block.rows, listColumns(block, generation));
+}
+
+function listColumns(block: ArrivalBlock, generation: number): readonly Column[] {
   const { rows, host, about, startS, offsetsMs, metrics, labels, values } = block;
-  await engine.insert('arrivals', rows, [
+  return [
     { name: 'generation', type: 'UInt64', values: new Float64Array(rows).fill(generation) },
     { name: 'host', type: 'LowCardinality(String)', values: host },
     { name: 'epoch', type: 'UInt64', values: about.epoch },
@@ -25,8 +32,35 @@ export async function insertArrivals(engine: Engine, block: ArrivalBlock, genera
     { name: 'metrics', type: 'Array(LowCardinality(String))', ...metrics },
     { name: 'labels', type: 'Array(LowCardinality(String))', ...labels },
     { name: 'values', type: 'Array(Array(Float64))', ...values },
-  ]);
+  ];
 }
+
+const NONE = new Float64Array();
+const NO_TEXTS = { texts: [], indexes: new Uint32Array(), ends: NONE };
+const NO_ARRIVALS: ArrivalBlock = {
+  rows: 0,
+  samples: 0,
+  host: NO_TEXTS,
+  about: {
+    epoch: NONE,
+    since: NONE,
+    seq: NONE,
+    atMs: NONE,
+    everyMs: NONE,
+    samples: NONE,
+    quarantined: NONE,
+    receivedMs: NONE,
+    isNew: NONE,
+  },
+  startS: new Uint32Array(),
+  offsetsMs: { ends: NONE, values: new Uint32Array() },
+  metrics: { ends: NONE, values: NO_TEXTS },
+  labels: { ends: NONE, values: NO_TEXTS },
+  values: { ends: NONE, innerEnds: NONE, values: NONE },
+};
+
+/** The columns of such a block, for who finds some in a file. */
+export const ARRIVAL_COLUMNS: readonly ColumnType[] = listColumns(NO_ARRIVALS, 0);
 
 /** Stores events; writing one again changes nothing. */
 export async function insertEvents(engine: Engine, events: readonly EventRow[]): Promise<void> {

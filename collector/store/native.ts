@@ -38,8 +38,10 @@ export function encodeBlock(rows: number, columns: readonly Column[]): Buffer {
   return out.take();
 }
 
+export type ColumnType = Pick<Column, 'name' | 'type'>;
+
 /** The structure of a block, as the `file` table function wants it: `metric LowCardinality(String), value Float64`. */
-export function formatStructure(columns: readonly Column[]): string {
+export function formatStructure(columns: readonly ColumnType[]): string {
   return columns.map(({ name, type }) => `${name} ${type}`).join(', ');
 }
 

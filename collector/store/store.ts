@@ -12,7 +12,10 @@ export type QueryParameters = Readonly<Record<string, string | number | readonly
  * throws with ClickHouse's own message. SQL names tables without their database.
  */
 export type Engine = {
-  /** Appends one block; resolves when it is committed. The columns are named as in the table, in any order. */
+  /**
+   * Appends one block; resolves when it is committed, and every statement that is begun then sees it. The columns are named
+   * as in the table, in any order.
+   */
   insert(table: string, rows: number, columns: readonly Column[]): Promise<void>;
   /** Rows as objects; whole numbers are exact up to 2^53. `signal` ends it where it is; what takes too long, or too much, fails. */
   query(sql: string, parameters?: QueryParameters, signal?: AbortSignal): Promise<readonly Record<string, unknown>[]>;

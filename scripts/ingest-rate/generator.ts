@@ -1,4 +1,5 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { setTimeout as sleep } from 'node:timers/promises';
 
 import { encodeBatch, type Batch, type Series } from '@muster/proto/batch';
 import { BATCH_CONTENT_TYPE, INGEST_PATH } from '@muster/proto/push';
@@ -73,6 +74,7 @@ async function send(order: RateOrder): Promise<RateReply> {
         countIn(statuses, answer?.status ?? 0);
         if (lanes === 1) teller.settle(telling, answer?.body.includes('"kept":true') === true);
         if (answer?.status === 200) samples += metrics * ticks;
+        else if (answer !== null) await sleep(answer.retryAfterMs);
       }
       wire.close();
     };

@@ -1,0 +1,156 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { appendFile, copyFile, mkdtemp, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+
+import fc from 'fast-check';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+
+import { makeArrivalBlock } from '../ingest/columns.ts';
+import { openCompaction } from './compaction.ts';
+import { openEmbedded, type EmbeddedEngine } from './embedded.ts';
+import { encodeFramed, readFrames } from './frame.ts';
+import { insertArrivals } from './insert.ts';
+import { migrate } from './migrations.ts';
+import { openVersions } from './rollup.ts';
+
+let data: string;
+
+beforeEach(async () => {
+  data = await mkdtemp(join(tmpdir(), 'muster-journal-'));
+});
+
+afterEach(() => rm(data, { recursive: true }));
+
+const START_MS = Math.floor(Date.now() / 300_000) * 300_000 - 3_600_000;
+const SECRET = 'frame\u0006UInt64'; // what stands at the start of a block may stand in its texts
+
+function makeBlock(tick: number, host = `${SECRET}-1`) {
+  const series = [
+    ['m.gauge', SECRET],
+    ['m.gauge', 'a=1'],
+  ] as const;
+  const batch = {
+    epoch: 1,
+    seq: tick,
+    sentMs: 0,
+    ticksMs: [START_MS + tick * 1_000],
+    series,
+    values: Float64Array.of(tick, -tick),
+  };
+  return makeArrivalBlock([{ host, batch, quarantined: 0, receivedMs: 0 }], () => true);
+}
+
+async function withEngine<T>(act: (engine: EmbeddedEngine) => Promise<T>): Promise<T> {
+  const engine = await openEmbedded(data);
+  try {
+    await migrate(engine);
+    return await act(engine);
+  } finally {
+    await engine.close();
+  }
+}
+
+const TICKS = 'SELECT toUInt32(value) AS tick FROM samples WHERE value > 0 ORDER BY tick';
+
+async function readTicks(engine: EmbeddedEngine): Promise<readonly number[]> {
+  const rows = await engine.query(TICKS);
+  return rows.map(({ tick }) => Number(tick));
+}
+
+test('of framed blocks that are cut off, or altered, those before are whole, and nothing else', () => {
+  const encode = (rows: number): Buffer =>
+    encodeFramed(rows, [
+      { name: 'text', type: 'String', values: Array.from({ length: rows }, (_, i) => `${SECRET}${i}`) },
+      { name: 'n', type: 'UInt32', values: Array.from({ length: rows }, (_, i) => i) },
+    ]);
+  const blocks = fc.array(fc.integer({ min: 1, max: 300 }), { maxLength: 5 });
+  fc.assert(
+    fc.property(blocks, fc.nat(), fc.nat(), fc.boolean(), (counts, at, bit, isCut) => {
+      const all = counts.map(encode);
+      const bytes = Buffer.concat(all);
+      expect(readFrames(bytes)).toBe(bytes.length);
+      if (bytes.length === 0) return;
+      const place = at % bytes.length;
+      const ends = all.map((_, i) => all.slice(0, i + 1).reduce((sum, { length }) => sum + length, 0));
+      const whole = Math.max(0, ...ends.filter((end) => end <= place));
+      if (!isCut) bytes[place] = (bytes[place] ?? 0) ^ (1 << (bit % 8));
+      expect(readFrames(isCut ? bytes.subarray(0, place) : bytes)).toBe(whole);
+    }),
+  );
+});
+
+test('what was stored is read at once, and a close leaves no journal', async () => {
+  await withEngine(async (engine) => {
+    for (let tick = 1; tick <= 3; tick += 1) {
+      await insertArrivals(engine, makeBlock(tick), tick);
+      expect((await readTicks(engine)).at(-1)).toBe(tick);
+    }
+    await insertArrivals(engine, makeBlock(4), 4); // nobody reads it
+  });
+  expect(await readdir(join(data, 'incoming'))).toEqual([]);
+  await withEngine(async (engine) => expect(await readTicks(engine)).toEqual([1, 2, 3, 4]));
+});
+
+/** Stores ticks in a process of its own, says so, and is killed before the engine has seen them. */
+async function storeAndDie(ticks: readonly number[]): Promise<void> {
+  const code = `
+    const { openEmbedded } = await import(${JSON.stringify(new URL('embedded.ts', import.meta.url))});
+    const { migrate } = await import(${JSON.stringify(new URL('migrations.ts', import.meta.url))});
+    const { insertArrivals } = await import(${JSON.stringify(new URL('insert.ts', import.meta.url))});
+    const { makeArrivalBlock } = await import(${JSON.stringify(new URL('../ingest/columns.ts', import.meta.url))});
+    const engine = await openEmbedded(${JSON.stringify(data)});
+    await migrate(engine);
+    for (const tick of ${JSON.stringify(ticks)}) {
+      const batch = { epoch: 1, seq: tick, sentMs: 0, ticksMs: [${START_MS} + tick * 1000], series: [['m.gauge', '']], values: Float64Array.of(tick) };
+      await insertArrivals(engine, makeArrivalBlock([{ host: 'web-1', batch, quarantined: 0, receivedMs: 0 }], () => true), 1);
+    }
+    process.stdout.write('stored', () => process.kill(process.pid, 'SIGKILL'));`;
+  const child = spawn(process.execPath, ['--input-type=module', '-e', code], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const said = text(child.stdout);
+  expect(await once(child, 'exit')).toEqual([null, 'SIGKILL']);
+  expect(await said).toBe('stored');
+}
+
+test('what was stored before a kill is there after it, and what the kill has torn is not', async () => {
+  await storeAndDie([1, 2]);
+  await appendFile(
+    join(data, 'incoming/journal-0.native'),
+    encodeFramed(1, [{ name: 'n', type: 'UInt32', values: [1] }]).subarray(0, -1),
+  );
+  await withEngine(async (engine) => {
+    expect(await readTicks(engine)).toEqual([1, 2]);
+    await insertArrivals(engine, makeBlock(3, 'web-1'), 2);
+    expect(await readTicks(engine)).toEqual([1, 2, 3]);
+  });
+});
+
+test('what a kill has left in the journal and in the table is stored once', async () => {
+  await storeAndDie([1, 2]);
+  await copyFile(join(data, 'incoming/journal-0.native'), join(data, 'left'));
+  await withEngine(readTicks);
+  await copyFile(join(data, 'left'), join(data, 'incoming/journal-1.native')); // as if the kill had come before it was emptied
+  await withEngine(async (engine) => {
+    await openCompaction(engine, await openVersions(engine, Date.now));
+    expect(await readTicks(engine)).toEqual([1, 2]);
+  });
+  await copyFile(join(data, 'left'), join(data, 'incoming/journal-0.native')); // and after it was compacted
+  await withEngine(async (engine) => {
+    await openCompaction(engine, await openVersions(engine, Date.now));
+    expect(await readTicks(engine)).toEqual([1, 2]);
+  });
+});
+
+test('while the engine takes nothing, what is stored waits, and is there when it does again', async () => {
+  await withEngine(async (engine) => {
+    await engine.command('RENAME TABLE arrivals TO away');
+    await insertArrivals(engine, makeBlock(1), 1);
+    expect(await engine.query('SELECT 1 AS one')).toEqual([{ one: 1 }]);
+    await insertArrivals(engine, makeBlock(2), 1);
+    await engine.command('RENAME TABLE away TO arrivals');
+    await insertArrivals(engine, makeBlock(3), 1);
+    expect(await readTicks(engine)).toEqual([1, 2, 3]);
+  });
+});
