@@ -59,10 +59,11 @@ export function makeAnswerPush({ take, authorise, onAdmitted, log }: DirectOptio
 function readBody(incoming: IncomingMessage): Promise<Result<Uint8Array, 'cut'>> {
   return new Promise((resolve) => {
     const chunks: Buffer[] = [];
+    const cut = (): void => resolve(err('cut')); // after the end it changes nothing
     incoming.on('data', (chunk: Buffer) => void chunks.push(chunk));
-    incoming.once('end', () => resolve(ok(chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks))));
-    incoming.once('close', () => resolve(err('cut'))); // after the end it changes nothing
-    incoming.once('error', () => resolve(err('cut')));
+    incoming.on('end', () => resolve(ok(chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks))));
+    incoming.on('close', cut);
+    incoming.on('error', cut);
   });
 }
 

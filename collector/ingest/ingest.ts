@@ -78,10 +78,9 @@ export async function acceptBatch(
   const isShown = options.isShown(host);
   const values = options.latest.apply(host, batch, nowMs, isShown);
   if (!isShown || values.length > 0) options.onValues(host, values);
-  const [stored] = await Promise.all([
-    options.buffer.add({ host, batch, quarantined, rows, receivedMs: nowMs }),
-    batch.info === undefined ? null : options.storeInventory(host, batch.info),
-  ]);
+  const storing = options.buffer.add({ host, batch, quarantined, rows, receivedMs: nowMs });
+  if (batch.info !== undefined) await options.storeInventory(host, batch.info);
+  const stored = await storing;
   if (!stored.ok) return err(describeFault(stored.error, options.fault()));
   const everyMs = options.everyMs(host);
   const isKept = told.keep === true && options.bases.keep(host, told, beside);
