@@ -59,7 +59,7 @@ export function openSampleBuffer({ shardOf, commits, isNew, log }: SampleBufferO
   });
   return {
     ...buffer,
-    add: async (item) => (shardOf(item.host).compaction.isBehind() ? err('full') : buffer.add(item)),
+    add: (item) => (shardOf(item.host).compaction.isBehind() ? Promise.resolve(err('full')) : buffer.add(item)),
   };
 }
 

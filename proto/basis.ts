@@ -45,6 +45,9 @@ export type Basis = {
 /** SHA-256, as far as it is wanted. Given, because `proto` imports nothing. */
 export type Hash = (bytes: Uint8Array) => Uint8Array;
 
+/** Epoch, run and interval stand before the values. */
+const ORIGIN_NUMBERS = 3;
+
 /** The basis that a batch leaves. One that was told beside `before` has the series of that, and perhaps more behind them. */
 export function makeBasis(batch: Batch, before: Basis | null, hash: Hash): Basis {
   const { epoch, run, everyMs, series, described = NONE_DESCRIBED } = batch;
@@ -52,14 +55,16 @@ export function makeBasis(batch: Batch, before: Basis | null, hash: Hash): Basis
   const names = described.length === 0 ? series : [series, described];
   const seriesId = isUnchanged ? before.seriesId : hash(new TextEncoder().encode(JSON.stringify(names)));
   // One piece of memory, of which what came last is the end: this is made for every batch.
-  const origin = Float64Array.of(epoch, run ?? -1, everyMs ?? -1);
-  const head = seriesId.byteLength + origin.byteLength;
-  const bytes = new Uint8Array(head + 9 * series.length);
+  const numbers = ORIGIN_NUMBERS + series.length;
+  const bytes = new Uint8Array(seriesId.byteLength + 8 * numbers + series.length);
   bytes.set(seriesId);
-  bytes.set(new Uint8Array(origin.buffer), seriesId.byteLength);
+  const values = new Float64Array(bytes.buffer, seriesId.byteLength, numbers);
+  values[0] = epoch;
+  values[1] = run ?? -1;
+  values[2] = everyMs ?? -1;
   const last = {
-    values: new Float64Array(bytes.buffer, head, series.length),
-    holes: bytes.subarray(head + 8 * series.length),
+    values: values.subarray(ORIGIN_NUMBERS),
+    holes: bytes.subarray(seriesId.byteLength + 8 * numbers),
   };
   copyLast(batch, before?.last ?? NOTHING, last);
   return { id: hash(bytes).subarray(0, BASIS_ID_BYTES), epoch, run, everyMs, series, described, seriesId, last };

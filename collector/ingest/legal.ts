@@ -1,4 +1,4 @@
-import { FUTURE_MS_MAX, PAST_MS_MAX, type Batch } from '@muster/proto/batch';
+import { FUTURE_MS_MAX, PAST_MS_MAX, type Batch, type Series } from '@muster/proto/batch';
 import { findMetric } from '@muster/proto/metric';
 
 import type { QuarantineReason, QuarantineRow } from '../domain/samples.ts';
@@ -48,20 +48,35 @@ export function judgeBatch(host: string, batch: Batch, times: Times, rowsMax: nu
   return { batch: { ...batch, ticksMs, values }, quarantined, rows };
 }
 
-const ANY = { min: -Number.MAX_VALUE, max: Number.MAX_VALUE } as const;
+const ANY: Range = { min: -Number.MAX_VALUE, max: Number.MAX_VALUE };
 
 /** Almost always. By index, for this sees every sample: an iterator makes an object of each. */
 function isLegal({ ticksMs, series, values }: Batch, times: Times): boolean {
   if (ticksMs.some((tickMs) => judgeTime(tickMs, times) !== null)) return false;
+  const ranges = findRanges(series);
   let at = 0;
-  for (const [metric] of series) {
-    const { min, max } = findMetric(metric) ?? ANY;
+  for (let row = 0; row < ranges.length; row += 1) {
+    const { min, max } = ranges[row] ?? ANY;
     for (const end = at + ticksMs.length; at < end; at += 1) {
       const value = values[at] ?? NaN;
       if (value < min || value > max) return false;
     }
   }
   return true;
+}
+
+type Range = { readonly min: number; readonly max: number };
+
+/** Of lists of series: a host names the same one with every batch, as a rule. */
+const rangesOf = new WeakMap<readonly Series[], readonly Range[]>();
+
+function findRanges(series: readonly Series[]): readonly Range[] {
+  let ranges = rangesOf.get(series);
+  if (ranges === undefined) {
+    ranges = series.map(([metric]) => findMetric(metric) ?? ANY);
+    rangesOf.set(series, ranges);
+  }
+  return ranges;
 }
 
 function judgeTime(atMs: number, { nowMs, pastMsMax }: Times): 'future' | 'past' | null {
