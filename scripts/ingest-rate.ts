@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-import type { Option, Values } from '@muster/proto/options';
+import { parseSwitch, type Option, type Values } from '@muster/proto/options';
 import { err, ok } from '@muster/proto/result';
 
 import type { BackupReport } from '../collector/store/backup.ts';
@@ -15,6 +15,7 @@ import { openEmbedded } from '../collector/store/embedded.ts';
 import { numberOption, runCommand, say } from './command.ts';
 import { createEnrolmentToken, enrolHost } from './enrol.ts';
 import type { RateOrder, RateReply } from './ingest-rate/generator.ts';
+import { PEERS, startPeer, type PeerKind } from './ingest-rate/peers.ts';
 import { makePrinter } from './program.ts';
 import { quantile } from './quantile.ts';
 import { startCollector, type RunningCollector } from './start-collector.ts';
@@ -39,6 +40,11 @@ const OPTIONS = {
           ? ok([text as Durability])
           : err('process, power-loss or both'),
   } satisfies Option<readonly Durability[]>,
+  peers: {
+    help: 'the same with Prometheus and VictoriaMetrics, where they are installed',
+    default: false,
+    parse: parseSwitch,
+  } satisfies Option<boolean>,
   backups: numberOption({ help: 'backups made meanwhile, one after the other', default: 0, max: 100 }),
 };
 
@@ -48,16 +54,19 @@ const LOOK_EVERY_MS = 5_000;
 /** What is sent lies in the past, so that it can be sent faster than it would come to be. */
 const PAST_MS = 20 * 86_400_000;
 
-async function prove(options: Values<typeof OPTIONS>): Promise<boolean> {
+type Asked = Values<typeof OPTIONS>;
+
+async function prove(options: Asked): Promise<boolean> {
   for (const durability of options.durability) {
     if (options.durability.length > 1) console.log(`\ndurability                ${durability}`);
     await measure(options, durability);
   }
+  if (options.peers) for (const kind of PEERS) await measurePeer(options, kind);
   return true;
 }
 
-async function measure(options: Values<typeof OPTIONS>, durability: Durability): Promise<void> {
-  const { hosts, metrics, ticks, seconds, rate, lanes } = options;
+async function measure(options: Asked, durability: Durability): Promise<void> {
+  const { hosts, seconds } = options;
   const data = mkdtempSync(join(tmpdir(), 'muster-rate-'));
   const { collector, readLoopDelay } = await startWatched(data, durability);
   try {
@@ -65,46 +74,25 @@ async function measure(options: Values<typeof OPTIONS>, durability: Durability):
     const tokens: string[] = [];
     for (let i = 0; i < hosts; i += 1) tokens.push((await enrolHost(collector, `rate-${i}`, enrolment)).token);
     say(`${hosts} hosts have joined; sending for ${seconds} s`);
-    const order: RateOrder = {
-      port: collector.port,
-      tokens,
-      metrics,
-      ticks,
-      everyMs: EVERY_MS,
-      fromMs: Math.floor((Date.now() - PAST_MS) / EVERY_MS) * EVERY_MS,
-      untilMs: Date.now() + 1_000 * seconds,
-      sendEveryMs: rate === 0 ? 0 : (1_000 * hosts * lanes * metrics * ticks) / rate,
-      lanes,
-    };
-    const child = fork(join(import.meta.dirname, 'ingest-rate/generator.ts'), {
-      execArgv: ['--max-semi-space-size=64'],
-      serialization: 'advanced',
-    });
+    const order = makeOrder(options, { port: collector.port, hosts: tokens, remoteWritePath: null });
     process.kill(collector.pid, 'SIGUSR2'); // what was before is not told
-    const before = readUsage(collector.pid);
-    const startedMs = Date.now();
-    child.send(order);
-    const ended = Promise.race([once(child, 'message'), failOnExit(child)]);
     const backing = makeBackups(collector, options.backups, order.untilMs);
     const looks: string[] = [];
-    for (let isOver = false; !isOver;) {
-      isOver = await Promise.race([ended.then(() => true), sleep(LOOK_EVERY_MS, false)]);
-      const { rssBytes } = readUsage(collector.pid);
-      looks.push(`${countParts(data)} parts, ${(rssBytes / 1e6).toFixed(0)} MB`);
-    }
-    const [reply] = (await ended) as [RateReply];
-    const elapsedSeconds = (Date.now() - startedMs) / 1_000;
-    const after = readUsage(collector.pid);
+    const reply = await drive({
+      options,
+      order,
+      readCpuMs: () => readUsage(collector.pid).cpuMs,
+      look: () => {
+        const { rssBytes } = readUsage(collector.pid);
+        looks.push(`${countParts(data)} parts, ${(rssBytes / 1e6).toFixed(0)} MB`);
+      },
+    });
+    const { rssBytesMax } = readUsage(collector.pid);
     process.kill(collector.pid, 'SIGUSR2');
     const backups = await backing;
     await collector.stop();
-    console.log(`sent for                  ${elapsedSeconds.toFixed(1)} s, ${metrics * ticks} samples a batch, ${lanes} at once of each host
-samples acknowledged      ${(reply.samples / elapsedSeconds / 1e6).toFixed(3)} M/s
-answers                   ${describeCounts(reply.statuses)}
-acknowledged within       p50 ${quantile([...reply.takenMs], 0.5).toFixed(0)} ms, p99 ${quantile([...reply.takenMs], 0.99).toFixed(0)} ms
-collector                 ${((after.cpuMs - before.cpuMs) / elapsedSeconds / 1_000).toFixed(2)} cores, RSS ${(after.rssBytesMax / 1e6).toFixed(0)} MB at most
+    console.log(`RSS                       ${(rssBytesMax / 1e6).toFixed(0)} MB at most
 event loop held up        ${readLoopDelay()}
-generator                 ${(reply.cpuMs / elapsedSeconds / 1_000).toFixed(2)} cores, p99 of its stalls ${reply.stalledMs.toFixed(0)} ms
 every ${LOOK_EVERY_MS / 1_000} s                 ${looks.join('; ')}`);
     if (backups.length > 0) console.log(`backups meanwhile         ${backups.join('; ')}`);
     const engine = await openEmbedded(data);
@@ -120,6 +108,82 @@ every ${LOOK_EVERY_MS / 1_000} s                 ${looks.join('; ')}`);
     collector.kill();
     rmSync(data, { recursive: true, force: true });
   }
+}
+
+/** The same from the same generator, in the language that they speak. */
+async function measurePeer(options: Asked, kind: PeerKind): Promise<void> {
+  const directory = mkdtempSync(join(tmpdir(), 'muster-rate-'));
+  try {
+    const peer = await startPeer(kind, directory);
+    if (peer === null) {
+      console.log(`\n${kind.name} is not installed (${kind.file}): nothing to compare with`);
+      return;
+    }
+    console.log(`\n${kind.name} beside it, which ${kind.promise}`);
+    try {
+      const hosts = Array.from({ length: options.hosts }, (_, i) => `rate-${i}`);
+      const looks: string[] = [];
+      await drive({
+        options,
+        order: makeOrder(options, { port: peer.port, hosts, remoteWritePath: peer.path }),
+        readCpuMs: () => peer.process.usage().cpuMs,
+        look: () => void looks.push(`${(peer.process.usage().rssBytes / 1e6).toFixed(0)} MB`),
+      });
+      console.log(`every ${LOOK_EVERY_MS / 1_000} s                 ${looks.join('; ')}`);
+    } finally {
+      await peer.process.stop();
+    }
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+function makeOrder(options: Asked, to: Pick<RateOrder, 'port' | 'hosts' | 'remoteWritePath'>): RateOrder {
+  const { hosts, metrics, ticks, seconds, rate, lanes } = options;
+  return {
+    ...to,
+    metrics,
+    ticks,
+    everyMs: EVERY_MS,
+    fromMs: Math.floor((Date.now() - PAST_MS) / EVERY_MS) * EVERY_MS,
+    untilMs: Date.now() + 1_000 * seconds,
+    sendEveryMs: rate === 0 ? 0 : (1_000 * hosts * lanes * metrics * ticks) / rate,
+    lanes,
+  };
+}
+
+type Drive = {
+  readonly options: Asked;
+  readonly order: RateOrder;
+  /** What the one that is sent to has taken so far. */
+  readonly readCpuMs: () => number;
+  /** Called now and then meanwhile. */
+  readonly look: () => void;
+};
+
+/** Lets the generator do what is ordered, and prints what came of it. */
+async function drive({ options: { metrics, ticks, lanes }, order, readCpuMs, look }: Drive): Promise<RateReply> {
+  const child = fork(join(import.meta.dirname, 'ingest-rate/generator.ts'), {
+    execArgv: ['--max-semi-space-size=64'],
+    serialization: 'advanced',
+  });
+  const beforeMs = readCpuMs();
+  const startedMs = Date.now();
+  child.send(order);
+  const ended = Promise.race([once(child, 'message'), failOnExit(child)]);
+  for (let isOver = false; !isOver;) {
+    isOver = await Promise.race([ended.then(() => true), sleep(LOOK_EVERY_MS, false)]);
+    look();
+  }
+  const [reply] = (await ended) as [RateReply];
+  const elapsedSeconds = (Date.now() - startedMs) / 1_000;
+  console.log(`sent for                  ${elapsedSeconds.toFixed(1)} s, ${metrics * ticks} samples a batch, ${lanes} at once of each host
+samples acknowledged      ${(reply.samples / elapsedSeconds / 1e6).toFixed(3)} M/s
+answers                   ${describeCounts(reply.statuses)}
+acknowledged within       p50 ${quantile([...reply.takenMs], 0.5).toFixed(0)} ms, p99 ${quantile([...reply.takenMs], 0.99).toFixed(0)} ms
+CPU                       ${((readCpuMs() - beforeMs) / elapsedSeconds / 1_000).toFixed(2)} cores
+generator                 ${(reply.cpuMs / elapsedSeconds / 1_000).toFixed(2)} cores, p99 of its stalls ${reply.stalledMs.toFixed(0)} ms`);
+  return reply;
 }
 
 /** Starts a collector that says at SIGUSR2 for how long its event loop was held up since the last. */
@@ -180,7 +244,8 @@ await runCommand({
 
   node scripts/ingest-rate.ts --ticks 1 --lanes 4
   node scripts/ingest-rate.ts --ticks 1 --rate 60000
-  node scripts/ingest-rate.ts --ticks 1 --rate 60000 --durability both`,
+  node scripts/ingest-rate.ts --ticks 1 --rate 60000 --durability both
+  node scripts/ingest-rate.ts --ticks 1 --peers`,
   options: OPTIONS,
   prove,
 });

@@ -1,10 +1,10 @@
 import { existsSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
-import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 
+import { findFreePort } from '../free-port.ts';
+import { startObserved, type ObservedProcess } from '../observed-process.ts';
 import { until } from '../until.ts';
-import { startObserved, type ObservedProcess } from './observed-process.ts';
 
 /** Another agent of the same kind, running, and where what it has found is fetched; null: it is not asked. */
 export type Peer = { readonly name: string; readonly process: ObservedProcess; readonly scrapeUrl: string | null };
@@ -89,14 +89,4 @@ async function writeNetdataConfig(directory: string, port: number): Promise<stri
 `;
   await writeFile(path, text);
   return path;
-}
-
-function findFreePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const server = createServer();
-    server.listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as AddressInfo; // it listens on a port, not a path
-      server.close(() => resolve(port));
-    });
-  });
 }

@@ -9,11 +9,11 @@ import { INGEST_PATH } from '@muster/proto/push';
 import { isRecord } from '@muster/proto/record';
 
 import { createEnrolmentToken } from '../enrol.ts';
+import { startObserved, type ObservedProcess, type TreeUsage } from '../observed-process.ts';
 import { startCollector } from '../start-collector.ts';
 import { until } from '../until.ts';
 import { openCountingProxy, type CountingProxy } from './counting-proxy.ts';
 import type { Cost } from './figures.ts';
-import { startObserved, type ObservedProcess, type TreeUsage } from './observed-process.ts';
 import { scrape, startPeers, type Peer } from './peers.ts';
 
 const HOUR_MS = 3_600_000;

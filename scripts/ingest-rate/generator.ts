@@ -1,20 +1,20 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-import { encodeBatch, type Batch, type Series } from '@muster/proto/batch';
-import { BATCH_CONTENT_TYPE, INGEST_PATH } from '@muster/proto/push';
+import type { Batch, Series } from '@muster/proto/batch';
 
-import { packBody } from '../../agent/compress.ts';
-import { makeTeller } from '../../agent/teller.ts';
 import { seededRandom } from '../random.ts';
 import { makeRealisticValue } from '../realistic-value.ts';
 import { countIn } from '../tally.ts';
 import { openWire } from '../wire.ts';
+import { makePusher, makeRemoteWriteSpeaker, type Speaker } from './speaker.ts';
 
 /** `everyMs` lies between two ticks of a host. */
 export type RateOrder = {
   readonly port: number;
-  readonly tokens: readonly string[];
+  /** The tokens of the hosts where agents push; elsewhere what each is called, and where their remote write goes. */
+  readonly hosts: readonly string[];
+  readonly remoteWritePath: string | null;
   readonly metrics: number;
   readonly ticks: number;
   readonly everyMs: number;
@@ -37,7 +37,7 @@ export type RateReply = {
 };
 
 async function send(order: RateOrder): Promise<RateReply> {
-  const { port, tokens, metrics, ticks, everyMs, fromMs, untilMs, sendEveryMs, lanes } = order;
+  const { port, hosts, remoteWritePath, metrics, ticks, everyMs, fromMs, untilMs, sendEveryMs, lanes } = order;
   const series: Series[] = Array.from({ length: metrics }, (_, i) => [`bench.m${i}`, '']);
   const statuses = new Map<number, number>();
   const taken: number[] = [];
@@ -46,7 +46,10 @@ async function send(order: RateOrder): Promise<RateReply> {
   const cpu = process.cpuUsage();
   let samples = 0;
 
-  async function sendOf(token: string, number: number): Promise<void> {
+  const makeSpeaker = (host: string): Speaker =>
+    remoteWritePath === null ? makePusher(host, lanes === 1) : makeRemoteWriteSpeaker(remoteWritePath, host);
+
+  async function sendOf(host: string, number: number): Promise<void> {
     const random = seededRandom(1, number);
     const values = series.map((_, i) => makeRealisticValue(i, random));
     let seq = 0;
@@ -58,22 +61,17 @@ async function send(order: RateOrder): Promise<RateReply> {
     };
     const lane = async (place: number): Promise<void> => {
       const wire = openWire(port);
-      // As an agent does: what is told beside the batch before leaves one request under way.
-      const teller = makeTeller();
-      const offsetMs = sendEveryMs * ((number / tokens.length + place / lanes) % 1);
+      const speak = makeSpeaker(host);
+      const offsetMs = sendEveryMs * ((number / hosts.length + place / lanes) % 1);
       for (let dueMs = Date.now() + offsetMs; Date.now() < untilMs; dueMs += sendEveryMs) {
         if (sendEveryMs > 0) await new Promise((resolve) => setTimeout(resolve, dueMs - Date.now()));
-        const batch = makeBatch();
-        const telling = lanes === 1 ? teller.tell(batch) : { message: encodeBatch(batch), batch, beside: null };
-        const { body, isCompressed } = packBody(telling);
-        const encoding = isCompressed ? 'Content-Encoding: zstd\r\n' : '';
-        const head = `POST ${INGEST_PATH} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer ${token}\r\nContent-Type: ${BATCH_CONTENT_TYPE}\r\n${encoding}Content-Length: ${body.length}\r\n\r\n`;
+        const { bytes, settle } = speak(makeBatch());
         const startedMs = performance.now();
-        const answer = await wire.ask([Buffer.from(head), body]);
+        const answer = await wire.ask(bytes);
         taken.push(performance.now() - startedMs);
         countIn(statuses, answer?.status ?? 0);
-        if (lanes === 1) teller.settle(telling, answer?.body.includes('"kept":true') === true);
-        if (answer?.status === 200) samples += metrics * ticks;
+        settle(answer);
+        if (answer?.status === 200 || answer?.status === 204) samples += metrics * ticks;
         else if (answer !== null) await sleep(answer.retryAfterMs);
       }
       wire.close();
@@ -81,7 +79,7 @@ async function send(order: RateOrder): Promise<RateReply> {
     await Promise.all(Array.from({ length: lanes }, (_, place) => lane(place)));
   }
 
-  await Promise.all(tokens.map(sendOf));
+  await Promise.all(hosts.map(sendOf));
   const { user, system } = process.cpuUsage(cpu);
   return {
     samples,

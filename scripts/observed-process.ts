@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 
-import { until } from '../until.ts';
+import { until } from './until.ts';
 
 /** USER_HZ, which Linux has at 100 on every machine that we run on. */
 const TICKS_PER_SECOND = 100;
