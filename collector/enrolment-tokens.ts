@@ -48,13 +48,18 @@ export function makeEnrolmentTokens(tokens: StateTable<EnrolmentToken>, now: () 
     async use(secret, machine, isRevoked) {
       const token = tokens.get(hashSecret(secret));
       if (token === undefined) return err('unknown');
-      const state = judgeEnrolmentToken(token, now());
       const name = nameMachine(machine);
-      const isAgain = token.machines.includes(name);
-      if (state !== 'open' && !(state === 'used-up' && isAgain)) return err(state);
-      if (isAgain && isRevoked) return err('revoked');
-      if (!isAgain) await tokens.change(token.hash, (row) => ({ ...row, machines: [...row.machines, name] }));
-      return ok(undefined);
+      let used: Result<void, EnrollFault> = err('unknown');
+      // As it is when its turn comes: machines join at once.
+      await tokens.change(token.hash, (row) => {
+        const state = judgeEnrolmentToken(row, now());
+        const isAgain = row.machines.includes(name);
+        const isLetIn = state === 'open' || (state === 'used-up' && isAgain);
+        if (!isLetIn) used = err(state);
+        else used = isAgain && isRevoked ? err('revoked') : ok(undefined);
+        return used.ok && !isAgain ? { ...row, machines: [...row.machines, name] } : row;
+      });
+      return used;
     },
   };
 }

@@ -46,7 +46,7 @@ test.for([
   ['', [], 'host'],
   ['x'.repeat(300), [], 'x'.repeat(64)],
 ] as const)('chooseHost(%s, %o) is %s', ([name, taken, host]) => {
-  expect(chooseHost(name, new Set(taken))).toBe(host);
+  expect(chooseHost(name, (one) => taken.some((other) => other === one))).toBe(host);
 });
 
 test('enroll() of a host that comes back keeps what its agent says of it meanwhile', async () => {

@@ -5,8 +5,7 @@ import { ok, type Result } from '@muster/proto/result';
 import { makeEnrolmentTokens } from './enrolment-tokens.ts';
 import type { EnrollFault } from './http/routes/enroll.ts';
 import { hashSecret, makeSecret } from './secret.ts';
-import type { State } from './store/state.ts';
-import { makeTurns } from './store/turns.ts';
+import type { HostRecord, State } from './store/state.ts';
 
 /** Of one host. Whoever sends with an older one is told no more than that it is unknown. */
 const REPLACED_TOKENS_MAX = 8;
@@ -30,24 +29,32 @@ export type Enrolment = {
 export function makeEnrolment({ state, onHost, now }: EnrolmentOptions): Enrolment {
   const { hosts, hostTokens } = state;
   const enrolmentTokens = makeEnrolmentTokens(state.enrolmentTokens, now);
-  const inTurn = makeTurns();
+  /** Ids of hosts that are being stored. */
+  const given = new Set<string>();
+  const isTaken = (host: string): boolean => given.has(host) || hosts.get(host) !== undefined;
+  /** The last that each machine has asked for, while that is under way. */
+  const asking = new Map<string, Promise<unknown>>();
 
   async function enroll({ token, name, machine }: EnrollRequest): Promise<Result<EnrollReply, EnrollFault>> {
-    const records = [...hosts.all()];
-    const before = records.find((record) => record.machine === machine);
+    const before = [...hosts.all()].find((record) => record.machine === machine);
     // Counted before the host exists: whenever we are killed, no more hosts join than may.
     const used = await enrolmentTokens.use(token, machine, before !== undefined && isRevoked(before.host));
     if (!used.ok) return used;
-    const host = before?.host ?? chooseHost(name, new Set(records.map((record) => record.host)));
     const enrolledMs = now();
+    const host = before?.host ?? chooseHost(name, isTaken);
     // Of the row as it is then: its agent may be saying what it is at this moment, with the token that ends now.
-    if (before === undefined) await hosts.put({ host, name, machine, enrolledMs, inventory: null });
+    if (before === undefined) await putHost({ host, name, machine, enrolledMs, inventory: null });
     else await hosts.change(host, (row) => ({ ...row, name, enrolledMs }));
     await replaceTokens(host);
     const hostToken = makeSecret();
     await hostTokens.put({ hash: hashSecret(hostToken), host, createdMs: now(), state: 'live', sinceMs: now() });
     onHost(host, name);
     return ok({ host, token: hostToken });
+  }
+
+  async function putHost(row: HostRecord): Promise<void> {
+    given.add(row.host);
+    await hosts.put(row).finally(() => given.delete(row.host));
   }
 
   function isRevoked(host: string): boolean {
@@ -67,21 +74,31 @@ export function makeEnrolment({ state, onHost, now }: EnrolmentOptions): Enrolme
 
   return {
     createToken: enrolmentTokens.create,
-    // One after the other: two hosts of one name that come at once must not get one id.
-    enroll: (request) => inTurn(() => enroll(request)),
+    // Those of one machine one after the other, so that the last that it is given is the one that holds.
+    async enroll(request) {
+      const { machine } = request;
+      const before = asking.get(machine) ?? Promise.resolve();
+      const done = before.catch(() => undefined).then(() => enroll(request));
+      asking.set(machine, done);
+      try {
+        return await done;
+      } finally {
+        if (asking.get(machine) === done) asking.delete(machine);
+      }
+    },
   };
 }
 
 /** The host's name made fit for an id, with a number behind it where that is taken: `web-1`, `web-1-2`. */
-export function chooseHost(name: string, taken: ReadonlySet<string>): string {
+export function chooseHost(name: string, isTaken: (host: string) => boolean): string {
   const plain = name
     .toLowerCase()
     .replaceAll(/[^a-z0-9.-]+/g, '-')
     .slice(0, HOST_LENGTH_MAX)
     .replaceAll(/^[.-]+|[.-]+$/g, '');
   const base = plain === '' ? 'host' : plain;
-  if (!taken.has(base)) return base;
+  if (!isTaken(base)) return base;
   let suffix = 2;
-  while (taken.has(`${base}-${suffix}`)) suffix += 1;
+  while (isTaken(`${base}-${suffix}`)) suffix += 1;
   return `${base}-${suffix}`;
 }

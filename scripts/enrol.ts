@@ -18,6 +18,9 @@ export async function createEnrolmentToken({ origin, key }: Collector, hosts = 1
   return reply['token'];
 }
 
+/** Hosts that join at once: more would be more connections of unknown callers than a collector bears. */
+export const ENROLMENTS_AT_ONCE = 100;
+
 /** Lets a host join as an agent does, a machine for each name; by a token of its own if none is given. */
 export async function enrolHost(collector: Collector, name: string, token?: string): Promise<EnrollReply> {
   const response = await fetch(`${collector.origin}${ENROLL_PATH}`, {

@@ -13,7 +13,7 @@ import { DURABILITIES, type Durability } from '../collector/store/durability.ts'
 import { openEmbedded } from '../collector/store/embedded.ts';
 
 import { numberOption, runCommand, say } from './command.ts';
-import { createEnrolmentToken, enrolHost } from './enrol.ts';
+import { createEnrolmentToken, enrolHost, ENROLMENTS_AT_ONCE } from './enrol.ts';
 import type { RateOrder, RateReply } from './ingest-rate/generator.ts';
 import { PEERS, startPeer, type PeerKind } from './ingest-rate/peers.ts';
 import { makePrinter } from './program.ts';
@@ -72,7 +72,14 @@ async function measure(options: Asked, durability: Durability): Promise<void> {
   try {
     const enrolment = await createEnrolmentToken(collector, hosts);
     const tokens: string[] = [];
-    for (let i = 0; i < hosts; i += 1) tokens.push((await enrolHost(collector, `rate-${i}`, enrolment)).token);
+    while (tokens.length < hosts) {
+      const names = Array.from(
+        { length: Math.min(ENROLMENTS_AT_ONCE, hosts - tokens.length) },
+        (_, i) => `rate-${tokens.length + i}`,
+      );
+      const joined = await Promise.all(names.map((name) => enrolHost(collector, name, enrolment)));
+      tokens.push(...joined.map(({ token }) => token));
+    }
     say(`${hosts} hosts have joined; sending for ${seconds} s`);
     const order = makeOrder(options, { port: collector.port, hosts: tokens, remoteWritePath: null });
     process.kill(collector.pid, 'SIGUSR2'); // what was before is not told

@@ -113,3 +113,49 @@ test('remove() that could not be stored leaves the row, as a start would find it
   await state.sessions.remove('dd');
   expect((await loadState(engine, () => 4000)).sessions.get('dd')).toBeUndefined();
 });
+
+test('changes that come while one is stored are stored in one block, each made of what the one before has left', async () => {
+  let blocks = 0;
+  const insert: Engine['insert'] = (...block) => {
+    blocks += 1;
+    return engine.insert(...block);
+  };
+  const { hosts } = await loadState({ ...engine, insert }, () => 5000);
+  const make = (host: string) => ({ host, name: '', machine: host, enrolledMs: 5, inventory: null });
+  const first = hosts.put(make('many-0'));
+  await Promise.resolve();
+  const others = Array.from({ length: 99 }, (_, i) => hosts.put(make(`many-${i + 1}`)));
+  const renamed = [...'abc'].map((letter) => hosts.change('many-50', (row) => ({ ...row, name: row.name + letter })));
+  const unchanged = hosts.change('many-3', (row) => row);
+  await Promise.all([first, ...others, ...renamed, unchanged]);
+  expect(blocks).toBe(2);
+  const again = (await loadState(engine, () => 5000)).hosts;
+  for (const table of [hosts, again]) {
+    expect(table.get('many-50')?.name).toBe('abc');
+    expect([...table.all()].filter(({ host }) => host.startsWith('many-')).length).toBe(100);
+  }
+});
+
+test('a row that changes while it leaves is gone, and is as it was changed when it cannot leave', async () => {
+  const answers: ((error?: Error) => void)[] = [];
+  const insert: Engine['insert'] = () =>
+    new Promise((resolve, reject) => {
+      answers.push((error) => (error === undefined ? resolve() : reject(error)));
+    });
+  const { sessions } = await loadState({ ...engine, insert }, () => 6000);
+  const put = sessions.put({ hash: 'ee', createdMs: 1, usedMs: 1 });
+  await expect.poll(() => answers.length).toBe(1);
+  answers[0]?.();
+  await put;
+  const changed = sessions.change('ee', (row) => ({ ...row, usedMs: 2 }));
+  await expect.poll(() => answers.length).toBe(2);
+  const removed = sessions.remove('ee');
+  answers[1]?.();
+  await changed;
+  expect(sessions.get('ee')).toBeUndefined();
+  expect([...sessions.all()].filter(({ hash }) => hash === 'ee')).toEqual([]);
+  await expect.poll(() => answers.length).toBe(3);
+  answers[2]?.(new Error('the disk is full'));
+  await expect(removed).rejects.toThrow('the disk is full');
+  expect(sessions.get('ee')?.usedMs).toBe(2);
+});

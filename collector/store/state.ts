@@ -3,7 +3,7 @@ import type { MetricKind } from '@muster/proto/metric';
 
 import type { Column } from './native.ts';
 import type { Engine } from './store.ts';
-import { makeTurns } from './turns.ts';
+import { makeGroups } from './turns.ts';
 
 export type HostRecord = {
   readonly host: string;
@@ -43,7 +43,7 @@ export type MetricRecord = { readonly metric: string; readonly kind: MetricKind;
 
 /**
  * A small table that is read into memory once and written through: each change is a new version of a row, the newest
- * counts, a removal is a version too.
+ * counts, a removal is a version too. Changes that come while one is being stored are stored together, in their order.
  */
 export type StateTable<T> = {
   get(key: string): T | undefined;
@@ -52,7 +52,7 @@ export type StateTable<T> = {
   put(row: T): Promise<void>;
   /** The same of several, in one block. */
   putAll(rows: readonly T[]): Promise<void>;
-  /** Puts what `step` makes of the row as it is when its turn comes; nothing when it is gone by then. */
+  /** Puts what `step` makes of the row as it is when its turn comes; nothing when it is gone by then, or stays. */
   change(key: string, step: (row: T) => T): Promise<void>;
   /** `get` no longer gives the row from now on, unless storing that fails; resolves when it is stored. */
   remove(key: string): Promise<void>;
@@ -151,56 +151,70 @@ async function loadTable<T>(engine: Engine, now: () => number, shape: TableShape
     version = Math.max(version, Number(row['version']));
     if (Number(row['removed']) === 0) rows.set(String(row[shape.key]), decode(row));
   }
-  const write = (changed: readonly T[], removed: 0 | 1): Promise<void> => {
+  const insert = (changed: readonly Version<T>[]): Promise<void> => {
     version = Math.max(version + 1, now());
     return engine.insert(shape.table, changed.length, [
       ...names.map((name) => {
-        const values = changed.map((row) => row[name]);
+        const values = changed.map(({ row }) => row[name]);
         return shape.fields[name].encode(name, values);
       }),
       { name: 'version', type: 'UInt64', values: changed.map(() => version) },
-      { name: 'removed', type: 'UInt32', values: changed.map(() => removed) },
+      { name: 'removed', type: 'UInt32', values: changed.map(({ isRemoved }) => Number(isRemoved)) },
     ]);
   };
-  /** One change after the other, so that none is made of a row that another is about to replace. */
-  const inTurn = makeTurns();
-  const removeAll = (keys: readonly string[]): Promise<void> => {
-    const found = new Map<string, T>();
-    for (const key of keys) {
-      const row = rows.get(key);
-      if (row !== undefined) found.set(key, row);
+  /** Each change is made of the rows as those before it leave them, in this group or an earlier one. */
+  const change = makeGroups<Change<T>>(async (group) => {
+    const changed = new Map<string, Version<T>>();
+    const find = (key: string): T | undefined => {
+      const made = changed.get(key);
+      if (made === undefined) return rows.get(key);
+      return made.isRemoved ? undefined : made.row;
+    };
+    for (const plan of group) for (const made of plan(find)) changed.set(String(made.row[shape.key]), made);
+    if (changed.size === 0) return;
+    await insert([...changed.values()]);
+    for (const [key, { row, isRemoved }] of changed) {
+      if (isRemoved) rows.delete(key);
+      else rows.set(key, row);
     }
-    if (found.size === 0) return Promise.resolve();
-    for (const key of found.keys()) rows.delete(key);
-    return inTurn(() => write([...found.values()], 1)).catch((cause: unknown) => {
-      // They are stored still, and a start would find them.
-      for (const [key, row] of found) if (!rows.has(key)) rows.set(key, row);
-      throw cause;
-    });
+  });
+  /** Rows that nobody is to see any more, until their removal is stored, or has failed. */
+  const leaving = new Set<string>();
+  const get = (key: string): T | undefined => (leaving.has(key) ? undefined : rows.get(key));
+  const removeAll = async (keys: readonly string[]): Promise<void> => {
+    const found = keys.filter((key) => get(key) !== undefined);
+    for (const key of found) leaving.add(key);
+    try {
+      await change((find) =>
+        found.flatMap((key) => {
+          const row = find(key);
+          return row === undefined ? [] : { row, isRemoved: true };
+        }),
+      );
+    } finally {
+      for (const key of found) leaving.delete(key);
+    }
   };
-  const putAll = (all: readonly T[]): Promise<void> =>
-    inTurn(async () => {
-      if (all.length === 0) return;
-      await write(all, 0);
-      for (const row of all) rows.set(String(row[shape.key]), row);
-    });
+  const putAll = (all: readonly T[]): Promise<void> => change(() => all.map((row) => ({ row, isRemoved: false })));
   return {
-    get: (key) => rows.get(key),
-    all: () => rows.values(),
+    get,
+    all: () => (leaving.size === 0 ? rows.values() : [...rows].flatMap(([key, row]) => (leaving.has(key) ? [] : row))),
     put: (row) => putAll([row]),
     putAll,
     change: (key, step) =>
-      inTurn(async () => {
-        const row = rows.get(key);
-        if (row === undefined) return;
-        const next = step(row);
-        await write([next], 0);
-        if (rows.has(key)) rows.set(key, next); // it may have been removed meanwhile
+      change((find) => {
+        const row = find(key);
+        const next = row === undefined ? undefined : step(row);
+        return next === undefined || next === row ? [] : [{ row: next, isRemoved: false }];
       }),
     remove: (key) => removeAll([key]),
     removeAll,
   };
 }
+
+type Version<T> = { readonly row: T; readonly isRemoved: boolean };
+/** What becomes of rows, given how they are then. */
+type Change<T> = (find: (key: string) => T | undefined) => readonly Version<T>[];
 
 function text(name: string, values: readonly string[]): Column {
   return { name, type: 'String', values };

@@ -7,3 +7,21 @@ export function makeTurns(): <T>(task: () => Promise<T>) => Promise<T> {
     return done;
   };
 }
+
+/** Runs `task` on items in the order given, one run at a time: those that come during one share the next, and its end. */
+export function makeGroups<T>(task: (items: readonly T[]) => Promise<void>): (item: T) => Promise<void> {
+  const inTurn = makeTurns();
+  let next: { readonly items: T[]; readonly done: Promise<void> } | null = null;
+  return (item) => {
+    if (next === null) {
+      const items: T[] = [];
+      const done = inTurn(() => {
+        next = null;
+        return task(items);
+      });
+      next = { items, done };
+    }
+    next.items.push(item);
+    return next.done;
+  };
+}

@@ -3,14 +3,11 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { writeIdentity } from '../../agent/state.ts';
-import { createEnrolmentToken, enrolHost } from '../enrol.ts';
+import { createEnrolmentToken, enrolHost, ENROLMENTS_AT_ONCE } from '../enrol.ts';
 import type { RunningCollector } from '../start-collector.ts';
 import { joinCounts } from '../tally.ts';
 import type { Counts } from './count.ts';
 import type { Delay, HerdAgent, HerdOrder, HerdReply } from './generator.ts';
-
-/** Enrolments under way at once: the collector handles them one after the other. */
-const ENROLMENTS_AT_ONCE = 4;
 
 /** The ticks that every host has taken. */
 export type Ledger = ReadonlyMap<string, readonly number[]>;
