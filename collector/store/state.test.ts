@@ -125,7 +125,9 @@ test('changes that come while one is stored are stored in one block, each made o
   const first = hosts.put(make('many-0'));
   await Promise.resolve();
   const others = Array.from({ length: 99 }, (_, i) => hosts.put(make(`many-${i + 1}`)));
-  const renamed = [...'abc'].map((letter) => hosts.change('many-50', (row) => ({ ...row, name: row.name + letter })));
+  const renamed = ['a', 'b', 'c'].map((letter) =>
+    hosts.change('many-50', (row) => ({ ...row, name: row.name + letter })),
+  );
   const unchanged = hosts.change('many-3', (row) => row);
   await Promise.all([first, ...others, ...renamed, unchanged]);
   expect(blocks).toBe(2);
