@@ -85,7 +85,7 @@ export async function openCollector(
     const store = await openStore({ ...config, onStandby }, opened, log, now);
     const { state, metrics } = store;
 
-    const latest = makeLatest(metrics.find);
+    const latest = makeLatest(metrics);
     for (const { host, name, inventory } of state.hosts.all()) latest.addHost(host, name, inventory);
     const heard = await restoreLatest(latest, store, now);
     const hub = openLiveHub(latest, now);

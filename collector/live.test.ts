@@ -209,7 +209,7 @@ function makeSlowSocket() {
 }
 
 function openTestHub() {
-  const latest = makeLatest(findAbout);
+  const latest = makeLatest({ find: findAbout, version: () => 0 });
   for (let i = 1; i <= TOPICS_MAX + 1; i += 1) latest.addHost(`web-${i}`, `web-${i}`, null);
   const hub = openLiveHub(latest, () => 1000);
   const push = (seq: number): void => {

@@ -22,6 +22,8 @@ export type MetricsOptions = {
 /** What the metrics of the fleet are: ours, and those that hosts have described. */
 export type Metrics = {
   readonly find: (metric: string) => MetricAbout;
+  /** Rises when what `find` says of a metric changes. */
+  readonly version: () => number;
   /**
    * Takes in what a host says of its metrics; resolves when it is stored. Of two hosts that disagree the one that was first
    * counts, for all, until nobody has said the same for STALE_MS. Rejects with the fault of the store.
@@ -68,8 +70,10 @@ export function makeMetrics({ table, log, now }: MetricsOptions): Metrics {
     return lack === null;
   }
 
+  let version = 0;
   return {
     find: (metric) => findMetric(metric) ?? table.get(metric) ?? UNTOLD,
+    version: () => version,
     learn: async (host, described) => {
       const learning: Learning = { host, nowMs: now(), removed: [] };
       // What is repeated does not give way to what is new in the same batch.
@@ -83,6 +87,7 @@ export function makeMetrics({ table, log, now }: MetricsOptions): Metrics {
       // Those removed first: one of them may be among the news.
       if (learning.removed.length > 0) await table.removeAll(learning.removed);
       if (news.length > 0) await table.putAll(news.map(([metric, kind, unit]) => ({ metric, kind, unit })));
+      if (learning.removed.length + news.length > 0) version += 1;
     },
   };
 }

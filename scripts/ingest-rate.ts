@@ -48,6 +48,12 @@ const OPTIONS = {
   backups: numberOption({ help: 'backups made meanwhile, one after the other', default: 0, max: 100 }),
 };
 
+/**
+ * As many are prepared of what is sent as fast as it is taken, as if so many requests or samples were taken a second: whoever
+ * sends in earnest has a machine of its own for that.
+ */
+const REQUESTS_MAX = 20_000;
+const SAMPLES_MAX = 4_000_000;
 /** Between two ticks of a host. */
 const EVERY_MS = 10_000;
 const LOOK_EVERY_MS = 5_000;
@@ -80,14 +86,17 @@ async function measure(options: Asked, durability: Durability): Promise<void> {
       const joined = await Promise.all(names.map((name) => enrolHost(collector, name, enrolment)));
       tokens.push(...joined.map(({ token }) => token));
     }
-    say(`${hosts} hosts have joined; sending for ${seconds} s`);
+    say(`${hosts} hosts have joined; preparing what they send for ${seconds} s`);
     const order = makeOrder(options, { port: collector.port, hosts: tokens, remoteWritePath: null });
-    process.kill(collector.pid, 'SIGUSR2'); // what was before is not told
-    const backing = makeBackups(collector, options.backups, order.untilMs);
     const looks: string[] = [];
+    let backing: Promise<readonly string[]> = Promise.resolve([]);
     const reply = await drive({
       options,
       order,
+      onBegin: () => {
+        process.kill(collector.pid, 'SIGUSR2'); // what was before is not told
+        backing = makeBackups(collector, options.backups, seconds);
+      },
       readCpuMs: () => readUsage(collector.pid).cpuMs,
       look: () => {
         const { rssBytes } = readUsage(collector.pid);
@@ -133,6 +142,7 @@ async function measurePeer(options: Asked, kind: PeerKind): Promise<void> {
       await drive({
         options,
         order: makeOrder(options, { port: peer.port, hosts, remoteWritePath: peer.path }),
+        onBegin: () => undefined,
         readCpuMs: () => peer.process.usage().cpuMs,
         look: () => void looks.push(`${(peer.process.usage().rssBytes / 1e6).toFixed(0)} MB`),
       });
@@ -153,15 +163,18 @@ function makeOrder(options: Asked, to: Pick<RateOrder, 'port' | 'hosts' | 'remot
     ticks,
     everyMs: EVERY_MS,
     fromMs: Math.floor((Date.now() - PAST_MS) / EVERY_MS) * EVERY_MS,
-    untilMs: Date.now() + 1_000 * seconds,
+    seconds,
     sendEveryMs: rate === 0 ? 0 : (1_000 * hosts * lanes * metrics * ticks) / rate,
     lanes,
+    prepared:
+      rate === 0 ? Math.ceil((seconds * Math.min(REQUESTS_MAX, SAMPLES_MAX / (metrics * ticks))) / (hosts * lanes)) : 0,
   };
 }
 
 type Drive = {
   readonly options: Asked;
   readonly order: RateOrder;
+  readonly onBegin: () => void;
   /** What the one that is sent to has taken so far. */
   readonly readCpuMs: () => number;
   /** Called now and then meanwhile. */
@@ -169,15 +182,25 @@ type Drive = {
 };
 
 /** Lets the generator do what is ordered, and prints what came of it. */
-async function drive({ options: { metrics, ticks, lanes }, order, readCpuMs, look }: Drive): Promise<RateReply> {
+async function drive({
+  options: { metrics, ticks, lanes },
+  order,
+  onBegin,
+  readCpuMs,
+  look,
+}: Drive): Promise<RateReply> {
   const child = fork(join(import.meta.dirname, 'ingest-rate/generator.ts'), {
     execArgv: ['--max-semi-space-size=64'],
     serialization: 'advanced',
   });
+  const failed = failOnExit(child);
+  child.send(order);
+  await Promise.race([once(child, 'message'), failed]);
+  onBegin();
   const beforeMs = readCpuMs();
   const startedMs = Date.now();
-  child.send(order);
-  const ended = Promise.race([once(child, 'message'), failOnExit(child)]);
+  child.send('begin');
+  const ended = Promise.race([once(child, 'message'), failed]);
   for (let isOver = false; !isOver;) {
     isOver = await Promise.race([ended.then(() => true), sleep(LOOK_EVERY_MS, false)]);
     look();
@@ -216,10 +239,11 @@ async function failOnExit(child: ChildProcess): Promise<never> {
 async function makeBackups(
   { origin, key }: RunningCollector,
   count: number,
-  untilMs: number,
+  seconds: number,
 ): Promise<readonly string[]> {
   const made: string[] = [];
-  if (count > 0) await sleep((untilMs - Date.now()) / 3);
+  const untilMs = Date.now() + 1_000 * seconds;
+  if (count > 0) await sleep((1_000 * seconds) / 3);
   while (made.length < count && Date.now() < untilMs) {
     const response = await fetch(`${origin}/api/v1/store/jobs/backup`, {
       method: 'POST',

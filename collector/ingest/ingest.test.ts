@@ -16,7 +16,7 @@ test('acceptBatch() acknowledges what a host says that it is only when that is s
   const options: IngestOptions = {
     admitRun: async () => true,
     bases: makeBases({ bytesMax: 1e6, now: () => 1000 }),
-    latest: makeLatest(findAbout),
+    latest: makeLatest({ find: findAbout, version: () => 0 }),
     buffer: { add: async () => ok(undefined), heldBytes: () => 0, close: async () => undefined },
     quarantine: makeQuarantineShare(),
     pastMsMax: 86_400_000,

@@ -21,7 +21,7 @@ function makeBatch(ticksMs: readonly number[], series: Record<string, readonly n
 }
 
 function makeKnown() {
-  const latest = makeLatest(findAbout);
+  const latest = makeLatest({ find: findAbout, version: () => 0 });
   latest.addHost('web-1', '<b>web</b>', null);
   return latest;
 }
@@ -187,7 +187,7 @@ test('restore() brings a host back as it was, rates excepted', () => {
 });
 
 test('restoreHeard() says that a host was heard of which no value is known, and never in the future', () => {
-  const latest = makeLatest(findAbout);
+  const latest = makeLatest({ find: findAbout, version: () => 0 });
   latest.addHost('web-1', 'web-1', null);
   expect(latest.row('web-1', 9_000_000)?.status).toBe('new');
   latest.restoreHeard({ host: 'web-1', lastMs: 5_000, arrivedMs: 6_000 }, 9_000_000);

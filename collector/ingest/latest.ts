@@ -17,8 +17,9 @@ const LIVE_TICKS_MAX = 10;
 
 type SeriesState = {
   readonly metric: string;
-  /** null: the metric is not ours, and what it is may change. */
-  readonly ours: MetricAbout | null;
+  /** Of another metric than ours it may change. */
+  about: MetricAbout;
+  readonly isOurs: boolean;
   readonly labels: string;
   tsMs: number;
   raw: number;
@@ -37,18 +38,22 @@ type HostState = {
   ended: Ended | null;
   clockOffsetMs: number | null;
   readonly series: Map<string, SeriesState>;
-  /** The states of the series that a batch named last: the next one names the same, as a rule. */
-  named: { readonly list: readonly Series[]; readonly states: readonly (SeriesState | null)[] };
+  /** The states of the series that a batch named last, and of which catalogue: the next one names the same, as a rule. */
+  named: {
+    readonly list: readonly Series[];
+    readonly version: number;
+    readonly states: readonly (SeriesState | null)[];
+  };
   sweptMs: number;
 };
 
-export type FindMetric = (metric: string) => MetricAbout;
+/** What any metric is, ours or another; `version` rises when that changes of another. */
+export type Catalogue = { readonly find: (metric: string) => MetricAbout; readonly version: () => number };
 
 /** The newest values of every host, in memory: what the live view and the host list are made of. */
 export type Latest = ReturnType<typeof makeLatest>;
 
-/** `findMetric` says what any metric is, ours or another. */
-export function makeLatest(findMetric: FindMetric) {
+export function makeLatest(catalogue: Catalogue) {
   const hosts = new Map<string, HostState>();
   return {
     /** Makes a host known, or gives it another name. */
@@ -66,8 +71,8 @@ export function makeLatest(findMetric: FindMetric) {
     restore({ host, metric, labels, tsMs, value }: StoredValue, nowMs: number): void {
       const state = hosts.get(host);
       if (state === undefined) return;
-      const series = findSeries(state, metric, labels);
-      if (series !== null && tsMs > series.tsMs) stepSeries(series, findMetric(metric), tsMs, value);
+      const series = findSeries(state, [metric, labels], catalogue);
+      if (series !== null && tsMs > series.tsMs) stepSeries(series, tsMs, value);
       state.lastMs = Math.max(state.lastMs ?? 0, tsMs);
       // When it arrived is not stored; its tick is near that, unless the host's clock was ahead.
       state.arrivedMs = Math.min(state.lastMs, nowMs);
@@ -85,7 +90,7 @@ export function makeLatest(findMetric: FindMetric) {
      */
     apply(host: string, batch: Batch, nowMs: number, isShown = true): readonly LatestValue[] {
       const state = hosts.get(host);
-      return state === undefined ? [] : applyBatch(state, batch, { findMetric, nowMs, isShown });
+      return state === undefined ? [] : applyBatch(state, batch, { catalogue, nowMs, isShown });
     },
     hosts: (): readonly string[] => [...hosts.keys()],
     has: (host: string): boolean => hosts.has(host),
@@ -100,11 +105,11 @@ export function makeLatest(findMetric: FindMetric) {
     rows: (nowMs: number): readonly HostRow[] => Array.from(hosts.values(), (state) => makeRow(state, nowMs)),
     inventory: (host: string): Inventory | null => hosts.get(host)?.inventory ?? null,
     values: (host: string): readonly LatestValue[] =>
-      Array.from(hosts.get(host)?.series.values() ?? [], (series) => showSeries(series, findMetric)),
+      Array.from(hosts.get(host)?.series.values() ?? [], (series) => showSeries(series, catalogue)),
   };
 }
 
-const NONE_NAMED: HostState['named'] = { list: [], states: [] };
+const NONE_NAMED: HostState['named'] = { list: [], version: 0, states: [] };
 
 function makeHostState(host: string, name: string, inventory: Inventory | null): HostState {
   const heard = { recentMs: [], lastMs: null, arrivedMs: null, everyMs: null, clockOffsetMs: null };
@@ -116,9 +121,9 @@ function makeRow(state: HostState, nowMs: number): HostRow {
   return makeHostRow({ ...state, labels, values: state.series.values() }, nowMs);
 }
 
-type Knowing = { readonly findMetric: FindMetric; readonly nowMs: number; readonly isShown: boolean };
+type Knowing = { readonly catalogue: Catalogue; readonly nowMs: number; readonly isShown: boolean };
 
-function applyBatch(state: HostState, batch: Batch, { findMetric, nowMs, isShown }: Knowing): LatestValue[] {
+function applyBatch(state: HostState, batch: Batch, { catalogue, nowMs, isShown }: Knowing): LatestValue[] {
   // Whatever its ticks say: a host with a wrong clock is not silent.
   state.arrivedMs = nowMs;
   state.clockOffsetMs = batch.sentMs - nowMs;
@@ -132,19 +137,18 @@ function applyBatch(state: HostState, batch: Batch, { findMetric, nowMs, isShown
   const changed: LatestValue[] = [];
   const { ticksMs, values } = batch;
   const ticks = ticksMs.length;
-  const states = findNamed(state, batch.series);
+  const states = findNamed(state, batch.series, catalogue);
   // By index, for this sees every sample: an iterator makes an object of each.
   for (let row = 0; row < states.length; row += 1) {
     const series = states[row] ?? null;
     if (series === null) continue;
-    const about = series.ours ?? findMetric(series.metric);
     const start = row * ticks;
     for (let column = isShown ? 0 : findLastTwo(values, start, ticks); column < ticks; column += 1) {
       const raw = values[start + column] ?? NaN;
       const tsMs = ticksMs[column] ?? NaN;
       if (Number.isNaN(raw) || tsMs <= series.tsMs) continue;
-      stepSeries(series, about, tsMs, raw);
-      if (isShown && column >= ticks - LIVE_TICKS_MAX) changed.push(showSeries(series, findMetric));
+      stepSeries(series, tsMs, raw);
+      if (isShown && column >= ticks - LIVE_TICKS_MAX) changed.push(showSeries(series, catalogue));
     }
   }
   if (tickMs - state.sweptMs >= SWEEP_MS) sweep(state, tickMs);
@@ -174,26 +178,29 @@ function readInterval([first, second, third]: readonly number[]): number | null 
 }
 
 /** The states of a list of series; null in the place of one that is too many. */
-function findNamed(state: HostState, list: readonly Series[]): readonly (SeriesState | null)[] {
-  if (state.named.list !== list)
-    state.named = { list, states: list.map(([metric, labels]) => findSeries(state, metric, labels)) };
+function findNamed(state: HostState, list: readonly Series[], catalogue: Catalogue): readonly (SeriesState | null)[] {
+  const version = catalogue.version();
+  if (state.named.list !== list || state.named.version !== version)
+    state.named = { list, version, states: list.map((one) => findSeries(state, one, catalogue)) };
   return state.named.states;
 }
 
-/** null when the host has as many series as one may have. */
-function findSeries(state: HostState, metric: string, labels: string): SeriesState | null {
+/** As the catalogue has it now; null when the host has as many series as one may have. */
+function findSeries(state: HostState, [metric, labels]: Series, { find }: Catalogue): SeriesState | null {
   const key = `${metric} ${labels}`;
+  const about = find(metric);
   let series = state.series.get(key);
   if (series === undefined) {
     if (state.series.size >= SERIES_MAX) return null;
-    series = { metric, ours: findOurs(metric), labels, tsMs: -1, raw: NaN, value: null };
+    series = { metric, about, isOurs: findOurs(metric) !== null, labels, tsMs: -1, raw: NaN, value: null };
     state.series.set(key, series);
   }
+  series.about = about;
   return series;
 }
 
-function stepSeries(series: SeriesState, { kind }: MetricAbout, tsMs: number, raw: number): void {
-  if (kind === 'counter') {
+function stepSeries(series: SeriesState, tsMs: number, raw: number): void {
+  if (series.about.kind === 'counter') {
     const rise = counterRise(series.raw, raw);
     series.value = rise === null ? null : (rise * 1000) / (tsMs - series.tsMs);
   } else series.value = raw;
@@ -201,8 +208,8 @@ function stepSeries(series: SeriesState, { kind }: MetricAbout, tsMs: number, ra
   series.raw = raw;
 }
 
-function showSeries({ metric, ours, labels, tsMs, value }: SeriesState, findMetric: FindMetric): LatestValue {
-  if (ours !== null) return { metric, labels, tsMs, value };
-  const { kind, unit } = findMetric(metric);
+function showSeries({ metric, isOurs, labels, tsMs, value }: SeriesState, { find }: Catalogue): LatestValue {
+  if (isOurs) return { metric, labels, tsMs, value };
+  const { kind, unit } = find(metric);
   return { metric, labels, tsMs, value, custom: { kind, unit: kind === 'counter' ? formatRateUnit(unit) : unit } };
 }
