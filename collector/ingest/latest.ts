@@ -166,8 +166,9 @@ function findLastTwo(values: Float64Array, start: number, ticks: number): number
 }
 
 function sweep(state: HostState, tickMs: number): void {
+  const { size } = state.series;
   for (const [key, series] of state.series) if (tickMs - series.tsMs > FORGET_MS) state.series.delete(key);
-  state.named = NONE_NAMED;
+  if (state.series.size < size) state.named = NONE_NAMED;
   state.sweptMs = tickMs;
 }
 
