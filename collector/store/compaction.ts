@@ -81,6 +81,8 @@ export async function openCompaction(
     if (isLeft) await finish();
     const before = generations.begin();
     await generations.released(before);
+    // What waited still would come to its generation after that was compacted, and be dropped with it.
+    await engine.flush();
     for (const id of (await listPartitions(engine, 'arrivals')).map(Number)) {
       if (id > before && isOpen) continue; // it has begun meanwhile
       if (closing?.aborted === true) return;

@@ -75,8 +75,9 @@ export async function openEmbedded(directory: string, settings: EngineSettings =
   const sessions = makeSessions(path, DATABASE);
   const blocks = await openBlocks(join(incoming, BLOCK), writer);
   const journal = openJournal(incoming, (file, isRepeated) => tell(writer.command(takeArrivals(file, isRepeated))));
+  const flush = (): Promise<void> => tell(journal.flush());
   /** Whoever reads sees what was stored before. What the engine does not take now is not there yet. */
-  const flush = (): Promise<void> => journal.flush().catch(() => undefined);
+  const tryFlush = (): Promise<void> => flush().catch(() => undefined);
   return {
     insert: (table, rows, columns) =>
       tell(
@@ -85,15 +86,16 @@ export async function openEmbedded(directory: string, settings: EngineSettings =
           : blocks.insert(table, encodeBlock(rows, columns), columns),
       ),
     async query(sql, parameters, signal) {
-      await flush();
+      await tryFlush();
       return parameters === undefined ? looker.query(sql) : read(sql, parameters, signal);
     },
     swap: (task) =>
       worker.pause((command) => reader.pause(() => looker.pause(() => task((sql) => tell(command(sql)))))),
     async command(sql) {
-      await flush();
+      await tryFlush();
       await tell(worker.command(sql));
     },
+    flush,
     async openSession() {
       await flush();
       return sessions.open();

@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { appendFile, copyFile, mkdtemp, readdir, rm } from 'node:fs/promises';
+import { statSync } from 'node:fs';
+import { appendFile, copyFile, mkdtemp, readdir, rename, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
@@ -152,5 +153,27 @@ test('while the engine takes nothing, what is stored waits, and is there when it
     await engine.command('RENAME TABLE away TO arrivals');
     await insertArrivals(engine, makeBlock(3), 1);
     expect(await readTicks(engine)).toEqual([1, 2, 3]);
+  });
+});
+
+test('a compaction does not begin while the engine does not take what is stored before it', async () => {
+  await withEngine(async (engine) => {
+    const compaction = await openCompaction(engine, await openVersions(engine, Date.now));
+    const put = async (tick: number): Promise<void> => {
+      const { generation, release } = compaction.hold(1);
+      await insertArrivals(engine, makeBlock(tick), generation).finally(release);
+    };
+    await put(1);
+    expect(await readTicks(engine)).toEqual([1]); // it is in the table now
+    await put(2);
+    const files = ['journal-0', 'journal-1'].map((name) => join(data, 'incoming', `${name}.native`));
+    const file = files.find((one) => statSync(one).size > 0) ?? '';
+    await rename(file, join(data, 'away'));
+    await expect(compaction.run()).rejects.toThrow('Cannot write to the database');
+    expect(await readTicks(engine)).toEqual([1]);
+    await rename(join(data, 'away'), file);
+    expect(await readTicks(engine)).toEqual([1, 2]);
+    await compaction.run();
+    expect(await readTicks(engine)).toEqual([1, 2]);
   });
 });

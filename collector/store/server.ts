@@ -102,6 +102,7 @@ export async function openServer(address: ServerAddress, claim: Claim | null = n
     },
     command: (sql) => follow(inTurn(() => command(sql))),
     swap: (task) => follow(inTurn(() => task(command))),
+    flush: () => Promise.resolve(),
     openSession: () => Promise.reject(new Error('A session is for backups, which a ClickHouse server makes itself')),
     async close() {
       closing.abort();

@@ -13,8 +13,8 @@ export type QueryParameters = Readonly<Record<string, string | number | readonly
  */
 export type Engine = {
   /**
-   * Appends one block; resolves when it is committed, and every statement that is begun then sees it. The columns are named
-   * as in the table, in any order.
+   * Appends one block; resolves when it is committed, and every statement that is begun then sees it, unless the engine takes
+   * nothing just then. The columns are named as in the table, in any order.
    */
   insert(table: string, rows: number, columns: readonly Column[]): Promise<void>;
   /** Rows as objects; whole numbers are exact up to 2^53. `signal` ends it where it is; what takes too long, or too much, fails. */
@@ -26,6 +26,8 @@ export type Engine = {
    * way to run them, and must not query.
    */
   swap(task: (command: Engine['command']) => Promise<void>): Promise<void>;
+  /** Resolves when all that was inserted is in its tables; rejects when some of it has to wait. */
+  flush(): Promise<void>;
   /** Opens a session for long work, which then holds up no other; what is open still is closed with the engine. */
   openSession(): Promise<Session>;
   close(): Promise<void>;

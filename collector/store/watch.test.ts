@@ -15,6 +15,7 @@ function makeWatched() {
     insert: write,
     command: write,
     query: read,
+    flush: async () => undefined,
     swap: (task) => task(async () => undefined),
     openSession: () => Promise.reject(new Error('nobody asks')),
     close: async () => undefined,

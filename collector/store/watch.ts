@@ -46,6 +46,7 @@ export function watchEngine(engine: Engine, log: Log): WatchedEngine {
       query: (sql, parameters, signal) => watch(engine.query(sql, parameters, signal)),
       // That a command ran says little: dropping a table's rows needs no space, for one.
       command: (sql) => watch(engine.command(sql)),
+      flush: () => watch(engine.flush()),
       swap: (task) => engine.swap((command) => task((sql) => watch(command(sql)))),
     },
     fault: () => fault,
