@@ -81,8 +81,7 @@ export async function openCompaction(
     if (isLeft) await finish();
     const before = generations.begin();
     await generations.released(before);
-    // What waited still would come to its generation after that was compacted, and be dropped with it.
-    await engine.flush();
+    await engine.flush(); // what waited still would come to a generation that is about to be dropped
     for (const id of (await listPartitions(engine, 'arrivals')).map(Number)) {
       if (id > before && isOpen) continue; // it has begun meanwhile
       if (closing?.aborted === true) return;
