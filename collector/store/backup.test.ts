@@ -64,8 +64,8 @@ async function withStore<T>(directory: string, act: (store: Opened) => Promise<T
 }
 
 const HOUR_MS = 3_600_000;
-/** Two days ago: in what follows all hours are over. */
-const START_MS = Math.floor(Date.now() / HOUR_MS) * HOUR_MS - 48 * HOUR_MS;
+/** Weeks ago: all hours of what is written are over, however fast that goes. */
+const START_MS = Math.floor(Date.now() / HOUR_MS) * HOUR_MS - 20 * 24 * HOUR_MS;
 
 /** Stores the ticks of a host as a commit does; the value of a tick is its number, every second tick told twice. */
 async function put({ engine, compaction }: Opened, host: string, ticks: readonly number[]): Promise<void> {
