@@ -127,7 +127,7 @@ async function tell(writing: Promise<void>): Promise<void> {
   try {
     await writing;
   } catch (cause) {
-    throw makeStoreError(cause);
+    throw cause instanceof StoreError ? cause : makeStoreError(cause);
   }
 }
 
