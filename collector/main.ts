@@ -66,7 +66,8 @@ async function main(): Promise<void> {
     throw error;
   });
   if (collector === null || closing.signal.aborted) return;
-  log.info('collector.ready', { url: collector.url.replace(/#.*/, ''), data: config.value.data });
+  const { data, durability } = config.value;
+  log.info('collector.ready', { url: collector.url.replace(/#.*/, ''), data, durability });
   process.send?.({ kind: 'ready', url: collector.url });
   void collector.lost.then((error) => {
     log.error('collector.lost', { error });

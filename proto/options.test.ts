@@ -64,6 +64,10 @@ test('parseOptions() reports all faults at once, without showing a secret', () =
       '--token must be a text, was something else',
     ],
   });
+  expect(parse(['--colour', 'red', '--port', '2'])).toEqual({
+    ok: false,
+    error: ['--colour is not an option; --help lists them'],
+  });
   expect(parse(['--port'])).toEqual({ ok: false, error: ['--port needs a value: --port PORT'] });
   expect(parse([], { X_TOKEN_FILE: '/none' })).toEqual({
     ok: false,

@@ -97,6 +97,8 @@ function readFlags(options: Options, argv: readonly string[], faults: string[]):
     const option = name === undefined ? undefined : options[name];
     if (name === undefined || option === undefined) {
       faults.push(`${argv[i]} is not an option; --help lists them`);
+      // What follows it is meant as its value.
+      if (from.startsWith('--') && rest.length === 0 && argv[i + 1]?.startsWith('--') === false) i += 1;
       continue;
     }
     let text = rest.length > 0 ? rest.join('=') : undefined;

@@ -1,0 +1,218 @@
+import { randomInt } from 'node:crypto';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+import { isThisMachine, parseText, type Option, type Values } from '@muster/proto/options';
+import { err, ok } from '@muster/proto/result';
+
+import { findKey, TARGET } from '../collector/commands/command.ts';
+import { numberOption, runCommand, say, SEED } from './command.ts';
+import { createEnrolmentToken, enrolHost, ENROLMENTS_AT_ONCE } from './enrol.ts';
+import { seededRandom } from './random.ts';
+import { planFleet, type FleetPlan, type HostPlan } from './simulate/fleet.ts';
+import { makeSimulatedHost, type SimulatedHost } from './simulate/host.ts';
+import { parseDuration, parseScenarios, SCENARIOS, type ScenarioOrder } from './simulate/scenario.ts';
+import { JOINED_TICKS_MAX, openSender, type Sender, type SentCounts } from './simulate/sender.ts';
+import { makeWorld, type Incident } from './simulate/world.ts';
+import { describeCounts } from './tally.ts';
+
+function durationOption<T extends number | null>(help: string, byDefault: T, minMs: number): Option<number | T> {
+  return {
+    placeholder: 'TIME',
+    help,
+    default: byDefault,
+    parse: (text) => {
+      const ms = parseDuration(text);
+      return ms === null || ms < minMs ? err(`a time of ${minMs / 1_000} s or more, as 30s, 5m, 2h or 30d`) : ok(ms);
+    },
+  };
+}
+
+const { url, data, key } = TARGET;
+const OPTIONS = {
+  hosts: numberOption({ help: 'hosts', default: 50, min: 1, max: 20_000 }),
+  services: numberOption({ help: 'services', default: 6, max: 1_000 }),
+  instances: numberOption({ help: 'of all services together, on hosts of the role web', default: 24, max: 100_000 }),
+  containers: numberOption({ help: 'of all hosts together', default: 120, max: 200_000 }),
+  regions: numberOption({ help: 'regions, each in its own time of day', default: 3, min: 1, max: 100 }),
+  interval: durationOption('how often each host samples (default 10s)', 10_000, 1_000),
+  seed: SEED,
+  backfill: durationOption('how much of the past is told first, every five minutes of it (default none)', 0, 0),
+  scenario: {
+    placeholder: 'LIST',
+    help: 'what befalls the fleet, as disk-linear:at=1h:for=6h:count=3,memory-leak, or all; at counts from the end of the past',
+    default: [],
+    parse: parseScenarios,
+  } satisfies Option<readonly ScenarioOrder[]>,
+  truth: {
+    placeholder: 'FILE',
+    help: 'where what befalls whom and when is written, as JSON',
+    default: null,
+    parse: parseText,
+  } satisfies Option<string | null>,
+  for: durationOption('ends by itself after this time (default: at Ctrl-C)', null, 1_000),
+  url,
+  data,
+  key,
+};
+type Asked = Values<typeof OPTIONS>;
+
+const STEP_MS = 300_000;
+/** Of the past, so much is told at the interval of the live part. */
+const TAIL_MS = 3_600_000;
+/** The ticks of all hosts are at one time; what they send comes within this. */
+const SPREAD_MS = 2_000;
+const DRAIN_MS = 15_000;
+
+type Member = {
+  readonly plan: HostPlan;
+  readonly host: SimulatedHost;
+  readonly sender: Sender;
+  readonly delayMs: number;
+};
+
+async function prove(asked: Asked): Promise<boolean> {
+  const found = findKey({ ...asked, insecureHttp: false, json: false }, (path) => readFileSync(path, 'utf8'));
+  if (!found.ok) throw new Error(found.error.join('; '));
+  const collector = { origin: asked.url, key: found.value };
+  const port = Number(new URL(asked.url).port || 80);
+  if (!asked.url.startsWith('http://') || !isThisMachine(asked.url))
+    throw new Error('Cannot simulate there: only a collector of this machine is sent what is not true');
+  const fleet = planFleet(asked);
+  const liveMs = Math.floor(Date.now() / asked.interval) * asked.interval;
+  const fromMs = Math.floor((liveMs - asked.backfill) / STEP_MS) * STEP_MS;
+  const world = makeWorld(fleet, asked.scenario, { fromMs, liveMs });
+  const counts: SentCounts = { taken: 0, acknowledged: 0, givenUp: 0, statuses: new Map() };
+  const identities = await enrolAll(collector, fleet);
+  if (asked.truth !== null) writeTruth(asked.truth, { asked, fromMs, liveMs }, world.incidents, identities);
+  const run = randomInt(2 ** 32);
+  const members = fleet.hosts.map((plan): Member => {
+    const host = makeSimulatedHost(plan, fleet, world, fromMs);
+    const random = seededRandom(asked.seed, plan.number, run);
+    const { token } = identities.get(plan.name) ?? { token: '' };
+    const info = describeHost(plan);
+    const sender = openSender({ port, token, host, info, run, random, now: Date.now, counts });
+    return { plan, host, sender, delayMs: Math.floor(random() * Math.min(SPREAD_MS, asked.interval)) };
+  });
+  const series = members.reduce((sum, { host }) => sum + host.series.length, 0);
+  say(`${members.length} hosts have joined, of ${series} series, all with the label simulated=true`);
+  const ending = new AbortController();
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.removeAllListeners(signal);
+    process.once(signal, () => ending.abort());
+  }
+  if (asked.backfill > 0) await tellPast(members, { fromMs, liveMs, asked, counts, signal: ending.signal });
+  if (asked.for !== null) setTimeout(() => ending.abort(), asked.for).unref();
+  await live(members, { liveMs, everyMs: asked.interval, signal: ending.signal });
+  await Promise.all(members.map(({ sender }) => sender.drained(AbortSignal.timeout(DRAIN_MS))));
+  const waiting = members.reduce((sum, { sender }) => sum + sender.waiting(), 0);
+  for (const { sender } of members) sender.close();
+  console.log(`samples found           ${counts.taken}
+acknowledged            ${counts.acknowledged}
+given up                ${counts.givenUp}
+ticks that wait still   ${waiting}
+answers                 ${describeCounts(counts.statuses)}`);
+  return counts.taken === counts.acknowledged;
+}
+
+type Identities = ReadonlyMap<string, { readonly host: string; readonly token: string }>;
+
+async function enrolAll(collector: { origin: string; key: string }, { hosts }: FleetPlan): Promise<Identities> {
+  const identities = new Map<string, { readonly host: string; readonly token: string }>();
+  for (let at = 0; at < hosts.length; at += ENROLMENTS_AT_ONCE) {
+    const some = hosts.slice(at, at + ENROLMENTS_AT_ONCE);
+    const token = await createEnrolmentToken(collector, some.length);
+    await Promise.all(some.map(async ({ name }) => identities.set(name, await enrolHost(collector, name, token))));
+  }
+  return identities;
+}
+
+function describeHost({ cores, memoryBytes, labels }: HostPlan) {
+  const texts = {
+    os: 'Debian GNU/Linux 12',
+    kernel: '6.1.0',
+    arch: 'x64',
+    cpuModel: 'simulated',
+    virtualization: 'simulated',
+  };
+  return { ...texts, cores, memoryBytes, labels };
+}
+
+type Past = {
+  readonly fromMs: number;
+  readonly liveMs: number;
+  readonly asked: Asked;
+  readonly counts: SentCounts;
+  readonly signal: AbortSignal;
+};
+
+/** Tells what was, as fast as it is taken, the last hour as often as what comes then. */
+async function tellPast(members: readonly Member[], { fromMs, liveMs, asked, counts, signal }: Past): Promise<void> {
+  const startedMs = Date.now();
+  const tailMs = Math.floor((liveMs - TAIL_MS) / STEP_MS) * STEP_MS;
+  const ticks: { readonly tMs: number; readonly everyMs: number }[] = [];
+  for (let tMs = fromMs; tMs < tailMs; tMs += STEP_MS) ticks.push({ tMs, everyMs: STEP_MS });
+  for (let tMs = Math.max(fromMs, tailMs); tMs < liveMs; tMs += asked.interval)
+    ticks.push({ tMs, everyMs: asked.interval });
+  await Promise.all(
+    members.map(async ({ host, sender }) => {
+      for (let at = 0; at < ticks.length && !signal.aborted; at += JOINED_TICKS_MAX) {
+        for (const { tMs, everyMs } of ticks.slice(at, at + JOINED_TICKS_MAX)) {
+          const found = host.read(tMs);
+          if (found !== null) sender.add({ ...found, isCutOff: false }, everyMs);
+        }
+        await sender.drained(signal);
+      }
+    }),
+  );
+  const seconds = (Date.now() - startedMs) / 1_000;
+  say(
+    `${(asked.backfill / 86_400_000).toFixed(1)} days told in ${seconds.toFixed(1)} s: ${(counts.acknowledged / 1e6).toFixed(1)} M samples, ${(counts.acknowledged / 1e6 / seconds).toFixed(2)} M/s`,
+  );
+}
+
+type Live = { readonly liveMs: number; readonly everyMs: number; readonly signal: AbortSignal };
+
+/** From here on at the pace of the clock; what it has missed meanwhile first. */
+async function live(members: readonly Member[], { liveMs, everyMs, signal }: Live): Promise<void> {
+  await Promise.all(
+    members.map(async ({ host, sender, delayMs }) => {
+      for (let tMs = liveMs; !signal.aborted; tMs += everyMs) {
+        const waitMs = tMs + delayMs - Date.now();
+        if (waitMs > 0) await sleep(waitMs, undefined, { signal }).catch(() => undefined);
+        if (signal.aborted) return;
+        const found = host.read(tMs);
+        if (found !== null) sender.add(found, everyMs);
+      }
+    }),
+  );
+}
+
+function writeTruth(
+  file: string,
+  { asked, ...times }: { readonly asked: Asked; readonly fromMs: number; readonly liveMs: number },
+  incidents: readonly Incident[],
+  identities: Identities,
+): void {
+  const told = incidents.map((incident) => ({
+    ...incident,
+    hosts: incident.hosts.map((name) => identities.get(name)?.host ?? name),
+  }));
+  const { seed, hosts } = asked;
+  writeFileSync(file, `${JSON.stringify({ seed, hosts, ...times, incidents: told }, null, 2)}\n`);
+}
+
+await runCommand({
+  usage: `simulate: a fleet that is made up, of hosts, services and containers that send to a collector of this machine as agents do
+
+  node scripts/simulate.ts --data data
+  node scripts/simulate.ts --data data --hosts 1000 --services 20 --instances 500 --containers 3000 --regions 6 --interval 30s --backfill 7d
+  node scripts/simulate.ts --data data --scenario disk-linear:at=10m:for=6h:count=3,bad-deployment --truth truth.json
+
+Scenarios:
+${Object.entries(SCENARIOS)
+  .map(([name, about]) => `  ${name.padEnd(20)}${about}`)
+  .join('\n')}`,
+  options: OPTIONS,
+  prove,
+});
