@@ -6,6 +6,7 @@ import { StoreError } from './domain/store-error.ts';
 import type { Commits, Part, StoreBase, StoreSettings } from './open-store.ts';
 import { repeat } from './repeat.ts';
 import { ensureDiskRoom, type Ballast } from './store/ballast.ts';
+import { withRoom } from './store/drop.ts';
 import {
   applyDurability,
   makeTableSync,
@@ -53,6 +54,8 @@ export async function openEmbeddedBase(
   durability = wanted ?? (await readDurability(watched.engine));
   await embedded.setDurability(durability);
   if (await applyDurability(watched.engine, durability, ensureRoom)) await syncStore(resolve(data), durability);
+  // What follows goes by what is in the tables: the numbers of generations, and when each host was last heard.
+  await withRoom(ballast, () => watched.engine.flush());
   await dropSnapshot(watched.engine);
   const mending = repeat(
     MEND_MS,
