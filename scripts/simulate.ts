@@ -101,6 +101,7 @@ async function prove(asked: Asked): Promise<boolean> {
     process.removeAllListeners(signal);
     process.once(signal, () => ending.abort());
   }
+  process.once('disconnect', () => ending.abort());
   if (asked.backfill > 0) await tellPast(members, { fromMs, liveMs, asked, counts, signal: ending.signal });
   if (asked.for !== null) setTimeout(() => ending.abort(), asked.for).unref();
   await live(members, { liveMs, everyMs: asked.interval, signal: ending.signal });

@@ -103,6 +103,27 @@ test('npm start: what the agent read is what ClickHouse holds, Ctrl-C ends it wi
   );
 }, 60_000);
 
+test('npm start -- --demo shows a fleet that is made up, with a past', async () => {
+  const { child, url, exited } = runMuster(['--port', '0', '--data', join(directory, 'demo'), '--demo']);
+  const { origin, hash } = await url();
+  const headers = { Authorization: `Bearer ${hash.slice('#key='.length)}` };
+  const ask = async (path: string): Promise<unknown> => (await fetch(`${origin}${path}`, { headers })).json();
+  await until('sixty hosts and this one', async () => {
+    const list = await ask('/api/v1/hosts');
+    const hosts = isRecord(list) && Array.isArray(list['hosts']) ? list['hosts'] : [];
+    return hosts.filter((row) => isRecord(row) && row['status'] === 'up').length === 61 ? true : null;
+  });
+  const yesterdayMs = Date.now() - 86_400_000;
+  const range = `fromMs=${yesterdayMs}&toMs=${yesterdayMs + 3_600_000}`;
+  await until('its past', async () => {
+    const reply = await ask(`/api/v1/series?host=web-eu-central-0000&metric=system.memory.utilization&${range}`);
+    const [first] = isRecord(reply) && Array.isArray(reply['series']) ? reply['series'] : [];
+    return isRecord(first) && Array.isArray(first['tsMs']) && first['tsMs'].length > 10 ? true : null;
+  });
+  child.kill('SIGINT');
+  expect(await exited).toBe(0);
+}, 60_000);
+
 test('npm start a second time finds the host again, with its identity and its history', async () => {
   const data = join(directory, 'twice');
   await startAndStop(data);

@@ -36,10 +36,15 @@ const OPTIONS = {
     env: 'MUSTER_DATA',
     placeholder: 'DIRECTORY',
     help: 'where everything is kept (default ./data)',
-    default: 'data',
+    default: null,
     parse: parseText,
-  } satisfies Option<string>,
+  } satisfies Option<string | null>,
   noAgent: { help: 'start the collector only', default: false, parse: parseSwitch } satisfies Option<boolean>,
+  demo: {
+    help: 'add a fleet that is made up: 60 hosts, two days of history, and what can befall them; into data-demo, unless told otherwise',
+    default: false,
+    parse: parseSwitch,
+  } satisfies Option<boolean>,
   verbose: {
     help: 'print everything the two programs log',
     default: false,
@@ -71,7 +76,8 @@ type End =
 
 /** Starts everything, and resolves when something ends by itself. Whatever is started is in `running` at once. */
 async function run(options: Values<typeof OPTIONS>, running: Part[]): Promise<End> {
-  const data = resolve(ROOT, options.data);
+  // What is made up does not come among what is true.
+  const data = resolve(ROOT, options.data ?? (options.demo ? 'data-demo' : 'data'));
   await buildPage(() => console.log('Building the page …'));
   const livePort = options.livePort ?? (options.port === PORT_DEFAULT ? LIVE_PORT_DEFAULT : 0);
   const collector = startProgram({
@@ -93,12 +99,24 @@ async function run(options: Values<typeof OPTIONS>, running: Part[]): Promise<En
     });
     running.push({ ...agent, name: 'agent' });
   }
+  if (options.demo) running.push({ ...startDemo(new URL(url).origin, data), name: 'made-up fleet' });
   console.log(
     `\nMuster is running. Open the dashboard:\n\n  ${url}\n\nData is kept in ${data}. Ctrl-C stops everything.`,
   );
   return Promise.race(
     running.map((program) => program.exited.then((code) => ({ kind: 'ended', program: program.name, code }) as const)),
   );
+}
+
+/** Hosts of three regions, whose past and misfortunes are told at once. */
+function startDemo(url: string, data: string): Program {
+  return startProgram({
+    main: join(ROOT, 'scripts/simulate.ts'),
+    args: '--hosts 60 --backfill 2d --scenario all'
+      .split(' ')
+      .concat(['--url', url, '--data', data, '--truth', join(data, 'truth.json')]),
+    log: (line) => console.log(line),
+  });
 }
 
 /** What the agent needs to know who it is: nothing once it has enrolled, a token to enrol with before. */
