@@ -21,7 +21,7 @@ afterEach(async () => {
 });
 
 /** A push against a stand-in, whose waits are noted and cut to a hundredth. */
-async function start(flushMs = 10_000, authorise: () => Promise<string | null> = async () => 'the-token') {
+async function start(flushMs = 200_000, authorise: () => Promise<string | null> = async () => 'the-token') {
   const collector = await openStandIn();
   const client = openHttpClient({ url: collector.url }, { keepMs: 70_000, connections: 2 });
   const events = makeEvents();
