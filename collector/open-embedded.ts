@@ -44,7 +44,7 @@ export async function openEmbeddedBase(
 ): Promise<StoreBase> {
   await ensureRestored(data);
   const backups = resolve(backupTo === '' ? join(data, 'backups') : backupTo);
-  const embedded = await openEmbedded(data, { 'backups/allowed_path': backups });
+  const embedded = await openEmbedded(data, { 'backups/allowed_path': backups }, log);
   opened.push({ name: 'store', close: () => embedded.close() });
   let durability: Durability = 'process';
   const mender = makeMender({ engine: embedded, oldPartsMs: () => oldPartsMs(durability), log, now });

@@ -5,6 +5,7 @@ import { join, resolve } from 'node:path';
 
 import { Session } from 'chdb';
 
+import { makeLog, type Log } from '@muster/proto/log';
 import { isRecord } from '@muster/proto/record';
 
 import { StoreError } from '../domain/store-error.ts';
@@ -12,7 +13,7 @@ import { ENGINE_SETTINGS, writeEngineSettings, type EngineSettings } from './eng
 import { releaseFatalSignals } from './fatal-signals.ts';
 import { encodeFramed, FRAME } from './frame.ts';
 import { ARRIVAL_COLUMNS, ARRIVALS } from './insert.ts';
-import { isJournal, openJournal } from './journal.ts';
+import { isJournal, openJournal, type Journal } from './journal.ts';
 import { makeDirectory } from './make-directory.ts';
 import { encodeBlock, formatStructure, type ColumnType } from './native.ts';
 import type { Durability } from './durability.ts';
@@ -44,18 +45,16 @@ export type EmbeddedEngine = Engine & {
  * Opens the engine inside this process on `directory`, which must be locked (lock.ts): the engine takes one process
  * per directory. A heavy statement holds up its own session only, so there are several: for inserts; for commands, such
  * as the rollup; for what people ask, which is what has values bound; and for what we look up ourselves, which must not
- * wait for that. `settings` are for this opening, beside those that always hold.
+ * wait for that. `settings` are for this opening, beside those that always hold. `log` is told what was lost of the journal.
  */
-export async function openEmbedded(directory: string, settings: EngineSettings = {}): Promise<EmbeddedEngine> {
+export async function openEmbedded(
+  directory: string,
+  settings: EngineSettings = {},
+  log: Log = makeLog((line) => process.stderr.write(line), Date.now),
+): Promise<EmbeddedEngine> {
   const path = resolve(directory, 'clickhouse');
   const incoming = resolve(directory, 'incoming');
-  // Blocks go in by their path, and the engine reads these characters in a path as a pattern: it would find no block,
-  // or another's, and not say so. Behind a backslash it does not find its own directory.
-  if (/[{}*?[\]\\]/.test(incoming)) {
-    throw new Error(
-      `Cannot keep data in ${directory}: the path must not hold any of { } * ? [ ] \\; choose another with --data`,
-    );
-  }
+  ensurePlain(directory, incoming);
   for (const folder of [path, incoming]) await makePrivate(folder);
   // Some settings (where backups may be written) are taken from a file only.
   const configuration = resolve(directory, 'engine.xml');
@@ -74,7 +73,7 @@ export async function openEmbedded(directory: string, settings: EngineSettings =
   const read = makeRead(reader, looker);
   const sessions = makeSessions(path, DATABASE);
   const blocks = await openBlocks(join(incoming, BLOCK), writer);
-  const journal = openJournal(incoming, (file, isRepeated) => tell(writer.command(takeArrivals(file, isRepeated))));
+  const journal = openOwnJournal(directory, incoming, writer, log);
   const flush = (): Promise<void> => tell(journal.flush());
   /** Whoever reads sees what was stored before. What the engine does not take now is not there yet. */
   const tryFlush = (): Promise<void> => flush().catch(() => undefined);
@@ -115,6 +114,27 @@ export async function openEmbedded(directory: string, settings: EngineSettings =
       engine.close();
     },
   };
+}
+
+/**
+ * Throws where blocks cannot go in by their path: the engine reads these characters as a pattern, would find no block, or
+ * another's, and not say so. Behind a backslash it does not find its own directory.
+ */
+function ensurePlain(directory: string, incoming: string): void {
+  if (!/[{}*?[\]\\]/.test(incoming)) return;
+  throw new Error(
+    `Cannot keep data in ${directory}: the path must not hold any of { } * ? [ ] \\; choose another with --data`,
+  );
+}
+
+function openOwnJournal(directory: string, incoming: string, writer: Client, log: Log): Journal {
+  return openJournal({
+    directory: incoming,
+    refused: resolve(directory, 'refused'),
+    take: (file, isRepeated) => tell(writer.command(takeArrivals(file, isRepeated))),
+    canRead: (file) => canRead(writer, file),
+    log,
+  });
 }
 
 async function makePrivate(folder: string): Promise<void> {
@@ -198,6 +218,19 @@ function takeArrivals(file: string, isRepeated: boolean): string {
   return `INSERT INTO ${ARRIVALS} (${names.join(', ')}) SETTINGS ${INSERT_SETTINGS}, max_partitions_per_insert_block = 0
     SELECT ${found.join(', ')} FROM ${readNative(file, [FRAME, ...ARRIVAL_COLUMNS])}`;
 }
+
+/** False only where the fault is in the blocks, for certain. */
+async function canRead(writer: Client, file: string): Promise<boolean> {
+  try {
+    await writer.query(`SELECT sum(ignore(*)) AS none FROM ${readNative(file, [FRAME, ...ARRIVAL_COLUMNS])}`);
+    return true;
+  } catch (error) {
+    return !isRecord(error) || typeof error['code'] !== 'string' || OTHER_FAULTS.has(error['code']);
+  }
+}
+
+/** No more files can be opened, or it is not there; no memory; it was ended. */
+const OTHER_FAULTS: ReadonlySet<string> = new Set(['76', '107', '173', '241', '394']);
 
 function readNative(file: string, columns: readonly ColumnType[]): string {
   return `file(${quote(file)}, 'Native', ${quote(formatStructure(columns))})`;

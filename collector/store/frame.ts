@@ -22,19 +22,29 @@ export function encodeFramed(rows: number, columns: readonly Column[]): Buffer {
   return block;
 }
 
-/** How many bytes from the start of these are whole framed blocks. */
-export function readFrames(bytes: Buffer): number {
-  let whole = 0;
-  for (;;) {
-    const rest = bytes.subarray(whole);
-    const start = rest.subarray(0, COUNTS_BYTES_MAX + MARK.length).indexOf(MARK);
-    const at = start + MARK.length;
-    if (start < 0 || rest.length < at + FRAME_BYTES) return whole;
-    const length = rest.readUInt32LE(at);
-    if (length < at + FRAME_BYTES || length > rest.length) return whole;
-    if (checksum(rest.subarray(0, length), at) !== rest.readUInt32LE(at + 4)) return whole;
-    whole += length;
+/** The framed blocks in these bytes that are whole, also behind and between others that are not. */
+export function findFrames(bytes: Buffer): readonly Buffer[] {
+  const frames: Buffer[] = [];
+  let from = 0;
+  for (let mark = bytes.indexOf(MARK); mark >= 0; mark = bytes.indexOf(MARK, Math.max(from, mark + 1))) {
+    // Behind a whole one it is the first that is tried.
+    for (let start = Math.max(from, mark - COUNTS_BYTES_MAX); start < mark; start += 1) {
+      const length = measureFrame(bytes.subarray(start), mark - start + MARK.length);
+      if (length === 0) continue;
+      from = start + length;
+      frames.push(bytes.subarray(start, from));
+      break;
+    }
   }
+  return frames;
+}
+
+/** How long the block at the start of these bytes is, whose first value is at a place; 0: it is not whole. */
+function measureFrame(bytes: Buffer, at: number): number {
+  if (bytes.length < at + FRAME_BYTES) return 0;
+  const length = bytes.readUInt32LE(at);
+  if (length < at + FRAME_BYTES || length > bytes.length) return 0;
+  return checksum(bytes.subarray(0, length), at) === bytes.readUInt32LE(at + 4) ? length : 0;
 }
 
 /** Before the first column stand two numbers of variable length: of columns, and of rows. */

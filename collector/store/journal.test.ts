@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { statSync } from 'node:fs';
-import { appendFile, copyFile, mkdtemp, readdir, rename, rm } from 'node:fs/promises';
+import { mkdtemp, open, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
@@ -9,11 +9,14 @@ import { text } from 'node:stream/consumers';
 import fc from 'fast-check';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 
+import { makeLog } from '@muster/proto/log';
+
 import { makeArrivalBlock } from '../ingest/columns.ts';
 import { openCompaction } from './compaction.ts';
 import { openEmbedded, type EmbeddedEngine } from './embedded.ts';
-import { encodeFramed, readFrames } from './frame.ts';
+import { encodeFramed, findFrames } from './frame.ts';
 import { insertArrivals } from './insert.ts';
+import { openJournal } from './journal.ts';
 import { migrate } from './migrations.ts';
 import { openVersions } from './rollup.ts';
 
@@ -61,7 +64,15 @@ async function readTicks(engine: EmbeddedEngine): Promise<readonly number[]> {
   return rows.map(({ tick }) => Number(tick));
 }
 
-test('of framed blocks that are cut off, or altered, those before are whole, and nothing else', () => {
+function flip(bytes: Buffer, at: number, bit: number): Buffer {
+  const flipped = Buffer.from(bytes);
+  flipped[at] = (flipped[at] ?? 0) ^ (1 << bit);
+  return flipped;
+}
+
+const DAMAGES = ['cut', 'flip', 'insert'] as const;
+
+test('of framed blocks that are cut off, altered, or have something between them, those that are whole are found', () => {
   const encode = (rows: number): Buffer =>
     encodeFramed(rows, [
       { name: 'text', type: 'String', values: Array.from({ length: rows }, (_, i) => `${SECRET}${i}`) },
@@ -69,16 +80,23 @@ test('of framed blocks that are cut off, or altered, those before are whole, and
     ]);
   const blocks = fc.array(fc.integer({ min: 1, max: 300 }), { maxLength: 5 });
   fc.assert(
-    fc.property(blocks, fc.nat(), fc.nat(), fc.boolean(), (counts, at, bit, isCut) => {
+    fc.property(blocks, fc.nat(), fc.nat(), fc.constantFrom(...DAMAGES), (counts, at, bit, damage) => {
       const all = counts.map(encode);
       const bytes = Buffer.concat(all);
-      expect(readFrames(bytes)).toBe(bytes.length);
+      expect(findFrames(bytes)).toEqual(all);
       if (bytes.length === 0) return;
       const place = at % bytes.length;
       const ends = all.map((_, i) => all.slice(0, i + 1).reduce((sum, { length }) => sum + length, 0));
-      const whole = Math.max(0, ...ends.filter((end) => end <= place));
-      if (!isCut) bytes[place] = (bytes[place] ?? 0) ^ (1 << (bit % 8));
-      expect(readFrames(isCut ? bytes.subarray(0, place) : bytes)).toBe(whole);
+      const hit = ends.findIndex((end) => end > place);
+      const [before, after] = [all.slice(0, hit), all.slice(hit + 1)];
+      const between = [...before, Buffer.alloc(bit % 5_000), ...all.slice(hit)];
+      const damaged: Record<(typeof DAMAGES)[number], readonly [Buffer, readonly Buffer[]]> = {
+        cut: [bytes.subarray(0, place), before],
+        flip: [flip(bytes, place, bit % 8), [...before, ...after]],
+        insert: [Buffer.concat(between), all],
+      };
+      const [left, whole] = damaged[damage];
+      expect(findFrames(left)).toEqual(whole);
     }),
   );
 });
@@ -115,12 +133,26 @@ async function storeAndDie(ticks: readonly number[]): Promise<void> {
   expect(await said).toBe('stored');
 }
 
+const JOURNALS = ['incoming/journal-0.native', 'incoming/journal-1.native'] as const;
+
+/** The blocks that a kill has left, in whichever of the two files. */
+async function readLeft(): Promise<readonly Buffer[]> {
+  const files = await Promise.all(JOURNALS.map((name) => readFile(join(data, name))));
+  const blocks = files.flatMap((file) => findFrames(file));
+  expect(blocks).not.toEqual([]);
+  return blocks;
+}
+
+async function writeJournal(name: (typeof JOURNALS)[number], blocks: readonly Uint8Array[]): Promise<void> {
+  await writeFile(join(data, name), Buffer.concat(blocks));
+}
+
 test('what was stored before a kill is there after it, and what the kill has torn is not', async () => {
   await storeAndDie([1, 2]);
-  await appendFile(
-    join(data, 'incoming/journal-0.native'),
-    encodeFramed(1, [{ name: 'n', type: 'UInt32', values: [1] }]).subarray(0, -1),
-  );
+  const torn = encodeFramed(1, [{ name: 'n', type: 'UInt32', values: [1] }]).subarray(0, -1);
+  const left = await readLeft();
+  await writeJournal(JOURNALS[0], [...left, torn]);
+  await writeJournal(JOURNALS[1], []);
   await withEngine(async (engine) => {
     expect(await readTicks(engine)).toEqual([1, 2]);
     await insertArrivals(engine, makeBlock(3, 'web-1'), 2);
@@ -130,14 +162,14 @@ test('what was stored before a kill is there after it, and what the kill has tor
 
 test('what a kill has left in the journal and in the table is stored once', async () => {
   await storeAndDie([1, 2]);
-  await copyFile(join(data, 'incoming/journal-0.native'), join(data, 'left'));
+  const left = await readLeft();
   await withEngine(readTicks);
-  await copyFile(join(data, 'left'), join(data, 'incoming/journal-1.native')); // as if the kill had come before it was emptied
+  await writeJournal(JOURNALS[1], left); // as if the kill had come before it was emptied
   await withEngine(async (engine) => {
     await openCompaction(engine, await openVersions(engine, Date.now));
     expect(await readTicks(engine)).toEqual([1, 2]);
   });
-  await copyFile(join(data, 'left'), join(data, 'incoming/journal-0.native')); // and after it was compacted
+  await writeJournal(JOURNALS[0], left); // and after it was compacted
   await withEngine(async (engine) => {
     await openCompaction(engine, await openVersions(engine, Date.now));
     expect(await readTicks(engine)).toEqual([1, 2]);
@@ -176,4 +208,64 @@ test('a compaction does not begin while the engine does not take what is stored 
     await compaction.run();
     expect(await readTicks(engine)).toEqual([1, 2]);
   });
+});
+
+/** Opens the store with a log, and gives what it says and what is in it. */
+async function readAfter(frames: readonly Uint8Array[]) {
+  const lines: string[] = [];
+  await writeJournal(JOURNALS[0], []);
+  await writeJournal(JOURNALS[1], frames);
+  const log = makeLog((line) => void lines.push(line), Date.now);
+  const engine = await openEmbedded(data, {}, log);
+  try {
+    await insertArrivals(engine, makeBlock(9), 9); // behind what was found
+    await engine.settle();
+    return { ticks: await readTicks(engine), said: lines.map((line) => JSON.parse(line) as Record<string, unknown>) };
+  } finally {
+    await engine.close();
+  }
+}
+
+test('what is whole on both sides of damage is stored, and what is lost is told', async () => {
+  await storeAndDie([1, 2, 3]);
+  const [first, second, third] = await readLeft();
+  if (first === undefined || second === undefined || third === undefined) throw new Error('There are three');
+  const { ticks, said } = await readAfter([first, flip(second, second.length - 1, 0), third, Buffer.alloc(4_096)]);
+  expect(ticks).toEqual([1, 3, 9]);
+  const lostBytes = second.length + 4_096;
+  expect(said).toMatchObject([{ event: 'journal.damaged', keptBytes: first.length + third.length, lostBytes }]);
+});
+
+test('a block that the engine cannot read is set aside, and told; those around it are stored', async () => {
+  await storeAndDie([1, 2, 3]);
+  const [first, ...others] = await readLeft();
+  if (first === undefined) throw new Error('There are three');
+  const refused = encodeFramed(1, [{ name: 'values', type: 'String', values: ['none'] }]);
+  const { ticks, said } = await readAfter([first, refused, ...others]);
+  expect(ticks).toEqual([1, 2, 3, 9]);
+  const [name = ''] = await readdir(join(data, 'refused'));
+  expect(said).toMatchObject([{ event: 'journal.refused', file: join(data, 'refused', name) }]);
+  expect(await readFile(join(data, 'refused', name))).toEqual(refused);
+  expect(await readdir(join(data, 'incoming'))).toEqual([]);
+});
+
+test('a journal that has closed writes to no file, and keeps what was not taken', async () => {
+  const journal = openJournal({
+    directory: data,
+    refused: join(data, 'refused'),
+    take: () => Promise.reject(new Error('It takes nothing')),
+    canRead: () => Promise.resolve(true),
+    log: makeLog(() => undefined, Date.now),
+  });
+  const block = encodeFramed(1, [{ name: 'n', type: 'UInt32', values: [1] }]);
+  await journal.append(block);
+  await journal.close();
+  const other = join(data, 'other');
+  const handles = await Promise.all([1, 2].map((i) => open(`${other}${i}`, 'w'))); // the numbers that have become free
+  for (const handle of handles) await handle.writeFile('x'.repeat(2 * block.length));
+  await expect(journal.append(block)).rejects.toThrow('The store is closing');
+  await expect(journal.flush()).rejects.toThrow('The store is closing');
+  for (const handle of handles) await handle.close();
+  for (const i of [1, 2]) expect(await readFile(`${other}${i}`, 'utf8')).toBe('x'.repeat(2 * block.length));
+  expect(await readFile(join(data, 'journal-0.native'))).toEqual(block);
 });

@@ -1,9 +1,22 @@
-import { closeSync, fdatasync, ftruncate, openSync, readFileSync, rmSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  fdatasync,
+  ftruncate,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { crc32 } from 'node:zlib';
+
+import type { Log } from '@muster/proto/log';
 
 import { StoreError } from '../domain/store-error.ts';
-import { readFrames } from './frame.ts';
+import { findFrames } from './frame.ts';
 import { makeTurns } from './turns.ts';
 
 const syncData = promisify(fdatasync);
@@ -33,32 +46,53 @@ export type Journal = {
   readonly close: () => Promise<void>;
 };
 
-/** Puts the blocks of a file into the table; `isRepeated`: some may be there already. */
-export type TakeFile = (file: string, isRepeated: boolean) => Promise<void>;
+export type JournalOptions = {
+  /** A directory that exists. */
+  readonly directory: string;
+  /** The folder, made when it is needed, for blocks that the engine cannot read. */
+  readonly refused: string;
+  /** Puts the blocks of a file into the table; `isRepeated`: some may be there already. */
+  readonly take: (file: string, isRepeated: boolean) => Promise<void>;
+  /** False: whatever the state of the engine and its disk, it cannot read the blocks of a file. */
+  readonly canRead: (file: string) => Promise<boolean>;
+  readonly log: Log;
+};
 
-type Slot = { readonly file: string; readonly descriptor: number; bytes: number; isRepeated: boolean };
+/** `isDamaged`: some of it is no whole block, and must not be read. */
+type Slot = {
+  readonly file: string;
+  readonly descriptor: number;
+  bytes: number;
+  isRepeated: boolean;
+  isDamaged: boolean;
+};
 
-/** Opens the journal in a directory that exists. What a kill has left there is put into the table first. */
-export function openJournal(directory: string, take: TakeFile): Journal {
-  let [active, other] = [openSlot(join(directory, NAMES[0])), openSlot(join(directory, NAMES[1]))];
+/** Opens the journal. What a kill has left there is put into the table first. */
+export function openJournal(options: JournalOptions): Journal {
+  const { directory, log } = options;
+  let [active, other] = [openSlot(join(directory, NAMES[0]), log), openSlot(join(directory, NAMES[1]), log)];
+  const takeSlot = makeTakeSlot(options);
   const inTurn = makeTurns();
   let timer: NodeJS.Timeout | null = null;
   let isSynced = false;
   let fault: unknown = null;
+  /** Then the numbers of its files are those of others. */
+  let isClosed = false;
 
   async function empty(slot: Slot): Promise<void> {
     if (slot.bytes === 0) return;
     await cutAt(slot.descriptor, slot.bytes); // behind it is what could not be written whole
-    const { isRepeated } = slot;
+    const found = { ...slot };
     slot.isRepeated = true;
-    await take(slot.file, isRepeated);
+    await takeSlot(found);
     await cutAt(slot.descriptor, 0);
-    Object.assign(slot, { bytes: 0, isRepeated: false });
+    Object.assign(slot, { bytes: 0, isRepeated: false, isDamaged: false });
   }
 
   async function flush(): Promise<void> {
     if (timer !== null) clearTimeout(timer);
     timer = null;
+    if (isClosed) throw new Error('The store is closing');
     try {
       await empty(other);
       [active, other] = [other, active];
@@ -78,6 +112,7 @@ export function openJournal(directory: string, take: TakeFile): Journal {
 
   return {
     async append(block) {
+      if (isClosed) throw new Error('The store is closing');
       const { descriptor, bytes } = active;
       if (bytes + block.length > WAITING_BYTES_MAX) throw new StoreError(TAKES_NOTHING, false, fault);
       const slot = active;
@@ -94,11 +129,46 @@ export function openJournal(directory: string, take: TakeFile): Journal {
       inTurn(async () => {
         await flush().catch(() => undefined);
         if (timer !== null) clearTimeout(timer);
+        isClosed = true;
         for (const { descriptor, file, bytes } of [active, other]) {
           closeSync(descriptor);
           if (bytes === 0) rmSync(file, { force: true });
         }
       }),
+  };
+}
+
+/** Puts the blocks of a file into the table, in as many steps as it needs. */
+function makeTakeSlot({ directory, refused, take, canRead, log }: JournalOptions) {
+  const part = join(directory, 'part.native');
+
+  /** One that cannot be read would keep all others from the table, for ever: it is set aside. */
+  async function takeApart(blocks: readonly Buffer[]): Promise<void> {
+    if (blocks.length === 0) return;
+    writeFileSync(part, Buffer.concat(blocks), { mode: 0o600 });
+    const middle = Math.ceil(blocks.length / 2);
+    if (await canRead(part)) await take(part, true);
+    else if (blocks.length === 1) setAside(Buffer.concat(blocks));
+    else for (const half of [blocks.slice(0, middle), blocks.slice(middle)]) await takeApart(half);
+    rmSync(part, { force: true });
+  }
+
+  function setAside(block: Buffer): void {
+    const file = join(refused, `${crc32(block).toString(16)}.native`); // after a kill it is written again
+    mkdirSync(refused, { recursive: true, mode: 0o700 });
+    writeFileSync(file, block, { mode: 0o600, flush: true });
+    log.error('journal.refused', { file, bytes: block.length });
+  }
+
+  return async ({ file, isRepeated, isDamaged }: Slot): Promise<void> => {
+    if (!isDamaged) {
+      try {
+        return await take(file, isRepeated);
+      } catch (error) {
+        if (await canRead(file)) throw error;
+      }
+    }
+    await takeApart(findFrames(readFileSync(file)));
   };
 }
 
@@ -108,10 +178,20 @@ export function isJournal(name: string): boolean {
 
 const TAKES_NOTHING = 'The database has taken nothing for too long; the log of the collector says why';
 
-/** What was torn by a kill, or by a loss of power, was not acknowledged, or not said to outlive that: it is cut off. */
-function openSlot(file: string): Slot {
+/**
+ * What was torn by a kill, or by a loss of power, was not acknowledged, or not said to outlive that: at the end it is cut off.
+ */
+function openSlot(file: string, log: Log): Slot {
   const descriptor = openSync(file, 'a+', 0o600);
   closeSync(descriptor);
-  const bytes = readFrames(readFileSync(file));
-  return { file, descriptor: openSync(file, 'r+'), bytes, isRepeated: bytes > 0 };
+  const content = readFileSync(file);
+  const blocks = findFrames(content);
+  const last = blocks.at(-1);
+  const bytes = last === undefined ? 0 : last.byteOffset - content.byteOffset + last.length;
+  const wholeBytes = blocks.reduce((sum, { length }) => sum + length, 0);
+  const isDamaged = bytes > wholeBytes;
+  if (isDamaged) log.error('journal.damaged', { file, keptBytes: wholeBytes, lostBytes: content.length - wholeBytes });
+  else if (content.length > bytes)
+    log.warn('journal.torn', { file, keptBytes: bytes, cutBytes: content.length - bytes });
+  return { file, descriptor: openSync(file, 'r+'), bytes, isRepeated: bytes > 0, isDamaged };
 }
