@@ -162,16 +162,29 @@ async function makeThree(): Promise<readonly [string, string, string]> {
   });
 }
 
+/** Stores ticks in a directory, and leaves them in its journal as well, as a kill does. */
+async function leaveInJournal(directory: string, ticks: readonly number[]): Promise<void> {
+  const incoming = join(directory, 'incoming');
+  await withStore(directory, async (store) => {
+    await store.engine.command('ALTER TABLE arrivals ADD CONSTRAINT nothing CHECK 0');
+    await put(store, 'web-1', ticks);
+    await cp(incoming, join(root, 'left'), { recursive: true });
+    await store.engine.command('ALTER TABLE arrivals DROP CONSTRAINT nothing');
+  });
+  await cp(join(root, 'left'), incoming, { recursive: true });
+}
+
 test('a restore refuses a directory that has a store, and moves it aside when it is told to', async () => {
   const [one, , three] = await makeThree();
   await restore(one);
   await expect(restore(three)).rejects.toThrow('it has a store; say --replace');
   expect(await withStore(data, readTicks)).toEqual(range(0, 100));
+  await leaveInJournal(data, [5_000]);
   await restore(three, true);
   expect(await withStore(data, readTicks)).toHaveLength(300);
   const aside = (await readdir(data)).filter((name) => name.startsWith('replaced-'));
   expect(aside).toHaveLength(1);
-  expect(await withStore(join(data, aside[0] ?? ''), readTicks)).toEqual(range(0, 100));
+  expect(await withStore(join(data, aside[0] ?? ''), readTicks)).toEqual([...range(0, 100), 5_000]);
 });
 
 test('a chain whose link is missing, cut off or altered is refused, and what is there stays', async () => {
@@ -281,7 +294,7 @@ test.for([
   [
     'it was moved aside',
     ['replaced-1/clickhouse', 'replaced-2/clickhouse', 'replaced-3'],
-    (at: string) => `move ${at}/replaced-2/clickhouse back to ${at} and delete ${at}/restoring`,
+    (at: string) => `move what is in ${at}/replaced-2 back to ${at} and delete ${at}/restoring`,
   ],
   ['there was none', [], (at: string) => `delete ${at}/restoring to begin with an empty store`],
 ] as const)('after a restore that was killed people are told what helps: %s', async ([, there, said]) => {

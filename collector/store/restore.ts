@@ -93,7 +93,9 @@ export async function restoreBackup(
     const aside = join(directory, `${ASIDE}${new Date(now()).toISOString().replaceAll(/[-:]|\.\d+/g, '')}`);
     if (isTaken) {
       await mkdir(aside, { mode: 0o700 });
-      await rename(place, join(aside, 'clickhouse'));
+      // With what it has not put into its tables yet, which is no part of the one that takes its place.
+      for (const part of ['clickhouse', 'incoming'])
+        if (await isThere(join(directory, part))) await rename(join(directory, part), join(aside, part));
       await syncPath(aside);
     }
     await rename(join(restoring, 'clickhouse'), place);
@@ -134,9 +136,9 @@ async function adviseOnRestoring(directory: string): Promise<string> {
   const restoring = join(directory, RESTORING);
   if (await isThere(join(directory, 'clickhouse'))) return `delete ${restoring} to go on with the store that is there`;
   for (const name of (await readdir(directory)).toSorted().toReversed()) {
-    const former = join(directory, name, 'clickhouse');
-    if (name.startsWith(ASIDE) && (await isThere(former)))
-      return `move ${former} back to ${directory} and delete ${restoring} to go on with the store that was there before`;
+    const former = join(directory, name);
+    if (name.startsWith(ASIDE) && (await isThere(join(former, 'clickhouse'))))
+      return `move what is in ${former} back to ${directory} and delete ${restoring} to go on with the store that was there before`;
   }
   return `delete ${restoring} to begin with an empty store`;
 }
