@@ -53,6 +53,7 @@ const FAULTS = new Map<string, (path: string, directory: string) => string>([
   ['EROFS', () => 'its file system is read-only; mount it writable, or'],
   ['EEXIST', noDirectory],
   ['ENOTDIR', noDirectory],
+  ['EISDIR', (path) => `${path} is a directory where a file should be; move it away, or`],
   ['ENOENT', (path) => `${path} cannot be made, or is a symbolic link to nothing;`],
   ['ELOOP', (path) => `${path} is a symbolic link that leads back to itself;`],
   ['ENAMETOOLONG', (_path, directory) => `its path, of ${directory.length} characters, is too long;`],

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { statSync } from 'node:fs';
-import { mkdtemp, open, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, open, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
@@ -13,6 +13,7 @@ import { makeLog } from '@muster/proto/log';
 
 import { makeArrivalBlock } from '../ingest/columns.ts';
 import { openCompaction } from './compaction.ts';
+import { explainDataFault } from './data-fault.ts';
 import { openEmbedded, type EmbeddedEngine } from './embedded.ts';
 import { encodeFramed, findFrames } from './frame.ts';
 import { insertArrivals } from './insert.ts';
@@ -268,4 +269,13 @@ test('a journal that has closed writes to no file, and keeps what was not taken'
   for (const handle of handles) await handle.close();
   for (const i of [1, 2]) expect(await readFile(`${other}${i}`, 'utf8')).toBe('x'.repeat(2 * block.length));
   expect(await readFile(join(data, 'journal-0.native'))).toEqual(block);
+});
+
+test('a directory where the journal should be is told with what helps', async () => {
+  const place = join(data, 'incoming/journal-1.native');
+  await mkdir(place, { recursive: true });
+  const error: unknown = await openEmbedded(data).catch((cause: unknown) => cause);
+  expect(explainDataFault(data, error)?.message).toContain(
+    `${place} is a directory where a file should be; move it away`,
+  );
 });
