@@ -101,7 +101,7 @@ export async function openEmbedded(
     },
     async setDurability(durability) {
       journal.setSynced(durability === 'power-loss');
-      if (durability === 'power-loss') await syncPath(incoming);
+      if (durability === 'power-loss') for (const folder of [incoming, resolve(directory)]) await syncPath(folder);
     },
     async close() {
       const reading = Promise.all([reader.close(), sessions.close()]);
