@@ -17,7 +17,7 @@ import { explainDataFault } from './data-fault.ts';
 import { openEmbedded, type EmbeddedEngine } from './embedded.ts';
 import { encodeFramed, findFrames } from './frame.ts';
 import { insertArrivals } from './insert.ts';
-import { openJournal } from './journal.ts';
+import { openJournal, type Journal } from './journal.ts';
 import { migrate } from './migrations.ts';
 import { openVersions } from './rollup.ts';
 
@@ -250,25 +250,41 @@ test('a block that the engine cannot read is set aside, and told; those around i
   expect(await readdir(join(data, 'incoming'))).toEqual([]);
 });
 
-test('a journal that has closed writes to no file, and keeps what was not taken', async () => {
-  const journal = openJournal({
-    directory: data,
-    refused: join(data, 'refused'),
-    take: () => Promise.reject(new Error('It takes nothing')),
-    canRead: () => Promise.resolve(true),
-    log: makeLog(() => undefined, Date.now),
+const BLOCK = encodeFramed(1, [{ name: 'n', type: 'UInt32', values: [1] }]);
+
+function openBare(take: () => Promise<void>): Journal {
+  const log = makeLog(() => undefined, Date.now);
+  return openJournal({ directory: data, refused: join(data, 'refused'), take, canRead: async () => true, log });
+}
+
+test('all who ask for a flush while the engine is busy wait for one', async () => {
+  const begun = Promise.withResolvers<void>();
+  let takes = 0;
+  const journal = openBare(async () => {
+    takes += 1;
+    begun.resolve();
+    await journal.append(BLOCK); // more comes while it is busy
   });
-  const block = encodeFramed(1, [{ name: 'n', type: 'UInt32', values: [1] }]);
-  await journal.append(block);
+  await journal.append(BLOCK);
+  const first = journal.flush();
+  await begun.promise;
+  await Promise.all([first, ...Array.from({ length: 20 }, () => journal.flush())]);
+  expect(takes).toBe(2);
+  await journal.close();
+});
+
+test('a journal that has closed writes to no file, and keeps what was not taken', async () => {
+  const journal = openBare(() => Promise.reject(new Error('It takes nothing')));
+  await journal.append(BLOCK);
   await journal.close();
   const other = join(data, 'other');
   const handles = await Promise.all([1, 2].map((i) => open(`${other}${i}`, 'w'))); // the numbers that have become free
-  for (const handle of handles) await handle.writeFile('x'.repeat(2 * block.length));
-  await expect(journal.append(block)).rejects.toThrow('The store is closing');
+  for (const handle of handles) await handle.writeFile('x'.repeat(2 * BLOCK.length));
+  await expect(journal.append(BLOCK)).rejects.toThrow('The store is closing');
   await expect(journal.flush()).rejects.toThrow('The store is closing');
   for (const handle of handles) await handle.close();
-  for (const i of [1, 2]) expect(await readFile(`${other}${i}`, 'utf8')).toBe('x'.repeat(2 * block.length));
-  expect(await readFile(join(data, 'journal-0.native'))).toEqual(block);
+  for (const i of [1, 2]) expect(await readFile(`${other}${i}`, 'utf8')).toBe('x'.repeat(2 * BLOCK.length));
+  expect(await readFile(join(data, 'journal-0.native'))).toEqual(BLOCK);
 });
 
 test('a directory where the journal should be is told with what helps', async () => {

@@ -17,7 +17,7 @@ import type { Log } from '@muster/proto/log';
 
 import { StoreError } from '../domain/store-error.ts';
 import { findFrames } from './frame.ts';
-import { makeTurns } from './turns.ts';
+import { makeTurns, shareNext } from './turns.ts';
 
 const syncData = promisify(fdatasync);
 const cutAt = promisify(ftruncate);
@@ -69,10 +69,10 @@ type Slot = {
 
 /** Opens the journal. What a kill has left there is put into the table first. */
 export function openJournal(options: JournalOptions): Journal {
-  const { directory, log } = options;
-  let [active, other] = [openSlot(join(directory, NAMES[0]), log), openSlot(join(directory, NAMES[1]), log)];
+  let [active, other] = [openSlot(NAMES[0], options), openSlot(NAMES[1], options)];
   const takeSlot = makeTakeSlot(options);
   const inTurn = makeTurns();
+  const flushNext = shareNext(inTurn, flush);
   let timer: NodeJS.Timeout | null = null;
   let isSynced = false;
   let fault: unknown = null;
@@ -107,7 +107,7 @@ export function openJournal(options: JournalOptions): Journal {
 
   /** What fails is tried again, and told of by who appends, or reads. */
   function plan(): void {
-    timer ??= setTimeout(() => void inTurn(flush).catch(() => undefined), FLUSH_MS);
+    timer ??= setTimeout(() => void flushNext().catch(() => undefined), FLUSH_MS);
   }
 
   return {
@@ -119,11 +119,11 @@ export function openJournal(options: JournalOptions): Journal {
       // In this thread, as the agent's spool: a write to the page cache takes less than the way to another thread.
       for (let at = 0; at < block.length;) at += writeSync(descriptor, block, at, block.length - at, bytes + at);
       slot.bytes += block.length;
-      if (slot.bytes >= FLUSH_BYTES && fault === null) void inTurn(flush).catch(() => undefined);
+      if (slot.bytes >= FLUSH_BYTES && fault === null) void flushNext().catch(() => undefined);
       else plan();
       if (isSynced) await syncData(descriptor);
     },
-    flush: () => inTurn(flush),
+    flush: flushNext,
     setSynced: (value) => (isSynced = value),
     close: () =>
       inTurn(async () => {
@@ -181,7 +181,8 @@ const TAKES_NOTHING = 'The database has taken nothing for too long; the log of t
 /**
  * What was torn by a kill, or by a loss of power, was not acknowledged, or not said to outlive that: at the end it is cut off.
  */
-function openSlot(file: string, log: Log): Slot {
+function openSlot(name: string, { directory, log }: JournalOptions): Slot {
+  const file = join(directory, name);
   const descriptor = openSync(file, 'a+', 0o600);
   closeSync(descriptor);
   const content = readFileSync(file);

@@ -25,3 +25,15 @@ export function makeGroups<T>(task: (items: readonly T[]) => Promise<void>): (it
     return next.done;
   };
 }
+
+/** Runs a task in turn. Those who ask before it begins share it: else each would wait for one of its own. */
+export function shareNext<T>(inTurn: ReturnType<typeof makeTurns>, task: () => Promise<T>): () => Promise<T> {
+  let next: Promise<T> | null = null;
+  return () => {
+    next ??= inTurn(() => {
+      next = null;
+      return task();
+    });
+    return next;
+  };
+}
