@@ -220,7 +220,7 @@ async function readAfter(frames: readonly Uint8Array[]) {
   const engine = await openEmbedded(data, {}, log);
   try {
     await insertArrivals(engine, makeBlock(9), 9); // behind what was found
-    await engine.settle();
+    await engine.flush();
     return { ticks: await readTicks(engine), said: lines.map((line) => JSON.parse(line) as Record<string, unknown>) };
   } finally {
     await engine.close();
