@@ -273,6 +273,18 @@ test('all who ask for a flush while the engine is busy wait for one', async () =
   await journal.close();
 });
 
+test('a journal that is full takes small blocks no more than large ones: the fault is not in the block', async () => {
+  const journal = openBare(() => Promise.reject(new Error('It takes nothing')));
+  const rows = 500_000;
+  const large = encodeFramed(rows, [{ name: 'n', type: 'Float64', values: new Float64Array(rows) }]);
+  const fill = async (): Promise<void> => {
+    for (let bytes = 0; bytes <= 2 ** 30; bytes += large.length) await journal.append(large);
+  };
+  await expect(fill()).rejects.toThrow('has taken nothing for too long');
+  await expect(journal.append(BLOCK)).rejects.toThrow('has taken nothing for too long');
+  await journal.close();
+});
+
 test('a journal that has closed writes to no file, and keeps what was not taken', async () => {
   const journal = openBare(() => Promise.reject(new Error('It takes nothing')));
   await journal.append(BLOCK);

@@ -114,7 +114,7 @@ export function openJournal(options: JournalOptions): Journal {
     async append(block) {
       if (isClosed) throw new Error('The store is closing');
       const { descriptor, bytes } = active;
-      if (bytes + block.length > WAITING_BYTES_MAX) throw new StoreError(TAKES_NOTHING, false, fault);
+      if (bytes >= WAITING_BYTES_MAX) throw new StoreError(TAKES_NOTHING, false, fault);
       const slot = active;
       // In this thread, as the agent's spool: a write to the page cache takes less than the way to another thread.
       for (let at = 0; at < block.length;) at += writeSync(descriptor, block, at, block.length - at, bytes + at);
