@@ -4,7 +4,7 @@ import { findServerFault } from './scripts/clickhouse-server/server.ts';
 
 /** What every store must stand, run once on each: these open theirs by collector/test-store.ts. */
 const OF_EVERY_STORE = [
-  'collector/store/{archive,compaction,completeness,idempotence,state,store}.test.ts',
+  'collector/store/{archive,compaction,completeness,history,idempotence,state,store}.test.ts',
   'collector/sample-buffer.test.ts',
 ];
 

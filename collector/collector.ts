@@ -18,6 +18,7 @@ import { makeAgentFileRoutes } from './http/routes/agent-files.ts';
 import { makeEnrollRoutes } from './http/routes/enroll.ts';
 import { makeAnswerPush } from './http/direct.ts';
 import { makeHealthRoutes } from './http/routes/health.ts';
+import { makeHistoryRoute } from './http/routes/history.ts';
 import { makeHostRangeRoute } from './http/routes/host-range.ts';
 import { makeHostRoutes } from './http/routes/hosts.ts';
 import { makeIngestRoute, makeTakePush, type TakePush } from './http/routes/ingest.ts';
@@ -31,11 +32,13 @@ import { openStandbyServer } from './http/standby.ts';
 import { makeStrangers, type Strangers } from './http/strangers.ts';
 import { makeTurnedAway, type NoteTurnedAway } from './http/turned-away.ts';
 import { BASES_BYTES_MAX, makeBases } from './ingest/bases.ts';
+import { acceptHistory } from './ingest/history.ts';
 import { acceptBatch, type IngestOptions } from './ingest/ingest.ts';
 import { makeLatest, type Latest } from './ingest/latest.ts';
 import { makeQuarantineShare } from './ingest/quarantine-share.ts';
 import type { AnyJob } from './job.ts';
 import { JOBS, openJobs, type Jobs } from './jobs.ts';
+import { openHistoryBuffer } from './history-buffer.ts';
 import { openLiveHub, type LiveHub } from './live.ts';
 import { openStore, type Part, type Store } from './open-store.ts';
 import { repeat } from './repeat.ts';
@@ -107,9 +110,12 @@ export async function openCollector(
     const ingest = makeIngestOptions({ store, latest, hub, buffer, admitRun, log, now });
     const onTurnedAway = makeTurnedAway(log, now);
     const strangers = makeStrangers(onTurnedAway);
-    const take = makeTakePush((sender, body) => acceptBatch(ingest, sender, body), onTurnedAway, now);
+    const takes = {
+      take: makeTakePush((sender, body) => acceptBatch(ingest, sender, body), onTurnedAway, now),
+      takeHistory: makeTakeHistory(store, { opened, onTurnedAway, log, now }),
+    };
     const storeJobs = openJobs({ jobs, store, log, now });
-    const parts = { config, accessKey, sessions, admission, hub, take, latest, store, onTurnedAway, log, now };
+    const parts = { config, accessKey, sessions, admission, hub, ...takes, latest, store, onTurnedAway, log, now };
     const routes = makeRoutes({ ...parts, strangers, storeJobs });
     const page = await loadPage(join(import.meta.dirname, '../web/dist'));
     const app = makeApp({ routes, page, authorise, onAdmitted: strangers.trust, log });
@@ -118,7 +124,7 @@ export async function openCollector(
     const live = await openLiveServer({ port: config.livePort, authorise, handlers: hub });
     opened.push({ name: 'live server', close: () => live.close() });
     const address = { hostname: config.bind, port: config.port, livePort: live.port };
-    const answerPush = makeAnswerPush({ take, authorise, onAdmitted: strangers.trust, log });
+    const answerPush = makeAnswerPush({ ...takes, authorise, onAdmitted: strangers.trust, log });
     const server = await openServer({ app, answerPush, ...address, strangers, onTurnedAway, log });
     opened.push({ name: 'HTTP server', close: () => server.close() });
     const { backups } = store;
@@ -197,6 +203,17 @@ function makeIngestOptions({ store, latest, hub, buffer, admitRun, log, now }: I
   };
 }
 
+type HistoryParts = Pick<RouteParts, 'onTurnedAway' | 'log' | 'now'> & { readonly opened: Part[] };
+
+/** What takes the past of hosts, joined to the rollups. */
+function makeTakeHistory(store: Store, { opened, onTurnedAway, log, now }: HistoryParts): TakePush {
+  const buffer = openHistoryBuffer({ shardOf: store.shardOf, log });
+  opened.push({ name: 'history buffer', close: () => buffer.close() });
+  const pastMsMax = store.keep['1d'] * DAY_MS;
+  const options = { buffer, pastMsMax, learnMetrics: store.metrics.learn, fault: store.fault, now };
+  return makeTakePush(({ host }, body) => acceptHistory(options, host, body), onTurnedAway, now);
+}
+
 /** Says so when a host begins to send what has to be set aside, and when it has stopped; not with every batch. */
 function makeQuarantineLog(log: Log): IngestOptions['onQuarantined'] {
   const hosts = new Set<string>();
@@ -215,6 +232,7 @@ type RouteParts = {
   readonly admission: Admission;
   readonly hub: LiveHub;
   readonly take: TakePush;
+  readonly takeHistory: TakePush;
   readonly latest: Latest;
   readonly store: Store;
   readonly storeJobs: Jobs;
@@ -247,6 +265,7 @@ function makeRoutes(parts: RouteParts): readonly Route[] {
     ...makeEnrollRoutes(admission.enrolment),
     ...makeTokenRoutes(admission.tokens),
     makeIngestRoute(parts.take),
+    makeHistoryRoute({ isHost: latest.has, take: parts.takeHistory }),
     ...makeHostRoutes(latest, now),
     makeSeriesRoute({
       isHost: latest.has,

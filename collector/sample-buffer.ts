@@ -83,7 +83,7 @@ async function commit({ engine, compaction }: CommitShard, items: readonly Arriv
 const ROW_BYTES = 200;
 
 /** Roughly what a decoded batch holds in memory: 8 bytes a number, 2 a character, 100 for each series' objects. */
-function countBytes({ values, series, ticksMs, events = [] }: Batch): number {
+export function countBytes({ values, series, ticksMs, events = [] }: Batch): number {
   const texts = series.reduce((sum, [metric, labels]) => sum + 100 + 2 * (metric.length + labels.length), 0);
   return values.byteLength + texts + ticksMs.length * 8 + (events.length + 1) * ROW_BYTES;
 }

@@ -11,6 +11,7 @@ import { createEnrolmentToken, enrolHost, ENROLMENTS_AT_ONCE } from './enrol.ts'
 import { seededRandom } from './random.ts';
 import { planFleet, type FleetPlan, type HostPlan } from './simulate/fleet.ts';
 import { makeSimulatedHost, type SimulatedHost } from './simulate/host.ts';
+import { planPast, tellPast } from './simulate/past.ts';
 import { parseDuration, parseScenarios, SCENARIOS, type ScenarioOrder } from './simulate/scenario.ts';
 import { JOINED_TICKS_MAX, openSender, type Sender, type SentCounts } from './simulate/sender.ts';
 import { makeWorld, type Incident } from './simulate/world.ts';
@@ -37,7 +38,11 @@ const OPTIONS = {
   regions: numberOption({ help: 'regions, each in its own time of day', default: 3, min: 1, max: 100 }),
   interval: durationOption('how often each host samples (default 10s)', 10_000, 1_000),
   seed: SEED,
-  backfill: durationOption('how much of the past is told first, every five minutes of it (default none)', 0, 0),
+  backfill: durationOption(
+    'how much of the past is told first: every hour, of the last two weeks every five minutes (default none)',
+    0,
+    0,
+  ),
   scenario: {
     placeholder: 'LIST',
     help: 'what befalls the fleet, as disk-linear:at=1h:for=6h:count=3,memory-leak, or all; at counts from the end of the past',
@@ -57,15 +62,16 @@ const OPTIONS = {
 };
 type Asked = Values<typeof OPTIONS>;
 
-const STEP_MS = 300_000;
-/** Of the past, so much is told at the interval of the live part. */
-const TAIL_MS = 3_600_000;
+const HOUR_MS = 3_600_000;
+/** The past that is told as samples has no more than this. */
+const TAIL_EVERY_MS = 30_000;
 /** The ticks of all hosts are at one time; what they send comes within this. */
 const SPREAD_MS = 2_000;
 const DRAIN_MS = 15_000;
 
 type Member = {
-  readonly plan: HostPlan;
+  /** As the collector calls it. */
+  readonly id: string;
   readonly host: SimulatedHost;
   readonly sender: Sender;
   readonly delayMs: number;
@@ -80,7 +86,7 @@ async function prove(asked: Asked): Promise<boolean> {
     throw new Error('Cannot simulate there: only a collector of this machine is sent what is not true');
   const fleet = planFleet(asked);
   const liveMs = Math.floor(Date.now() / asked.interval) * asked.interval;
-  const fromMs = Math.floor((liveMs - asked.backfill) / STEP_MS) * STEP_MS;
+  const fromMs = asked.backfill === 0 ? liveMs : Math.floor((liveMs - asked.backfill) / HOUR_MS) * HOUR_MS;
   const world = makeWorld(fleet, asked.scenario, { fromMs, liveMs });
   const counts: SentCounts = { taken: 0, acknowledged: 0, givenUp: 0, statuses: new Map() };
   const identities = await enrolAll(collector, fleet);
@@ -89,10 +95,10 @@ async function prove(asked: Asked): Promise<boolean> {
   const members = fleet.hosts.map((plan): Member => {
     const host = makeSimulatedHost(plan, fleet, world, fromMs);
     const random = seededRandom(asked.seed, plan.number, run);
-    const { token } = identities.get(plan.name) ?? { token: '' };
+    const { host: id, token } = identities.get(plan.name) ?? { host: '', token: '' };
     const info = describeHost(plan);
     const sender = openSender({ port, token, host, info, run, random, now: Date.now, counts });
-    return { plan, host, sender, delayMs: Math.floor(random() * Math.min(SPREAD_MS, asked.interval)) };
+    return { id, host, sender, delayMs: Math.floor(random() * Math.min(SPREAD_MS, asked.interval)) };
   });
   const series = members.reduce((sum, { host }) => sum + host.series.length, 0);
   say(`${members.length} hosts have joined, of ${series} series, all with the label simulated=true`);
@@ -102,7 +108,15 @@ async function prove(asked: Asked): Promise<boolean> {
     process.once(signal, () => ending.abort());
   }
   process.once('disconnect', () => ending.abort());
-  if (asked.backfill > 0) await tellPast(members, { fromMs, liveMs, asked, counts, signal: ending.signal });
+  if (asked.backfill > 0)
+    await tell(members, {
+      fromMs,
+      liveMs,
+      asked,
+      collector: { port, key: found.value },
+      counts,
+      signal: ending.signal,
+    });
   if (asked.for !== null) setTimeout(() => ending.abort(), asked.for).unref();
   await live(members, { liveMs, everyMs: asked.interval, signal: ending.signal });
   await Promise.all(members.map(({ sender }) => sender.drained(AbortSignal.timeout(DRAIN_MS))));
@@ -139,36 +153,38 @@ function describeHost({ cores, memoryBytes, labels }: HostPlan) {
   return { ...texts, cores, memoryBytes, labels };
 }
 
-type Past = {
+type Telling = {
   readonly fromMs: number;
   readonly liveMs: number;
   readonly asked: Asked;
+  readonly collector: { readonly port: number; readonly key: string };
   readonly counts: SentCounts;
   readonly signal: AbortSignal;
 };
 
-/** Tells what was, as fast as it is taken, the last hour as often as what comes then. */
-async function tellPast(members: readonly Member[], { fromMs, liveMs, asked, counts, signal }: Past): Promise<void> {
+/** Tells what was: long ago as rollups have it, then as samples. */
+async function tell(
+  members: readonly Member[],
+  { fromMs, liveMs, asked, collector, counts, signal }: Telling,
+): Promise<void> {
   const startedMs = Date.now();
-  const tailMs = Math.floor((liveMs - TAIL_MS) / STEP_MS) * STEP_MS;
-  const ticks: { readonly tMs: number; readonly everyMs: number }[] = [];
-  for (let tMs = fromMs; tMs < tailMs; tMs += STEP_MS) ticks.push({ tMs, everyMs: STEP_MS });
-  for (let tMs = Math.max(fromMs, tailMs); tMs < liveMs; tMs += asked.interval)
-    ticks.push({ tMs, everyMs: asked.interval });
+  const { stretches, samplesMs } = planPast(fromMs, liveMs);
+  const elapsed = (): string => `${((Date.now() - startedMs) / 1_000).toFixed(1)} s`;
+  const onProgress = (share: number): void => say(`${(100 * share).toFixed(0)} % of the past told in ${elapsed()}`);
+  const told = await tellPast({ hosts: members, stretches, ...collector, onProgress, signal });
+  const everyMs = Math.max(asked.interval, TAIL_EVERY_MS);
   await Promise.all(
     members.map(async ({ host, sender }) => {
-      for (let at = 0; at < ticks.length && !signal.aborted; at += JOINED_TICKS_MAX) {
-        for (const { tMs, everyMs } of ticks.slice(at, at + JOINED_TICKS_MAX)) {
-          const found = host.read(tMs);
-          if (found !== null) sender.add({ ...found, isCutOff: false }, everyMs);
-        }
-        await sender.drained(signal);
+      for (let tMs = samplesMs, ticks = 1; tMs < liveMs && !signal.aborted; tMs += everyMs, ticks += 1) {
+        const found = host.read(tMs);
+        if (found !== null) sender.add({ ...found, isCutOff: false }, everyMs);
+        if (ticks % JOINED_TICKS_MAX === 0) await sender.drained(signal);
       }
+      await sender.drained(signal);
     }),
   );
-  const seconds = (Date.now() - startedMs) / 1_000;
   say(
-    `${(asked.backfill / 86_400_000).toFixed(1)} days told in ${seconds.toFixed(1)} s: ${(counts.acknowledged / 1e6).toFixed(1)} M samples, ${(counts.acknowledged / 1e6 / seconds).toFixed(2)} M/s`,
+    `${(asked.backfill / 86_400_000).toFixed(1)} days told in ${elapsed()}: ${(told / 1e6).toFixed(1)} M values of rollups, ${(counts.acknowledged / 1e6).toFixed(1)} M samples`,
   );
 }
 

@@ -4,6 +4,9 @@ export type Dictionary = { readonly texts: readonly string[]; readonly indexes: 
 /** A window of five minutes, on the wall clock: what is stored together of one series, and the shortest tier of the rollup. */
 export const WINDOW_MS = 300_000;
 
+/** What is told of the past at once spans no more: who reads looks so far back for the row that a tick is in. */
+export const HISTORY_DAYS_MAX = 32;
+
 /** Lists of many rows, one after the other; `ends[i]` is where that of row i ends. */
 export type Lists<T> = { readonly ends: Float64Array; readonly values: T };
 

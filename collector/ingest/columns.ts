@@ -28,10 +28,26 @@ export type Arrival = {
  * is asked once of each, in their order.
  */
 export function makeArrivalBlock(items: readonly Omit<Arrival, 'rows'>[], isNew: IsNew = () => false): ArrivalBlock {
-  const parts: readonly Part[] = items.flatMap((arrival) => {
-    const isLater = isNew(arrival.host, arrival.batch.ticksMs);
-    return splitTicks(arrival).map((ticks) => ({ arrival, ticks, isLater }));
-  });
+  return makeBlock(
+    items.flatMap((arrival) => {
+      const isLater = isNew(arrival.host, arrival.batch.ticksMs);
+      return splitTicks(arrival).map((ticks) => ({ arrival, ticks, isLater }));
+    }),
+  );
+}
+
+/** Turns batches of the past into such a block, each a row, from a whole second on. */
+export function makeHistoryBlock(items: readonly Omit<Arrival, 'rows'>[]): ArrivalBlock {
+  return makeBlock(
+    items.map((arrival) => {
+      const { ticksMs } = arrival.batch;
+      const startMs = Math.floor((ticksMs[0] ?? 0) / 1000) * 1000;
+      return { arrival, ticks: { startMs, first: 0, count: ticksMs.length }, isLater: false };
+    }),
+  );
+}
+
+function makeBlock(parts: readonly Part[]): ArrivalBlock {
   const seriesMax = parts.reduce((sum, { arrival }) => sum + arrival.batch.series.length, 0);
   const host = makeDictionary(parts.length);
   const metric = makeDictionary(seriesMax);
@@ -106,7 +122,7 @@ function copySamples({ values, from, count }: Span, to: Float64Array, at: number
   return samples;
 }
 
-/** Ticks of one window that follow one another in a batch. */
+/** Ticks that follow one another in a batch, of one window unless they are of the past. */
 type Ticks = { readonly startMs: number; readonly first: number; readonly count: number };
 type Part = { readonly arrival: Omit<Arrival, 'rows'>; readonly ticks: Ticks; readonly isLater: boolean };
 

@@ -106,7 +106,8 @@ const FAULTS: Readonly<Record<BufferFault, string>> = {
   closed: 'Cannot take the batch: the collector is stopping; send it again later',
 };
 
-function describeFault(fault: BufferFault, known: string | null): IngestFault {
+/** What became of a batch that the buffer did not take; `known` is what is known to be wrong with the store. */
+export function describeFault(fault: BufferFault, known: string | null): IngestFault {
   if (fault === 'failed' && known !== null) return { kind: 'busy', message: known };
   return { kind: fault === 'rejected' ? 'rejected' : 'busy', message: FAULTS[fault] };
 }

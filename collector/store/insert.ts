@@ -13,6 +13,11 @@ export async function insertArrivals(engine: Engine, block: ArrivalBlock, genera
   if (block.rows > 0) await engine.insert(ARRIVALS, block.rows, listColumns(block, generation));
 }
 
+/** Puts a block of the past where the rollups are made of it (history.ts). */
+export async function insertHistory(engine: Engine, block: ArrivalBlock): Promise<void> {
+  await engine.insert('history_next', block.rows, listColumns(block, 0));
+}
+
 function listColumns(block: ArrivalBlock, generation: number): readonly Column[] {
   const { rows, host, about, startS, offsetsMs, metrics, labels, values } = block;
   return [

@@ -107,6 +107,17 @@ function makeRollupTable(name: string, period: string, partition: string, days: 
   TTL ts + INTERVAL ${days} DAY SETTINGS ttl_only_drop_parts = 1, allow_experimental_codecs = 1`;
 }
 
+/**
+ * What was before the first sample of a host, told afterwards: one value in five minutes at most, which are what those come
+ * to. A row is what was told of one series at once; told again, the later counts. `history_next`: what is being told.
+ */
+const HISTORY = `CREATE TABLE IF NOT EXISTS history (
+  ${SERIES}, ts DateTime('UTC') COMMENT 'the second of the first tick' CODEC(DoubleDelta, ZSTD(1)),
+  offsetsMs Array(UInt32) COMMENT 'the ticks, counted from ts' CODEC(DoubleDelta, ZSTD(1)),
+  values Array(Float64) COMMENT 'gauge: the state; counter: the count, not its rate' CODEC(ALP, ZSTD(1))
+) ENGINE = ReplacingMergeTree ORDER BY (metric, host, labels, ts) PARTITION BY toYYYYMM(ts)
+TTL ts + INTERVAL 90 DAY SETTINGS ttl_only_drop_parts = 1, index_granularity = 512, allow_experimental_codecs = 1`;
+
 const STATE = 'version UInt64, removed UInt32 DEFAULT 0';
 
 export const MIGRATIONS: readonly Migration[] = [
@@ -195,6 +206,7 @@ export const MIGRATIONS: readonly Migration[] = [
       ) ENGINE = ReplacingMergeTree(version) ORDER BY metric`,
     ],
   },
+  { number: 5, name: 'history', statements: [HISTORY, 'CREATE TABLE IF NOT EXISTS history_next AS arrivals'] },
 ];
 
 /**

@@ -1,7 +1,7 @@
 import { SILENT_INTERVALS, SILENT_MS_MIN, type TierUsed } from '@muster/proto/api';
 import type { MetricKind } from '@muster/proto/metric';
 
-import { WINDOW_MS } from '../domain/samples.ts';
+import { HISTORY_DAYS_MAX, WINDOW_MS } from '../domain/samples.ts';
 import { type Tier, TIERS } from '../domain/keep.ts';
 import { chooseSegments, type Kept, PERIOD_MS, readHeld } from './seams.ts';
 import type { Engine, QueryParameters } from './store.ts';
@@ -163,19 +163,39 @@ function isWithin(column: string, from: string, to: string): string {
  */
 type Source = (from: string, to: string, segment: number) => string;
 
+/** What was told of the past: one tick in five minutes at most. A row of it holds the ticks of some days. */
+const TOLD = (from: string, to: string): string => `SELECT labels, ts, value FROM (
+    SELECT labels, fromUnixTimestamp64Milli(1000 * toUnixTimestamp(ts) + offsetMs, 'UTC') AS ts, value
+    FROM (
+      SELECT labels, ts, offsetsMs, values FROM history FINAL
+      WHERE ${SERIES} AND ts >= ${at(from)} - INTERVAL ${HISTORY_DAYS_MAX} DAY AND ts < ${at(to)}
+    ) ARRAY JOIN offsetsMs AS offsetMs, values AS value
+  ) WHERE ${isWithin('ts', from, to)}`;
+
 /** What came twice a moment ago may be there twice until it is compacted. */
 const readRaw: Source = (from, to, segment) => `SELECT labels, toUnixTimestamp64Milli(ts) AS t, any(value) AS gauge,
     gauge AS count, t AS countedMs, ${segment} AS segment
-  FROM samples
-  WHERE ${SERIES} AND start > ${at(from)} - INTERVAL ${WINDOW_MS / 1000} SECOND AND start < ${at(to)} AND ${isWithin('ts', from, to)}
-  GROUP BY labels, ts`;
+  FROM (
+    SELECT labels, ts, value FROM samples
+    WHERE ${SERIES} AND start > ${at(from)} - INTERVAL ${WINDOW_MS / 1000} SECOND AND start < ${at(to)} AND ${isWithin('ts', from, to)}
+    UNION ALL ${TOLD(from, to)}
+  ) GROUP BY labels, ts`;
 
-/** The windows as they were rolled up, and what has arrived since. */
+/** The windows as they were rolled up, or told. */
+const WINDOWS = (
+  from: string,
+  to: string,
+): string => `SELECT labels, ts AS window, samples AS n, avg * samples AS total,
+    last AS newest, lastTs AS newestTs
+  FROM rollup_5m FINAL WHERE ${SERIES} AND ${isWithin('ts', from, to)}
+  UNION ALL
+  SELECT labels, toStartOfFiveMinutes(ts), 1, value, value, ts FROM (${TOLD(from, to)})`;
+
+/** And what has arrived since. */
 const read5m: Source = (from, to, segment) => `SELECT labels, ${inMs('window')} AS t, sum(total) / sum(n) AS gauge,
     argMax(newest, newestTs) AS count, toUnixTimestamp64Milli(max(newestTs)) AS countedMs, ${segment} AS segment
   FROM (
-    SELECT labels, ts AS window, samples AS n, avg * samples AS total, last AS newest, lastTs AS newestTs
-    FROM rollup_5m FINAL WHERE ${SERIES} AND ${isWithin('ts', from, to)}
+    ${WINDOWS(from, to)}
     UNION ALL
     SELECT labels, start, count(), sum(value), argMax(value, ts), max(ts)
     FROM arrived_samples WHERE ${SERIES} AND ${isWithin('start', from, to)} GROUP BY labels, start
@@ -191,17 +211,17 @@ function rolled(tier: '1h' | '1d', startOf: string): Source {
         toUnixTimestamp64Milli(lastTs) AS countedMs, ${segment} AS segment
       FROM rollup_${tier} FINAL WHERE ${SERIES} AND ${isWithin('ts', from, to)} AND ts NOT IN ${isDue}
       UNION ALL
-      SELECT labels, ${inMs(startOf)} AS t, sum(avg * samples) / sum(samples) AS gauge,
-        argMax(last, lastTs) AS count, toUnixTimestamp64Milli(max(lastTs)) AS countedMs, ${segment} AS segment
-      FROM rollup_5m FINAL WHERE ${SERIES} AND ${isWithin('ts', from, to)} AND ${startOf} IN ${isDue} GROUP BY labels, t`;
+      SELECT labels, ${inMs(startOf)} AS t, sum(total) / sum(n) AS gauge,
+        argMax(newest, newestTs) AS count, toUnixTimestamp64Milli(max(newestTs)) AS countedMs, ${segment} AS segment
+      FROM (${WINDOWS(from, to)}) WHERE ${startOf} IN ${isDue} GROUP BY labels, t`;
   };
 }
 
 const SOURCES: Readonly<Record<Tier, Source>> = {
   raw: readRaw,
   '5m': read5m,
-  '1h': rolled('1h', 'toStartOfHour(ts)'),
-  '1d': rolled('1d', 'toStartOfDay(ts)'),
+  '1h': rolled('1h', 'toStartOfHour(window)'),
+  '1d': rolled('1d', 'toStartOfDay(window)'),
 };
 
 /** As `counterRise` in proto/metric.ts: over a reset there is no rate. */

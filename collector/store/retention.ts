@@ -4,7 +4,7 @@ import type { Engine } from './store.ts';
 /** Where each tier lies, and by which column it grows old. */
 export const TIER_TABLES = {
   raw: { tables: ['chunks', 'archive'], column: 'start' },
-  '5m': { tables: ['rollup_5m'], column: 'ts' },
+  '5m': { tables: ['rollup_5m', 'history'], column: 'ts' },
   '1h': { tables: ['rollup_1h'], column: 'ts' },
   '1d': { tables: ['rollup_1d'], column: 'ts' },
 } as const satisfies Readonly<

@@ -25,6 +25,9 @@ const FIGURES = `sum(length(values)) AS samples, min(arrayMin(values)) AS min, m
   fromUnixTimestamp64Milli(max(${NEWEST}), 'UTC') AS lastTs`;
 export const COLUMNS = 'metric, host, labels, ts, samples, min, max, avg, median, stddev, last, lastTs, version';
 
+/** Of what was told of the past, and not computed: what is computed has a higher one. */
+export const HISTORY_VERSION = 0;
+
 /** `from`: chunks, where nothing of it is archived, or can be meanwhile: in their order, so that little is in memory. */
 type Figures = { readonly from: 'chunks' | 'stored'; readonly version: number };
 

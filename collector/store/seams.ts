@@ -23,6 +23,11 @@ export async function readHeld(engine: Engine, { keep, nowMs }: Kept): Promise<H
      WHERE database = currentDatabase() AND active AND rows > 0 GROUP BY table`,
   );
   const firsts = new Map(rows.map((row) => [String(row['table']), Number(row['firstS']) * 1000]));
+  if (TIER_TABLES.raw.tables.every((table) => !firsts.has(table))) {
+    // In the first seconds of a store there are no samples but those that have just arrived; beside a past, perhaps.
+    const [row] = await engine.query('SELECT count() AS rows, toUnixTimestamp(min(start)) AS firstS FROM arrivals');
+    if (Number(row?.['rows']) > 0) firsts.set(TIER_TABLES.raw.tables[0], Number(row?.['firstS']) * 1000);
+  }
   const heldSince = (tier: Tier): number => {
     const firstMs = Math.min(...TIER_TABLES[tier].tables.map((table) => firsts.get(table) ?? Infinity));
     if (firstMs === Infinity) return Infinity;

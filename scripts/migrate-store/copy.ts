@@ -11,7 +11,7 @@ export type Partition = { readonly table: string; readonly id: string; readonly 
 export type Content = { readonly rows: number; readonly hash: string };
 
 /** What belongs to a running collector alone, or is written by every start. */
-const NOT_COPIED = ['arrivals', 'chunks_next', 'archive_next', 'migrations', 'migrated'];
+const NOT_COPIED = ['arrivals', 'chunks_next', 'archive_next', 'history_next', 'migrations', 'migrated'];
 
 const IS_OURS = `database = currentDatabase() AND table NOT IN (${NOT_COPIED.map((table) => `'${table}'`).join(', ')})`;
 
