@@ -4,6 +4,8 @@ import { describeError } from '@muster/proto/log';
 import { formatOptions, parseOptions, type Option, type Options, type Values } from '@muster/proto/options';
 import { err, ok } from '@muster/proto/result';
 
+import { parseDuration } from './parse-duration.ts';
+
 /** A program that proves something. `usage`: what that is, and how it is called. */
 export type Command<O extends Options> = {
   readonly usage: string;
@@ -58,6 +60,19 @@ export function numberOption({ unit = 'N', help, default: byDefault, ...limits }
     help: `${help} (default ${byDefault})`,
     default: byDefault,
     parse: (text) => (pattern.test(text) && Number(text) >= min && Number(text) <= max ? ok(Number(text)) : err(range)),
+  };
+}
+
+/** An option that is a time, `minMs` or more, as people write it; in milliseconds. */
+export function durationOption<T extends number | null>(help: string, byDefault: T, minMs: number): Option<number | T> {
+  return {
+    placeholder: 'TIME',
+    help,
+    default: byDefault,
+    parse: (text) => {
+      const ms = parseDuration(text);
+      return ms === null || ms < minMs ? err(`a time of ${minMs / 1_000} s or more, as 30s, 5m, 2h or 30d`) : ok(ms);
+    },
   };
 }
 

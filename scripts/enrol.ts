@@ -35,3 +35,17 @@ export async function enrolHost(collector: Collector, name: string, token?: stri
   if (reply === null) throw new Error(`Cannot enrol ${name}: the collector answers ${response.status}`);
   return reply;
 }
+
+/** By the names that hosts asked for. */
+export type Identities = ReadonlyMap<string, EnrollReply>;
+
+/** Lets hosts join, as many at once as may. */
+export async function enrolAll(collector: Collector, names: readonly string[]): Promise<Identities> {
+  const identities = new Map<string, EnrollReply>();
+  for (let at = 0; at < names.length; at += ENROLMENTS_AT_ONCE) {
+    const some = names.slice(at, at + ENROLMENTS_AT_ONCE);
+    const token = await createEnrolmentToken(collector, some.length);
+    await Promise.all(some.map(async (name) => identities.set(name, await enrolHost(collector, name, token))));
+  }
+  return identities;
+}

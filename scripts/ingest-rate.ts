@@ -1,6 +1,6 @@
 import { fork, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -16,11 +16,11 @@ import { numberOption, runCommand, say } from './command.ts';
 import { createEnrolmentToken, enrolHost, ENROLMENTS_AT_ONCE } from './enrol.ts';
 import type { RateOrder, RateReply } from './ingest-rate/generator.ts';
 import { PEERS, startPeer, type PeerKind } from './ingest-rate/peers.ts';
-import { makePrinter } from './program.ts';
 import { quantile } from './quantile.ts';
-import { startCollector, type RunningCollector } from './start-collector.ts';
+import type { RunningCollector } from './start-collector.ts';
 import { describeCounts } from './tally.ts';
 import { readUsage } from './usage.ts';
+import { startWatched } from './watched-collector.ts';
 
 const OPTIONS = {
   hosts: numberOption({ help: 'hosts', default: 1_000, min: 1 }),
@@ -74,7 +74,7 @@ async function prove(options: Asked): Promise<boolean> {
 async function measure(options: Asked, durability: Durability): Promise<void> {
   const { hosts, seconds } = options;
   const data = mkdtempSync(join(tmpdir(), 'muster-rate-'));
-  const { collector, readLoopDelay } = await startWatched(data, durability);
+  const collector = await startWatched({ data, durability });
   try {
     const enrolment = await createEnrolmentToken(collector, hosts);
     const tokens: string[] = [];
@@ -94,21 +94,21 @@ async function measure(options: Asked, durability: Durability): Promise<void> {
       options,
       order,
       onBegin: () => {
-        process.kill(collector.pid, 'SIGUSR2'); // what was before is not told
+        void collector.readLoopDelay(); // what was before is not told
         backing = makeBackups(collector, options.backups, seconds);
       },
       readCpuMs: () => readUsage(collector.pid).cpuMs,
       look: () => {
         const { rssBytes } = readUsage(collector.pid);
-        looks.push(`${countParts(data)} parts, ${(rssBytes / 1e6).toFixed(0)} MB`);
+        looks.push(`${collector.readHandles().parts} parts, ${(rssBytes / 1e6).toFixed(0)} MB`);
       },
     });
     const { rssBytesMax } = readUsage(collector.pid);
-    process.kill(collector.pid, 'SIGUSR2');
+    const loop = await collector.readLoopDelay();
     const backups = await backing;
     await collector.stop();
     console.log(`RSS                       ${(rssBytesMax / 1e6).toFixed(0)} MB at most
-event loop held up        ${readLoopDelay()}
+event loop held up        p50 ${loop.p50Ms} ms, p99 ${loop.p99Ms} ms, at most ${loop.maxMs} ms
 every ${LOOK_EVERY_MS / 1_000} s                 ${looks.join('; ')}`);
     if (backups.length > 0) console.log(`backups meanwhile         ${backups.join('; ')}`);
     const engine = await openEmbedded(data);
@@ -216,19 +216,6 @@ generator                 ${(reply.cpuMs / elapsedSeconds / 1_000).toFixed(2)} c
   return reply;
 }
 
-/** Starts a collector that says at SIGUSR2 for how long its event loop was held up since the last. */
-async function startWatched(data: string, durability: Durability) {
-  const print = makePrinter('collector');
-  let said = '';
-  const collector = await startCollector({
-    data,
-    durability,
-    preload: new URL('ingest-rate/loop-delay.ts', import.meta.url).href,
-    onLine: (line) => (line.startsWith('p50 ') ? (said = line) : print(line)),
-  });
-  return { collector, readLoopDelay: () => said };
-}
-
 /** A generator that ends before it has answered never will. */
 async function failOnExit(child: ChildProcess): Promise<never> {
   const [code] = (await once(child, 'exit')) as [number | null];
@@ -259,15 +246,6 @@ async function makeBackups(
     );
   }
   return made;
-}
-
-/** The directories of parts, those among them that were merged and wait to be deleted. */
-function countParts(data: string): number {
-  const store = join(data, 'clickhouse/store');
-  return readdirSync(store)
-    .flatMap((folder) => readdirSync(join(store, folder)).map((table) => join(store, folder, table)))
-    .flatMap((table) => readdirSync(table))
-    .filter((name) => /^[^_]+_\d+_\d+_\d+$/.test(name)).length;
 }
 
 await runCommand({

@@ -3,31 +3,18 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import { isThisMachine, parseText, type Option, type Values } from '@muster/proto/options';
-import { err, ok } from '@muster/proto/result';
 
 import { findKey, TARGET } from '../collector/commands/command.ts';
-import { numberOption, runCommand, say, SEED } from './command.ts';
-import { createEnrolmentToken, enrolHost, ENROLMENTS_AT_ONCE } from './enrol.ts';
+import { durationOption, numberOption, runCommand, say, SEED } from './command.ts';
+import { enrolAll, type Identities } from './enrol.ts';
 import { seededRandom } from './random.ts';
-import { planFleet, type FleetPlan, type HostPlan } from './simulate/fleet.ts';
+import { planFleet, type HostPlan } from './simulate/fleet.ts';
 import { makeSimulatedHost, type SimulatedHost } from './simulate/host.ts';
 import { planPast, tellPast } from './simulate/past.ts';
-import { parseDuration, parseScenarios, SCENARIOS, type ScenarioOrder } from './simulate/scenario.ts';
+import { parseScenarios, SCENARIOS, type ScenarioOrder } from './simulate/scenario.ts';
 import { JOINED_TICKS_MAX, openSender, type Sender, type SentCounts } from './simulate/sender.ts';
 import { makeWorld, type Incident } from './simulate/world.ts';
 import { describeCounts } from './tally.ts';
-
-function durationOption<T extends number | null>(help: string, byDefault: T, minMs: number): Option<number | T> {
-  return {
-    placeholder: 'TIME',
-    help,
-    default: byDefault,
-    parse: (text) => {
-      const ms = parseDuration(text);
-      return ms === null || ms < minMs ? err(`a time of ${minMs / 1_000} s or more, as 30s, 5m, 2h or 30d`) : ok(ms);
-    },
-  };
-}
 
 const { url, data, key } = TARGET;
 const OPTIONS = {
@@ -89,7 +76,10 @@ async function prove(asked: Asked): Promise<boolean> {
   const fromMs = asked.backfill === 0 ? liveMs : Math.floor((liveMs - asked.backfill) / HOUR_MS) * HOUR_MS;
   const world = makeWorld(fleet, asked.scenario, { fromMs, liveMs });
   const counts: SentCounts = { taken: 0, acknowledged: 0, givenUp: 0, statuses: new Map() };
-  const identities = await enrolAll(collector, fleet);
+  const identities = await enrolAll(
+    collector,
+    fleet.hosts.map(({ name }) => name),
+  );
   if (asked.truth !== null) writeTruth(asked.truth, { asked, fromMs, liveMs }, world.incidents, identities);
   const run = randomInt(2 ** 32);
   const members = fleet.hosts.map((plan): Member => {
@@ -128,18 +118,6 @@ given up                ${counts.givenUp}
 ticks that wait still   ${waiting}
 answers                 ${describeCounts(counts.statuses)}`);
   return counts.taken === counts.acknowledged;
-}
-
-type Identities = ReadonlyMap<string, { readonly host: string; readonly token: string }>;
-
-async function enrolAll(collector: { origin: string; key: string }, { hosts }: FleetPlan): Promise<Identities> {
-  const identities = new Map<string, { readonly host: string; readonly token: string }>();
-  for (let at = 0; at < hosts.length; at += ENROLMENTS_AT_ONCE) {
-    const some = hosts.slice(at, at + ENROLMENTS_AT_ONCE);
-    const token = await createEnrolmentToken(collector, some.length);
-    await Promise.all(some.map(async ({ name }) => identities.set(name, await enrolHost(collector, name, token))));
-  }
-  return identities;
 }
 
 function describeHost({ cores, memoryBytes, labels }: HostPlan) {

@@ -15,6 +15,8 @@ export type CollectorOptions = {
   readonly data: string;
   /** 0: any free one. */
   readonly port?: number;
+  /** 0: any free one. */
+  readonly livePort?: number;
   /** A build of the agent, for hosts to install. */
   readonly agents?: string;
   readonly durability?: Durability;
@@ -32,6 +34,7 @@ export async function startCollector(options: CollectorOptions): Promise<Running
   const {
     data,
     port = 0,
+    livePort = 0,
     agents,
     durability,
     storeUrl,
@@ -47,7 +50,7 @@ export async function startCollector(options: CollectorOptions): Promise<Running
       '--port',
       String(port),
       '--live-port',
-      '0',
+      String(livePort),
       '--data',
       data,
       ...(agents === undefined ? [] : ['--agents', agents]),

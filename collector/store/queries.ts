@@ -66,7 +66,7 @@ export async function readSeries(engine: Engine, query: SeriesQuery, kept: Kept)
   const { host, metric, kind, fromMs, toMs, stepMs } = query;
   const oldestMs = await findOldest(engine, { host, metric, fromMs, toMs });
   const tier = chooseTier(oldestMs, toMs, stepMs);
-  const held = await readHeld(engine, kept);
+  const { held, isTold } = await readHeld(engine, kept);
   const segments = chooseSegments(tier, { fromMs, toMs }, held);
   const tiers = segments.map((one) => ({ tier: one.tier, fromMs: one.fromMs, stepMs: PERIOD_MS[one.tier] }));
   // A point stands for the time from it on: that in which the range begins is drawn. And the one before is read, of which
@@ -74,7 +74,9 @@ export async function readSeries(engine: Engine, query: SeriesQuery, kept: Kept)
   const periodMs = PERIOD_MS[segments[0].tier];
   const beforeMs = fromMs - Math.max(1, periodMs);
   const parts = periodMs === 0 ? segments : chooseSegments(tier, { fromMs: fromMs - periodMs, toMs }, held);
-  const source = parts.map((part, i) => SOURCES[part.tier](`from${i}`, `to${i}`, i)).join(' UNION ALL ');
+  const source = parts
+    .map((part, i) => SOURCES[part.tier]({ from: `from${i}`, to: `to${i}`, segment: i, isTold }))
+    .join(' UNION ALL ');
   const bounds = parts.flatMap((part, i) => [
     [`from${i}`, i === 0 ? part.fromMs + 1 - Math.max(1, PERIOD_MS[part.tier]) : part.fromMs] as const,
     [`to${i}`, part.toMs] as const,
@@ -161,10 +163,12 @@ function isWithin(column: string, from: string, to: string): string {
  * What a tier has between the instants of two parameters: columns labels, t (where it is drawn, Unix ms), gauge (what is
  * drawn of a gauge), of a counter its count and when it stood there, and the segment that it is of.
  */
-type Source = (from: string, to: string, segment: number) => string;
+type Source = (place: Place) => string;
+/** `isTold`: the past of some host was told, and is read too. */
+type Place = { readonly from: string; readonly to: string; readonly segment: number; readonly isTold: boolean };
 
 /** What was told of the past: one tick in five minutes at most. A row of it holds the ticks of some days. */
-const TOLD = (from: string, to: string): string => `SELECT labels, ts, value FROM (
+const selectTold = ({ from, to }: Place): string => `SELECT labels, ts, value FROM (
     SELECT labels, fromUnixTimestamp64Milli(1000 * toUnixTimestamp(ts) + offsetMs, 'UTC') AS ts, value
     FROM (
       SELECT labels, ts, offsetsMs, values FROM history FINAL
@@ -173,37 +177,38 @@ const TOLD = (from: string, to: string): string => `SELECT labels, ts, value FRO
   ) WHERE ${isWithin('ts', from, to)}`;
 
 /** What came twice a moment ago may be there twice until it is compacted. */
-const readRaw: Source = (from, to, segment) => `SELECT labels, toUnixTimestamp64Milli(ts) AS t, any(value) AS gauge,
-    gauge AS count, t AS countedMs, ${segment} AS segment
-  FROM (
-    SELECT labels, ts, value FROM samples
-    WHERE ${SERIES} AND start > ${at(from)} - INTERVAL ${WINDOW_MS / 1000} SECOND AND start < ${at(to)} AND ${isWithin('ts', from, to)}
-    UNION ALL ${TOLD(from, to)}
-  ) GROUP BY labels, ts`;
+const readRaw: Source = (place) => {
+  const { from, to, segment, isTold } = place;
+  return `SELECT labels, toUnixTimestamp64Milli(ts) AS t, any(value) AS gauge, gauge AS count, t AS countedMs,
+      ${segment} AS segment
+    FROM (
+      SELECT labels, ts, value FROM samples
+      WHERE ${SERIES} AND start > ${at(from)} - INTERVAL ${WINDOW_MS / 1000} SECOND AND start < ${at(to)} AND ${isWithin('ts', from, to)}
+      ${isTold ? `UNION ALL ${selectTold(place)}` : ''}
+    ) GROUP BY labels, ts`;
+};
 
 /** The windows as they were rolled up, or told. */
-const WINDOWS = (
-  from: string,
-  to: string,
-): string => `SELECT labels, ts AS window, samples AS n, avg * samples AS total,
-    last AS newest, lastTs AS newestTs
-  FROM rollup_5m FINAL WHERE ${SERIES} AND ${isWithin('ts', from, to)}
-  UNION ALL
-  SELECT labels, toStartOfFiveMinutes(ts), 1, value, value, ts FROM (${TOLD(from, to)})`;
+function selectWindows(place: Place): string {
+  const told = `UNION ALL SELECT labels, toStartOfFiveMinutes(ts), 1, value, value, ts FROM (${selectTold(place)})`;
+  return `SELECT labels, ts AS window, samples AS n, avg * samples AS total, last AS newest, lastTs AS newestTs
+    FROM rollup_5m FINAL WHERE ${SERIES} AND ${isWithin('ts', place.from, place.to)} ${place.isTold ? told : ''}`;
+}
 
 /** And what has arrived since. */
-const read5m: Source = (from, to, segment) => `SELECT labels, ${inMs('window')} AS t, sum(total) / sum(n) AS gauge,
-    argMax(newest, newestTs) AS count, toUnixTimestamp64Milli(max(newestTs)) AS countedMs, ${segment} AS segment
+const read5m: Source = (place) => `SELECT labels, ${inMs('window')} AS t, sum(total) / sum(n) AS gauge,
+    argMax(newest, newestTs) AS count, toUnixTimestamp64Milli(max(newestTs)) AS countedMs, ${place.segment} AS segment
   FROM (
-    ${WINDOWS(from, to)}
+    ${selectWindows(place)}
     UNION ALL
     SELECT labels, start, count(), sum(value), argMax(value, ts), max(ts)
-    FROM arrived_samples WHERE ${SERIES} AND ${isWithin('start', from, to)} GROUP BY labels, start
+    FROM arrived_samples WHERE ${SERIES} AND ${isWithin('start', place.from, place.to)} GROUP BY labels, start
   ) GROUP BY labels, t`;
 
 /** The periods that are rolled up, and the others from the tier below: those that are not over, and where some came late. */
 function rolled(tier: '1h' | '1d', startOf: string): Source {
-  return (from, to, segment) => {
+  return (place) => {
+    const { from, to, segment } = place;
     const due = `SELECT start FROM rollup_due FINAL
       WHERE host = {host:String} AND done = 0 AND start >= toStartOfDay(${at(from)}) AND tier`;
     const isDue = tier === '1h' ? `(${due} = '1h')` : `(SELECT toStartOfDay(start) FROM (${due} IN ('1h', '1d')))`;
@@ -213,7 +218,7 @@ function rolled(tier: '1h' | '1d', startOf: string): Source {
       UNION ALL
       SELECT labels, ${inMs(startOf)} AS t, sum(total) / sum(n) AS gauge,
         argMax(newest, newestTs) AS count, toUnixTimestamp64Milli(max(newestTs)) AS countedMs, ${segment} AS segment
-      FROM (${WINDOWS(from, to)}) WHERE ${startOf} IN ${isDue} GROUP BY labels, t`;
+      FROM (${selectWindows(place)}) WHERE ${startOf} IN ${isDue} GROUP BY labels, t`;
   };
 }
 

@@ -15,9 +15,12 @@ export type Held = Readonly<Record<Tier, number>>;
 
 /**
  * Reads what each tier still holds. A day that is past its time in part does not count, for its parts go one by one; what
- * was dropped by hand were whole days.
+ * was dropped by hand were whole days. `isTold`: the past of some host was told.
  */
-export async function readHeld(engine: Engine, { keep, nowMs }: Kept): Promise<Held> {
+export async function readHeld(
+  engine: Engine,
+  { keep, nowMs }: Kept,
+): Promise<{ readonly held: Held; readonly isTold: boolean }> {
   const rows = await engine.query(
     `SELECT table, toUnixTimestamp(min(min_time)) AS firstS FROM system.parts
      WHERE database = currentDatabase() AND active AND rows > 0 GROUP BY table`,
@@ -33,7 +36,8 @@ export async function readHeld(engine: Engine, { keep, nowMs }: Kept): Promise<H
     if (firstMs === Infinity) return Infinity;
     return Math.max(Math.ceil((nowMs - keep[tier] * DAY_MS) / DAY_MS), Math.floor(firstMs / DAY_MS)) * DAY_MS;
   };
-  return { raw: heldSince('raw'), '5m': heldSince('5m'), '1h': heldSince('1h'), '1d': heldSince('1d') };
+  const held = { raw: heldSince('raw'), '5m': heldSince('5m'), '1h': heldSince('1h'), '1d': heldSince('1d') };
+  return { held, isTold: firsts.has('history') };
 }
 
 export type Range = { readonly fromMs: number; readonly toMs: number };

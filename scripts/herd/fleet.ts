@@ -1,4 +1,3 @@
-import { fork, type ChildProcess } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 
@@ -6,6 +5,7 @@ import { writeIdentity } from '../../agent/state.ts';
 import { createEnrolmentToken, enrolHost, ENROLMENTS_AT_ONCE } from '../enrol.ts';
 import type { RunningCollector } from '../start-collector.ts';
 import { joinCounts } from '../tally.ts';
+import { startWorker } from '../worker-process.ts';
 import type { Counts } from './count.ts';
 import type { Delay, HerdAgent, HerdOrder, HerdReply } from './generator.ts';
 
@@ -33,14 +33,14 @@ export type FleetOptions = {
 /** Starts agents in processes of their own, an equal share in each. */
 export async function startFleet({ agents, generators, ...same }: FleetOptions): Promise<Fleet> {
   const children = Array.from({ length: generators }, () =>
-    fork(join(import.meta.dirname, 'generator.ts'), { execArgv: [], serialization: 'advanced' }),
+    startWorker<HerdOrder, HerdReply>(join(import.meta.dirname, 'generator.ts')),
   );
   await Promise.all(
     children.map((child, i) =>
-      ask(child, { kind: 'start', ...same, agents: agents.filter((_, at) => at % generators === i) }),
+      child.ask({ kind: 'start', ...same, agents: agents.filter((_, at) => at % generators === i) }),
     ),
   );
-  const askAll = (kind: 'recovering' | 'count' | 'stop') => Promise.all(children.map((child) => ask(child, { kind })));
+  const askAll = (kind: 'recovering' | 'count' | 'stop') => Promise.all(children.map((child) => child.ask({ kind })));
   return {
     recovering: async () => void (await askAll('recovering')),
     count: async () => joinReplies(await askAll('count')),
@@ -51,22 +51,9 @@ export async function startFleet({ agents, generators, ...same }: FleetOptions):
       return { counts: joinReplies(replies), ledger, delays: ends.flatMap((end) => end.delays) };
     },
     kill: () => {
-      for (const child of children) child.kill('SIGKILL');
+      for (const child of children) child.kill();
     },
   };
-}
-
-/** A generator answers orders one by one, in turn. */
-function ask(child: ChildProcess, order: HerdOrder): Promise<HerdReply> {
-  return new Promise((resolve, reject) => {
-    const onExit = () => reject(new Error('A generator ended; its words are above'));
-    child.once('exit', onExit);
-    child.once('message', (reply) => {
-      child.off('exit', onExit);
-      resolve(reply as HerdReply); // a generator sends nothing else
-    });
-    child.send(order);
-  });
 }
 
 function joinReplies(replies: readonly HerdReply[]): Counts {

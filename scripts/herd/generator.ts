@@ -14,6 +14,7 @@ import { openSpool, type Parcel, type Spool, type SpoolOptions } from '../../age
 import type { Identity } from '../../agent/state.ts';
 import { seededRandom } from '../random.ts';
 import { countIn } from '../tally.ts';
+import { answerOrders } from '../worker-process.ts';
 import type { Counts, Try } from './count.ts';
 
 /** `stateDirectory` holds the identity of a host that has joined. */
@@ -212,13 +213,4 @@ function noteTry(message: unknown, end: string): void {
     member.tries.push({ ...times, endedMs: Date.now(), end });
 }
 
-process.on('message', (order: HerdOrder) => {
-  obey(order).then(
-    (reply) => process.send?.(reply),
-    (cause: unknown) => {
-      console.error(cause);
-      process.exit(1);
-    },
-  );
-});
-process.on('disconnect', () => process.exit(0));
+answerOrders(obey);

@@ -1,5 +1,7 @@
 import { err, ok, type Result } from '@muster/proto/result';
 
+import { parseDuration } from '../parse-duration.ts';
+
 /** What can befall a fleet, each with what it is for a person who reads the list. */
 export const SCENARIOS = {
   'disk-linear': 'the filesystem of a host’s data fills steadily, and is full at the end',
@@ -81,13 +83,4 @@ function parseScenario(text: string): ScenarioOrder | null {
     else return null;
   }
   return order;
-}
-
-const UNITS_MS: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: HOUR_MS, d: 24 * HOUR_MS };
-
-/** As `90s`, `5m`, `-2h`, `30d`, in milliseconds; null for anything else. */
-export function parseDuration(text: string): number | null {
-  const [, number, unit = ''] = /^(-?\d{1,6})([smhd])$/.exec(text) ?? [];
-  const unitMs = UNITS_MS[unit];
-  return number === undefined || unitMs === undefined ? null : Number(number) * unitMs;
 }

@@ -27,6 +27,8 @@ export type SenderOptions = {
   readonly random: () => number;
   readonly now: () => number;
   readonly counts: SentCounts;
+  /** Is told each answer, and of which batch. */
+  readonly onAnswered?: (answer: NonNullable<WireAnswer>, batch: Batch) => void;
 };
 
 /** Of all hosts together, in samples. */
@@ -81,6 +83,7 @@ export function openSender(options: SenderOptions): Sender {
         answer = await ask(wire, telling, options);
       }
       teller.settle(telling, answer?.body.includes('"kept":true') === true);
+      if (answer !== null) options.onAnswered?.(answer, batch);
       if (answer === null || LATER.has(answer.status)) {
         await sleep((answer?.retryAfterMs || RETRY_MS) * (0.5 + random()), undefined, { ref: false });
         continue;
