@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -74,6 +74,7 @@ type Fleet = {
 };
 
 async function prove(asked: Asked): Promise<boolean> {
+  ensureFiles(asked);
   const directory = mkdtempSync(join(tmpdir(), 'muster-load-'));
   const data = join(directory, 'data');
   if (asked.browser) await buildPage(() => say('building the page'));
@@ -108,6 +109,20 @@ lost ${lost}, duplicated ${duplicated}, unknown ${unknown}`);
     collector.kill();
     rmSync(directory, { recursive: true, force: true });
   }
+}
+
+/** What the collector opens besides connections. */
+const FILES_MORE = 2_000;
+
+/** Throws where the collector could not hold so many connections; through the one port a viewer takes three. */
+function ensureFiles({ hosts, viewers, direct }: Asked): void {
+  const wanted = hosts + viewers * (direct ? 1 : 3) + FILES_MORE;
+  const limits = readFileSync('/proc/self/limits', 'utf8');
+  const files = Number(/^Max open files +(\d+)/m.exec(limits)?.[1] ?? Infinity);
+  if (files < wanted)
+    throw new Error(
+      `Cannot open so many connections: a process may open ${files} files here; run ulimit -n ${wanted} first`,
+    );
 }
 
 /** Lets hosts and viewers come step by step, and looks. */

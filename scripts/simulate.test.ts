@@ -1,12 +1,10 @@
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { text } from 'node:stream/consumers';
 
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
+import { runBeside } from './run-beside.ts';
 import { startCollector, type RunningCollector } from './start-collector.ts';
 
 let directory: string;
@@ -22,15 +20,7 @@ afterAll(async () => {
   await rm(directory, { recursive: true });
 });
 
-async function simulate(args: readonly string[]) {
-  const program = join(import.meta.dirname, 'simulate.ts');
-  const target = ['--url', collector.origin, '--data', join(directory, 'data')];
-  const child = spawn(process.execPath, [program, ...target, ...args]);
-  const said = Promise.all([text(child.stdout), text(child.stderr)]);
-  const [code] = await once(child, 'exit');
-  const [out, err] = await said;
-  return { code, out, err, count: (name: string) => Number(new RegExp(`^${name} +(\\d+)$`, 'm').exec(out)?.[1]) };
-}
+const simulate = (args: readonly string[]) => runBeside(collector, 'simulate.ts', args);
 
 async function ask(path: string): Promise<Record<string, unknown>> {
   const response = await fetch(`${collector.origin}${path}`, { headers: { Authorization: `Bearer ${collector.key}` } });
@@ -79,6 +69,14 @@ test('a made-up fleet joins, tells its past and what befalls it, and all of it a
   const after = (await ask('/api/v1/hosts')) as { hosts: { host: string }[] };
   expect(after.hosts.map(({ host }) => host).toSorted()).toEqual(hosts.map(({ host }) => host).toSorted());
 }, 60_000);
+
+test.for([
+  [['--speed', '60x'], 'say how much of the past with --backfill'],
+  [['--speed', 'fast', '--backfill', '1h'], 'a whole number and x'],
+] as const)('simulate %s says what is wrong', async ([args, words]) => {
+  const { code, err } = await simulate([...SIZE, ...args, '--for', '1s']);
+  expect([code !== 0, err]).toEqual([true, expect.stringContaining(words)]);
+});
 
 test('what is made up goes to no other machine', async () => {
   const { code, err } = await simulate([...SIZE, '--url', 'https://muster.example.com', '--for', '1s']);

@@ -3,6 +3,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import { isThisMachine, parseText, type Option, type Values } from '@muster/proto/options';
+import { err, ok } from '@muster/proto/result';
 
 import { findKey, TARGET } from '../collector/commands/command.ts';
 import { durationOption, numberOption, runCommand, say, SEED } from './command.ts';
@@ -30,6 +31,13 @@ const OPTIONS = {
     0,
     0,
   ),
+  speed: {
+    placeholder: 'Nx',
+    help: 'the past is not told at once but passes so many times as fast as time does, sample by sample, as 60x',
+    default: null,
+    parse: (text) =>
+      /^[1-9]\d{0,4}x$/.test(text) ? ok(Number.parseInt(text, 10)) : err('a whole number and x, as 60x'),
+  } satisfies Option<number | null>,
   scenario: {
     placeholder: 'LIST',
     help: 'what befalls the fleet, as disk-linear:at=1h:for=6h:count=3,memory-leak, or all; at counts from the end of the past',
@@ -71,6 +79,8 @@ async function prove(asked: Asked): Promise<boolean> {
   const port = Number(new URL(asked.url).port || 80);
   if (!asked.url.startsWith('http://') || !isThisMachine(asked.url))
     throw new Error('Cannot simulate there: only a collector of this machine is sent what is not true');
+  if (asked.speed !== null && asked.backfill === 0)
+    throw new Error('Cannot pass no time faster: say how much of the past with --backfill');
   const fleet = planFleet(asked);
   const liveMs = Math.floor(Date.now() / asked.interval) * asked.interval;
   const fromMs = asked.backfill === 0 ? liveMs : Math.floor((liveMs - asked.backfill) / HOUR_MS) * HOUR_MS;
@@ -98,7 +108,7 @@ async function prove(asked: Asked): Promise<boolean> {
     process.once(signal, () => ending.abort());
   }
   process.once('disconnect', () => ending.abort());
-  if (asked.backfill > 0)
+  if (asked.backfill > 0 && asked.speed === null)
     await tell(members, {
       fromMs,
       liveMs,
@@ -108,7 +118,8 @@ async function prove(asked: Asked): Promise<boolean> {
       signal: ending.signal,
     });
   if (asked.for !== null) setTimeout(() => ending.abort(), asked.for).unref();
-  await live(members, { liveMs, everyMs: asked.interval, signal: ending.signal });
+  const beginMs = asked.speed === null ? liveMs : fromMs;
+  await live(members, { beginMs, speed: asked.speed ?? Infinity, everyMs: asked.interval, signal: ending.signal });
   await Promise.all(members.map(({ sender }) => sender.drained(AbortSignal.timeout(DRAIN_MS))));
   const waiting = members.reduce((sum, { sender }) => sum + sender.waiting(), 0);
   for (const { sender } of members) sender.close();
@@ -166,14 +177,21 @@ async function tell(
   );
 }
 
-type Live = { readonly liveMs: number; readonly everyMs: number; readonly signal: AbortSignal };
+type Live = {
+  readonly beginMs: number;
+  readonly speed: number;
+  readonly everyMs: number;
+  readonly signal: AbortSignal;
+};
 
-/** From here on at the pace of the clock; what it has missed meanwhile first. */
-async function live(members: readonly Member[], { liveMs, everyMs, signal }: Live): Promise<void> {
+/** From `beginMs` on so many times as fast as the clock, and once it is caught up with, at its pace. */
+async function live(members: readonly Member[], { beginMs, speed, everyMs, signal }: Live): Promise<void> {
+  const startedMs = Date.now();
   await Promise.all(
     members.map(async ({ host, sender, delayMs }) => {
-      for (let tMs = liveMs; !signal.aborted; tMs += everyMs) {
-        const waitMs = tMs + delayMs - Date.now();
+      for (let tMs = beginMs; !signal.aborted; tMs += everyMs) {
+        const pacedMs = startedMs + (tMs - beginMs + delayMs) / speed;
+        const waitMs = (tMs < startedMs ? pacedMs : Math.max(pacedMs, tMs + delayMs)) - Date.now();
         if (waitMs > 0) await sleep(waitMs, undefined, { signal }).catch(() => undefined);
         if (signal.aborted) return;
         const found = host.read(tMs);
@@ -192,6 +210,7 @@ function writeTruth(
   const told = incidents.map((incident) => ({
     ...incident,
     hosts: incident.hosts.map((name) => identities.get(name)?.host ?? name),
+    seenOn: incident.seenOn.map((name) => identities.get(name)?.host ?? name),
   }));
   const { seed, hosts } = asked;
   writeFileSync(file, `${JSON.stringify({ seed, hosts, ...times, incidents: told }, null, 2)}\n`);

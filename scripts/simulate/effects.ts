@@ -7,8 +7,9 @@ export type Effects = {
   memoryBytes: number;
   /** On the filesystem of its data. */
   diskBytes: number;
-  /** The machine is off. */
+  /** The machine is off; planned: it was shut down in order. */
   isOff: boolean;
+  isPlanned: boolean;
   /** Nothing of it reaches the collector. */
   isCutOff: boolean;
   /** How far its clock is ahead. */
@@ -32,6 +33,7 @@ export function makeEffects(): Effects {
     memoryBytes: 0,
     diskBytes: 0,
     isOff: false,
+    isPlanned: false,
     isCutOff: false,
     clockMs: 0,
     slowness: 1,

@@ -148,3 +148,21 @@ test.for(['disk', 'disk-linear:at', 'disk-linear:at=1', 'disk-linear:for=0s', 'm
     expect(parsed.ok ? '' : parsed.error).toContain('disk-linear:at=1h:for=6h:count=3');
   },
 );
+
+test('every four weeks each host is brought up to date, and says that it shuts down and starts', () => {
+  const fleet = planFleet({ ...SIZE, hosts: 3 });
+  const world = makeWorld(fleet, [], TIMES);
+  for (const plan of fleet.hosts) {
+    const host = makeSimulatedHost(plan, fleet, world, FROM_MS);
+    const said: string[] = [];
+    const off: number[] = [];
+    for (let tMs = FROM_MS; tMs < FROM_MS + 28 * 24 * HOUR_MS; tMs += 30_000) {
+      const found = host.read(tMs);
+      said.push(
+        ...(found?.events ?? []).map(({ kind }) => kind).filter((kind) => kind === 'shutdown' || kind === 'boot'),
+      );
+      if (found === null || found.values.every(Number.isNaN)) off.push(tMs);
+    }
+    expect([said, off.length]).toEqual([['shutdown', 'boot'], 3]);
+  }
+});

@@ -56,9 +56,15 @@ export function makeSimulatedHost(plan: HostPlan, fleet: FleetPlan, world: World
     const tsMs = tMs + effects.clockMs;
     const tell = (kind: MomentKind, subject?: string): void =>
       void events.push(subject === undefined ? { kind, atMs: tsMs } : { kind, atMs: tsMs, subject });
+    const said = { tsMs, events, clockMs: effects.clockMs, isCutOff: effects.isCutOff };
     if (effects.isOff) {
+      if (wasOff || !effects.isPlanned) {
+        wasOff = true;
+        return null;
+      }
       wasOff = true;
-      return null;
+      tell('shutdown');
+      return { ...said, values: new Float64Array(sheet.series.length).fill(NaN) };
     }
     lastMs = tMs;
     if (wasOff) tell('boot');
@@ -79,7 +85,7 @@ export function makeSimulatedHost(plan: HostPlan, fleet: FleetPlan, world: World
       if (isUp !== check.isUp) tell(isUp ? 'check-up' : 'check-down', check.name);
       check.isUp = isUp;
     }
-    return { tsMs, values: sheet.values(), events, clockMs: effects.clockMs, isCutOff: effects.isCutOff };
+    return { ...said, values: sheet.values() };
   }
 
   return { series: sheet.series, described: sheet.described, read };

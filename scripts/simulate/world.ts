@@ -15,7 +15,9 @@ export type Incident = {
   readonly hosts: readonly string[];
   readonly services: readonly string[];
   readonly containers: readonly string[];
-  /** Those that show it first. */
+  /** The hosts on which it is to be seen: its own, or those that run or check what it befalls. */
+  readonly seenOn: readonly string[];
+  /** Those that show it first; none: nobody is to be told of it. */
   readonly metrics: readonly string[];
   /** When a filesystem is full, or a certificate expires; null where nothing runs out. */
   readonly endsMs: number | null;
@@ -33,6 +35,8 @@ export type World = {
 type Stage = { readonly sinceMs: number; readonly forMs: number; readonly place: number };
 type Act = (effects: Effects, stage: Stage, host: HostPlan & { readonly freeBytes: number }) => void;
 
+const MAINTAINED_EVERY_DAYS = 28;
+const MAINTENANCE = { atMs: 150 * MINUTE_MS, forMs: 30 * MINUTE_MS } as const;
 const TEETH = 8;
 const REBOOTS = 3;
 const REBOOT_MS = 90_000;
@@ -47,15 +51,15 @@ const SHOWN_BY: Readonly<Record<ScenarioName, readonly string[]>> = {
   'memory-leak': ['system.memory.utilization', 'system.memory.oom_kills'],
   'noisy-neighbour': ['system.cpu.utilization', 'system.pressure.stall_time'],
   'cpu-saturation': ['system.cpu.utilization', 'system.cpu.load_average.1m'],
-  'flapping-host': [],
+  'flapping-host': ['system.uptime'],
   'reboot-storm': ['system.uptime'],
   'clock-skew': ['system.clock.offset'],
-  'network-split': [],
+  'network-split': ['system.uptime'],
   'restart-loop': ['container.restart.count'],
   'bad-deployment': ['http.server.request.duration', 'http.server.request.duration.count'],
   'slow-degradation': ['http.server.request.duration'],
   'certificate-expiry': ['muster.check.tls.expiry', 'muster.check.up'],
-  'lost-region': [],
+  'lost-region': ['system.uptime'],
 };
 
 const ACTS: Partial<Readonly<Record<ScenarioName, Act>>> = {
@@ -104,6 +108,7 @@ export function makeWorld(
     incidents,
     ofHost(host, tMs) {
       const effects = makeEffects();
+      maintain(effects, host, tMs);
       for (const incident of byHost.get(host.name) ?? []) {
         if (incident.scenario === 'memory-leak' && tMs >= incident.toMs) effects.oomKills += 1;
         if (tMs < incident.fromMs || tMs >= incident.toMs) continue;
@@ -134,6 +139,19 @@ export function makeWorld(
   };
 }
 
+/**
+ * Every four weeks, in a night of its own, a host is brought up to date: that takes a quarter of its cores for half an hour, and it
+ * restarts at the end. Nobody is to be told of that.
+ */
+function maintain(effects: Effects, { number, region }: HostPlan, tMs: number): void {
+  const localMs = tMs + region.utcHours * 60 * MINUTE_MS;
+  if ((Math.floor(localMs / DAY_MS) + number) % MAINTAINED_EVERY_DAYS !== 0) return;
+  const sinceMs = (localMs % DAY_MS) - MAINTENANCE.atMs - (number % 60) * MINUTE_MS;
+  if (sinceMs < 0 || sinceMs >= MAINTENANCE.forMs + REBOOT_MS) return;
+  if (sinceMs < MAINTENANCE.forMs) effects.cpu += 0.25;
+  else effects.isOff = effects.isPlanned = true;
+}
+
 /** Of the filesystem of a host's data, so long after the beginning. */
 export function usedAt({ usedBytes, dailyBytes }: HostPlan, sinceMs: number): number {
   return usedBytes + (dailyBytes * sinceMs) / DAY_MS;
@@ -143,45 +161,66 @@ function stageOf({ fromMs, toMs, hosts }: Incident, tMs: number, name: string): 
   return { sinceMs: tMs - fromMs, forMs: toMs - fromMs, place: Math.max(0, hosts.indexOf(name)) };
 }
 
-function planIncident(
-  { seed, hosts, services, regions }: FleetPlan,
-  { name, atMs, forMs, count }: ScenarioOrder,
-  { liveMs, number }: { readonly liveMs: number; readonly number: number },
-): Incident {
-  const random = seededRandom(seed, number, 77);
-  const fromMs = liveMs + atMs;
+function planIncident(fleet: FleetPlan, order: ScenarioOrder, place: Place): Incident {
+  const { name, atMs, forMs } = order;
+  const fromMs = place.liveMs + atMs;
   const toMs = fromMs + forMs;
-  const plain = { id: `${name}-${number + 1}`, scenario: name, fromMs, toMs, metrics: SHOWN_BY[name], endsMs: null };
-  const nobody = { hosts: [], services: [], containers: [] };
-  const pick = (all: readonly string[]): readonly string[] => drawSome(all, count, random);
+  const struck = { ...NOBODY, ...strike(fleet, order, seededRandom(fleet.seed, place.number, 77)) };
+  const { hosts, services, containers } = struck;
+  const seenOn = fleet.hosts.filter(
+    (host) =>
+      hosts.includes(host.name) ||
+      host.containers.some((one) => containers.includes(one.name)) ||
+      host.instances.some((one) => services.includes(one.service)) ||
+      fleet.services.some((one) => services.includes(one.name) && one.checkedFrom.includes(host.number)),
+  );
+  return {
+    id: `${name}-${place.number + 1}`,
+    scenario: name,
+    fromMs,
+    toMs,
+    ...struck,
+    seenOn: seenOn.map((host) => host.name),
+    metrics: SHOWN_BY[name],
+    endsMs: ENDS[name]?.(fromMs, forMs) ?? null,
+  };
+}
+
+type Place = { readonly liveMs: number; readonly number: number };
+
+const NOBODY = { hosts: [], services: [], containers: [] };
+
+/** When a filesystem is full, or a certificate expires. */
+const ENDS: Partial<Readonly<Record<ScenarioName, (fromMs: number, forMs: number) => number>>> = {
+  'disk-linear': (fromMs, forMs) => fromMs + forMs,
+  'certificate-expiry': (fromMs, forMs) => fromMs + forMs / 2,
+};
+
+/** Whom a scenario befalls. */
+function strike(
+  { hosts, services, regions }: FleetPlan,
+  { name, count }: ScenarioOrder,
+  random: () => number,
+): Partial<Pick<Incident, 'hosts' | 'services' | 'containers'>> {
+  const pick = (all: readonly { readonly name: string }[]): readonly string[] =>
+    drawSome(
+      all.map((one) => one.name),
+      count,
+      random,
+    );
   switch (name) {
     case 'restart-loop':
-      return { ...plain, ...nobody, containers: pick(hosts.flatMap((host) => host.containers.map((one) => one.name))) };
+      return { containers: pick(hosts.flatMap((host) => host.containers)) };
     case 'bad-deployment':
     case 'slow-degradation':
-      return { ...plain, ...nobody, services: pick(services.map((service) => service.name)) };
     case 'certificate-expiry':
-      return {
-        ...plain,
-        ...nobody,
-        services: pick(services.map((service) => service.name)),
-        endsMs: fromMs + forMs / 2,
-      };
+      return { services: pick(services) };
     case 'lost-region': {
-      const lost = pick(regions.map((region) => region.name));
-      return {
-        ...plain,
-        ...nobody,
-        hosts: hosts.flatMap((host) => (lost.includes(host.region.name) ? host.name : [])),
-      };
+      const lost = pick(regions);
+      return { hosts: hosts.filter((host) => lost.includes(host.region.name)).map((host) => host.name) };
     }
     default:
-      return {
-        ...plain,
-        ...nobody,
-        hosts: pick(hosts.map((host) => host.name)),
-        endsMs: name === 'disk-linear' ? toMs : null,
-      };
+      return { hosts: pick(hosts) };
   }
 }
 
